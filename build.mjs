@@ -1,9 +1,10 @@
 // One file for each program, and chunks that they share: unbundled, loading the libraries costs more than all else.
-import { chmodSync, copyFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 rmSync('dist', { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: { kleis: 'cli/main.ts', 'kleis-get-token': 'cli/main-get-token.ts' },
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',
@@ -13,11 +14,29 @@ await build({
   platform: 'node',
   target: 'node20',
   minifySyntax: true,
-  legalComments: 'linked',
+  legalComments: 'none',
+  metafile: true,
   // CommonJS packages ask for Node's own modules with require, which a module does not have.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  // yaml gives Node its CommonJS build, which cannot be shaken and whose names a dynamic import does not see.
+  alias: { yaml: './node_modules/yaml/browser/index.js' },
   external: ['keytar'],
   logLevel: 'warning',
 });
 copyFileSync('cli/credential.sh', 'dist/kleis-credential');
 for (const program of ['kleis.js', 'kleis-get-token.js', 'kleis-credential']) chmodSync(`dist/${program}`, 0o755);
+writeFileSync('dist/THIRD-PARTY-LICENSES.txt', licences(Object.keys(metafile.inputs)));
+
+/** What went into the bundle, with the text of its licence: all of them ask for that. */
+function licences(inputs) {
+  const packages = new Set(inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []));
+  return [...packages]
+    .toSorted()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+      const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+      if (file === undefined || !existsSync(join(folder, file))) throw new Error(`${name} has no licence file`);
+      return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}

@@ -1,3 +1,8 @@
+import { parseDuration } from '../shared/duration.ts';
+import { KleisError } from '../shared/errors.ts';
+import { clean } from '../shared/text.ts';
+import { choices, type SignInFlags } from './flags.ts';
+
 /**
  * What a command works with, whole and checked: made once by `resolveSettings` from flags, the cluster's extension and
  * the person's configuration, then only read.
@@ -35,4 +40,224 @@ export interface Settings {
   readonly browserCommand: readonly string[] | undefined;
   readonly proxy: string | undefined;
   readonly confirmNewClusters: boolean;
+}
+
+/** What `resolveSettings` takes from the person's configuration; see config.ts. */
+export type PersonChoices = Partial<
+  Pick<Settings, 'login' | 'browserCommand' | 'cache' | 'listenAddress' | 'redirectUri' | 'proxy'> &
+    Pick<Settings, 'loginTimeout' | 'minValidity' | 'confirmNewClusters'>
+>;
+
+const maxText = 2048;
+const maxItems = 64;
+
+// What Kleis itself says in these requests (RFC 6749, 7636, 8628, 9101, 9126, 9449; OpenID Connect Core): a kubeconfig that could set
+// one could take the sign-in apart.
+const reservedParams = new Set([
+  ...['client_id', 'client_secret', 'client_assertion', 'client_assertion_type', 'redirect_uri', 'response_type'],
+  ...['response_mode', 'scope', 'state', 'nonce', 'code', 'code_challenge', 'code_challenge_method', 'code_verifier'],
+  ...['grant_type', 'refresh_token', 'device_code', 'request', 'request_uri', 'dpop_jkt', 'audience', 'resource'],
+  ...['id_token_hint', 'iss', 'registration'],
+]);
+
+/** What differs by cluster, from the extension client.authentication.k8s.io/exec: these and nothing else. */
+interface ClusterChoices {
+  readonly audience?: string;
+  readonly scope?: readonly string[];
+  readonly resource?: string;
+}
+
+/**
+ * Flags, then the cluster's extension over them (it is the more specific), then the person's choices where no flag was
+ * given. Throws `usage` for a flag, `kubeconfig_invalid` for the extension.
+ */
+export function resolveSettings(flags: SignInFlags, extension: unknown, person: PersonChoices): Settings {
+  const cluster = parseExtension(extension);
+  const identity = oneOf('--identity', choices.identity, flags.identity) ?? 'sso';
+  const issuerUrl = text('--issuer-url', flags.issuerUrl);
+  if (issuerUrl === undefined) {
+    throw new KleisError('usage', 'No issuer is given, so there is nothing to sign in to.', {
+      hint: 'Name the provider with --issuer-url, or a kubeconfig entry with `kleis login --context NAME`.',
+    });
+  }
+  const clientSecretFile = text('--client-secret-file', flags.clientSecretFile);
+  const clientKeyFile = text('--client-key-file', flags.clientKeyFile);
+  if (clientSecretFile !== undefined && clientKeyFile !== undefined) {
+    throw usage('--client-secret-file and --client-key-file are two ways to authenticate: give one of them.');
+  }
+  if (identity === 'client-credentials' && clientSecretFile === undefined && clientKeyFile === undefined) {
+    throw usage('--identity client-credentials needs --client-secret-file or --client-key-file.');
+  }
+  if (identity === 'client-credentials' && flags.token === 'id') {
+    throw usage('--identity client-credentials gives no ID token (RFC 6749 section 4.4): leave --token id away.');
+  }
+  const asked = (cluster.scope ?? flags.scope ?? []).flatMap((value) => scopes('--scope', value));
+  return {
+    issuerUrl: checkIssuer(issuerUrl),
+    clientId: text('--client-id', flags.clientId) ?? 'kleis',
+    clientSecretFile,
+    clientKeyFile,
+    scopes: [...new Set(identity === 'sso' ? ['openid', ...asked] : asked)],
+    audience: cluster.audience ?? text('--audience', flags.audience),
+    resource: checkResource(cluster.resource ?? text('--resource', flags.resource)),
+    authParams: checkParams(flags.authParam ?? []),
+    login: oneOf('--login', choices.login, flags.login) ?? person.login ?? 'auto',
+    identity,
+    token: oneOf('--token', choices.token, flags.token) ?? (identity === 'sso' ? 'id' : 'access'),
+    account: checkAccount(flags.account),
+    cache: oneOf('--cache', choices.cache, flags.cache) ?? person.cache ?? 'auto',
+    listenAddress: (flags.listenAddress ?? person.listenAddress ?? []).map(checkListenAddress),
+    redirectUri: checkRedirectUri(text('--redirect-uri', flags.redirectUri) ?? person.redirectUri),
+    dpop: flags.dpop ?? false,
+    certificateAuthority: text('--certificate-authority', flags.certificateAuthority),
+    minValidity: duration('--min-validity', flags.minValidity, 0, 24) ?? person.minValidity ?? 60_000,
+    loginTimeout: duration('--login-timeout', flags.loginTimeout, 1000, 1) ?? person.loginTimeout ?? 300_000,
+    force: flags.force ?? false,
+    browserCommand: person.browserCommand,
+    proxy: person.proxy,
+    confirmNewClusters: person.confirmNewClusters ?? false,
+  };
+}
+
+function parseExtension(extension: unknown): ClusterChoices {
+  if (extension === undefined || extension === null) return {};
+  const where = 'The cluster extension client.authentication.k8s.io/exec';
+  if (typeof extension !== 'object' || Array.isArray(extension)) {
+    throw new KleisError('kubeconfig_invalid', `${where} is not a mapping.`);
+  }
+  const result: { audience?: string; scope?: string[]; resource?: string } = {};
+  for (const [name, value] of Object.entries(extension)) {
+    if (name === 'scope') {
+      result.scope = (Array.isArray(value) ? value : [value]).map((item) => extensionText(where, name, item));
+    } else if (name === 'audience' || name === 'resource') {
+      result[name] = extensionText(where, name, value);
+    } else {
+      throw new KleisError(
+        'kubeconfig_invalid',
+        `${where} has ${clean(name, 60)}, which Kleis takes from flags alone.`,
+        {
+          hint: 'It may hold audience, scope and resource.',
+        },
+      );
+    }
+  }
+  return result;
+}
+
+function extensionText(where: string, name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new KleisError('kubeconfig_invalid', `${where}: ${name} is not text.`);
+  return text(name, value) ?? '';
+}
+
+function checkIssuer(value: string): string {
+  const url = URL.parse(value);
+  const refuse = (why: string) =>
+    new KleisError('issuer_invalid', `The issuer ${clean(value)} cannot be used: ${why}.`);
+  if (url === null) throw refuse('it is not a URL');
+  if (url.username !== '' || url.password !== '') throw refuse('it holds a user name or password');
+  if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) {
+    throw refuse('an issuer has neither query nor fragment (OpenID Connect Discovery)');
+  }
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    throw refuse('it is neither https nor http on loopback');
+  }
+  return value;
+}
+
+/** RFC 8707 section 2: an absolute URI without a fragment. */
+function checkResource(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(value) || value.includes('#')) {
+    throw usage(`--resource ${clean(value)} is not an absolute URI without a fragment (RFC 8707).`);
+  }
+  return value;
+}
+
+function checkParams(values: readonly string[]): Record<string, string> {
+  if (values.length > maxItems) throw usage(`--auth-param is given more than ${maxItems} times.`);
+  const params = new Map<string, string>();
+  for (const value of values) {
+    const [, name, content] = /^([\w.-]{1,100})=(.*)$/s.exec(value) ?? [];
+    if (name === undefined || content === undefined) throw usage(`--auth-param ${clean(value)} is not name=value.`);
+    if (reservedParams.has(name.toLowerCase())) {
+      throw usage(`--auth-param ${name} is reserved: Kleis itself says it in the request.`);
+    }
+    if (params.has(name)) throw usage(`--auth-param ${name} is given twice.`);
+    params.set(name, text('--auth-param', content) ?? '');
+  }
+  return Object.fromEntries(params);
+}
+
+function checkAccount(value: string | undefined): string | undefined {
+  if (value === undefined || /^[\w.@+-]{1,100}$/.test(value)) return value;
+  throw usage('--account takes up to 100 letters, digits and . _ @ + -');
+}
+
+function checkListenAddress(value: string): string {
+  const [, host, port] = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})$/.exec(value) ?? [];
+  if (host === undefined || Number(port) > 65_535) {
+    throw usage(
+      `--listen-address ${clean(value)} is not HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]).`,
+    );
+  }
+  return value;
+}
+
+/** RFC 8252 section 7.3: http on loopback; a fragment is never allowed (RFC 6749 section 3.1.2). */
+function checkRedirectUri(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const url = URL.parse(value);
+  if (url === null || url.protocol !== 'http:' || !isLoopback(url.hostname) || url.hash !== '' || url.username !== '') {
+    throw usage(
+      `--redirect-uri ${clean(value)} is not an http URI on loopback, such as http://localhost:8000/callback.`,
+    );
+  }
+  return value;
+}
+
+/** RFC 6749 section 3.3: scope tokens are printable ASCII without quotes and backslash, divided by spaces. */
+function scopes(flag: string, value: string): string[] {
+  const list = value.split(' ').filter((scope) => scope !== '');
+  if (
+    list.length === 0 ||
+    list.length > maxItems ||
+    !list.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(scope))
+  ) {
+    throw usage(`${flag} ${clean(value)} is not a scope (RFC 6749 section 3.3).`);
+  }
+  return list;
+}
+
+function duration(flag: string, value: string | undefined, least: number, hours: number): number | undefined {
+  if (value === undefined) return undefined;
+  const milliseconds = parseDuration(value);
+  if (milliseconds === undefined || milliseconds < least || milliseconds > hours * 3_600_000) {
+    throw usage(`${flag} ${clean(value, 40)} is not a duration such as 90s or 15m of at most ${hours} h.`);
+  }
+  return milliseconds;
+}
+
+function oneOf<T extends string>(flag: string, allowed: readonly T[], value: string | undefined): T | undefined {
+  const found = allowed.find((choice) => choice === value);
+  if (value !== undefined && found === undefined) {
+    throw usage(`${flag} ${clean(value, 40)} is not one of ${allowed.join(', ')}.`);
+  }
+  return found;
+}
+
+function text(flag: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (value === '' || value.length > maxText || clean(value, maxText) !== value) {
+    throw usage(`${flag} is empty, longer than ${maxText} characters or holds control characters.`);
+  }
+  return value;
+}
+
+/** The whole of 127.0.0.0/8, ::1, and the name that RFC 6761 reserves for them. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+function usage(message: string): KleisError {
+  return new KleisError('usage', message);
 }

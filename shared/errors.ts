@@ -33,6 +33,16 @@ const table = {
   provider_invalid: { exit: 5, hint: 'Check that the issuer URL names an OpenID provider, then try again.' },
   claim_held: { exit: 5, hint: 'Wait for it to end, or end that process, and try again.' },
 
+  subject_malformed: { exit: 3, hint: 'Send the token exactly as its issuer gave it.' },
+  subject_issuer_unknown: { exit: 3, hint: 'Check the issuer; /.well-known/kleis of the broker lists those it knows.' },
+  subject_algorithm: { exit: 3, hint: 'Ask the administrator of the broker which algorithms it accepts.' },
+  subject_signature: { exit: 3, hint: 'Get a new token from the issuer and send it unchanged.' },
+  subject_audience: { exit: 3, hint: 'Ask the issuer for a token with the audience that /.well-known/kleis names.' },
+  subject_expired: { exit: 3, hint: 'Get a new token and send it at once.' },
+  subject_not_yet_valid: { exit: 3, hint: 'Try again in a minute; if it stays, a clock is wrong at one end.' },
+  subject_too_old: { exit: 3, hint: 'Get a new token right before it is exchanged.' },
+  issuer_unavailable: { exit: 5, hint: 'Try again in a moment.' },
+
   config_invalid: { exit: 6, hint: 'Correct the configuration.' },
   kubeconfig_invalid: { exit: 6, hint: 'Correct the kubeconfig.' },
   cluster_unknown: { exit: 6, hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user.' },
@@ -42,13 +52,20 @@ const table = {
   token_unusable: { exit: 6, hint: 'Check --scope and --token, and what the provider issues to this client.' },
   port_in_use: { exit: 6, hint: 'Give another with --listen-address, or use --login device.' },
   clock_skewed: { exit: 6, hint: 'Set the clock of this machine.' },
-  storage_unsafe: { exit: 6, hint: 'Take the rights of others away (chmod go=), or remove the file and sign in again.' },
+  storage_unsafe: {
+    exit: 6,
+    hint: 'Take the rights of others away (chmod go=), or remove the file and sign in again.',
+  },
   storage_corrupt: { exit: 6, hint: 'Remove the file and sign in again.' },
   storage_unavailable: { exit: 6, hint: 'Free the space or the folder, or use --cache none.' },
   keyring_unavailable: { exit: 6, hint: 'Unlock the keyring, or use --cache file.' },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof table;
+
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(table, value);
+}
 
 export interface ErrorDetails {
   /** Overrides the table's hint where the place knows better. */

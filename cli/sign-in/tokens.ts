@@ -1,4 +1,5 @@
 import type { JWK } from 'jose';
+import { KleisError, type ErrorCode, type ErrorDetails } from '../../shared/errors.ts';
 import type { Secret } from '../../shared/secret.ts';
 
 /** What a provider issued: RFC 6749 section 5.1 and OpenID Connect Core 3.1.3.3. Times in milliseconds since the epoch. */
@@ -16,4 +17,17 @@ export interface TokenSet {
   readonly dpopKey: JWK | undefined;
   /** `sub` and a name for people (`email`, `preferred_username` or `name`), already cleaned. */
   readonly subject: { readonly sub: string; readonly name: string | undefined } | undefined;
+}
+
+/**
+ * The answer to a refresh cannot be used (a clock that is off, for one), but the provider has already replaced the
+ * refresh token: whoever keeps the session must keep this one, or the person has to sign in again for nothing.
+ */
+export class UnusableAnswer extends KleisError {
+  readonly refreshToken: Secret;
+
+  constructor(code: ErrorCode, message: string, refreshToken: Secret, details: ErrorDetails = {}) {
+    super(code, message, details);
+    this.refreshToken = refreshToken;
+  }
 }

@@ -1,0 +1,49 @@
+import { Command } from 'commander';
+import { KleisError } from '../shared/errors.ts';
+import { clean } from '../shared/text.ts';
+import type { Deps } from './deps.ts';
+import { addSignInFlags, type SignInFlags } from './flags.ts';
+import { findEntry } from './kubeconfig/find.ts';
+
+export interface ContextSettings {
+  readonly flags: SignInFlags;
+  /** The cluster's extension client.authentication.k8s.io/exec. */
+  readonly extension: unknown;
+  /** Of the cluster's server. */
+  readonly origin: string;
+}
+
+/** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
+export async function contextSettings(
+  request: { readonly context?: string; readonly kubeconfig?: string },
+  deps: Deps,
+): Promise<ContextSettings> {
+  const entry = await findEntry(request, deps);
+  const parser = addSignInFlags(new Command().exitOverride().configureOutput({ writeErr: () => undefined }))
+    .option('--force')
+    .option('-v, --verbose');
+  try {
+    parser.parse([...entry.args], { from: 'user' });
+  } catch (cause) {
+    const why = clean(cause instanceof Error ? cause.message.replace(/^error: /, '') : cause);
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The user ${clean(entry.user)} in ${clean(entry.file, 400)} cannot be used: ${why}`,
+      { cause },
+    );
+  }
+  return {
+    flags: parser.opts<SignInFlags>(),
+    extension: entry.cluster.config,
+    origin: serverOrigin(entry.cluster.server),
+  };
+}
+
+/** Scheme, host and port: what a session remembers of a cluster. Throws `kubeconfig_invalid`. */
+export function serverOrigin(server: string): string {
+  const url = URL.parse(server);
+  if (url === null || url.protocol !== 'https:') {
+    throw new KleisError('kubeconfig_invalid', `The server ${clean(server)} of the cluster is not an https URL.`);
+  }
+  return url.origin;
+}

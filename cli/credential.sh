@@ -1,0 +1,291 @@
+#!/bin/sh
+# kleis-credential, the exec plugin that kubeconfigs name. kubectl runs it for every command, so it answers from the
+# credential cache with the shell's own built-ins, in the time that a shell takes to start. Whatever it cannot answer,
+# and whatever looks odd, it leaves to its sibling `kleis-get-token` (Node), which it then becomes.
+#
+# cli/store/credentials.ts writes what is read here. Both know these files in the folder of credentials:
+#
+#   LA-LE-HASH          a credential: assignments of A (arguments), E (exec info), J (job), G (generation) and T (the text
+#                       to print). LA and LE are the lengths of A and E in bytes, so that few files are opened. Its
+#                       mtime is the end of its freshness: "newer than a file written just now" needs no clock.
+#                       T is empty where there is nothing to print yet and only the name is needed.
+#   soon-LA-LE-HASH     its mtime is when a refresh in the background is due
+#   forced-LA-LE-HASH   its mtime is when the next refresh may be forced
+#   failed-LA-LE-HASH   what the last attempt failed with; its mtime is how long those who waited are told so
+#   told-LA-LE-HASH     the parents of those who were told
+#   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
+#   asked-0 … asked-63  who asked last and what was answered; written by everyone who asks, each is the stamp for "now"
+
+# ---- 1. A shell in which nothing that was inherited has a say.
+
+# An exported SHELLOPTS=xtrace would print the token, allexport pass it on; bash takes functions from the environment.
+\set +aCefuvx
+\unset -f command join kill mkdir mv printf read readlink rm sleep test umask
+# Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
+unset A C E G J L M N O P Q T W again arguments claim exec_info file folder idle joined link locale_was_set locale mode \
+  name newline owner pause program rejected search slot stamped
+umask 077
+# Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
+search=${PATH-} PATH=/dev/null
+# Lengths in bytes, and the same classes of characters everywhere.
+locale_was_set=${LC_ALL+yes} locale=${LC_ALL-} LC_ALL=C
+newline='
+'
+
+# Becomes Node, with the arguments given, under the same pid: by that Node knows the claim to be its own.
+become_node() {
+  trap - EXIT
+  find_node
+  exec "$program" "$@"
+}
+
+# Puts the environment in order for Node and finds the program: beside this one or, if this is a link of the person's
+# own making, beside what it leads to.
+find_node() {
+  PATH=$search
+  if test -n "$locale_was_set"; then LC_ALL=$locale; else unset LC_ALL; fi
+  # What would make Node load code, write files, talk or trust where the person did not mean us.
+  unset NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_V8_COVERAGE NODE_DEBUG NODE_DEBUG_NATIVE \
+    NODE_REDIRECT_WARNINGS NODE_PENDING_DEPRECATION NODE_TLS_REJECT_UNAUTHORIZED NODE_PRESERVE_SYMLINKS \
+    NODE_PRESERVE_SYMLINKS_MAIN NODE_ICU_DATA NODE_COMPILE_CACHE NODE_CHANNEL_FD NODE_UNIQUE_ID NODE_TEST_CONTEXT
+  # Node reads this file at every start, slowly; shared/http.ts reads it when a connection is made.
+  if test -n "${NODE_EXTRA_CA_CERTS-}"; then
+    export KLEIS_EXTRA_CA_CERTS="${KLEIS_EXTRA_CA_CERTS:-$NODE_EXTRA_CA_CERTS}"
+    unset NODE_EXTRA_CA_CERTS
+  fi
+  # A version manager may put a process between this one and Node: whose pid is in the claim, and who asked.
+  export KLEIS_LAUNCHER="$$ $PPID"
+
+  program=$0
+  case $program in */*) ;; *) program=$(command -v "$program") ;; esac
+  while :; do
+    case $program in */*) ;; *) break ;; esac
+    for file in "${program%/*}/kleis-get-token" "${program%/*}/kleis-get-token.js"; do
+      if test -x "$file"; then program=$file && return; fi
+    done
+    test -h "$program" || break
+    link=$(readlink "$program")
+    case $link in /*) program=$link ;; *) program=${program%/*}/$link ;; esac
+  done
+  printf 'error: kleis-get-token is not beside %s.\nnext:  Install the package again.\n' "$0" >&2
+  exit 6
+}
+
+trap 'become_node "$@"' EXIT
+
+# ---- 2. What is asked for: exactly what decides about the answer, and the folder where it would be.
+
+# Arguments made one text that no other arguments give: their number, then one a line. Fails if one has a line break or
+# another control character (some shells change those).
+join() {
+  IFS=' '
+  case "$*" in *[[:cntrl:]]*) return 1 ;; esac
+  IFS=$newline
+  joined="$#$newline$*"
+  IFS=' '
+}
+
+join "$@" || become_node "$@"
+arguments=$joined
+# The job, since job B on a persistent runner must never get job A's credential (the matrix legs of a GitHub job differ
+# in the URL only), and what says where sessions are kept.
+join "${GITHUB_RUN_ID-}" "${GITHUB_RUN_ATTEMPT-}" "${GITHUB_JOB-}" "${ACTIONS_ID_TOKEN_REQUEST_URL-}" "${CI_JOB_ID-}" \
+  "${CIRCLE_WORKFLOW_JOB_ID-}" "${BUILDKITE_JOB_ID-}" "${KLEIS_STATE_DIR-}" "${XDG_STATE_HOME-}" "${HOME-}" ||
+  become_node "$@"
+job=$joined
+
+# kubectl says `interactive` by whether there is a terminal; the answer is the same. It is the last thing kubectl says.
+exec_info=${KUBERNETES_EXEC_INFO-}
+exec_info=${exec_info%"$newline"}
+joined=$exec_info
+exec_info=${exec_info%\"interactive\":*}
+test "$joined" = "$exec_info\"interactive\":true}}" || test "$joined" = "$exec_info\"interactive\":false}}" ||
+  become_node "$@"
+
+# As credentialDir in cli/store/files.ts. A relative path of our own variable is an error that Node explains, any other
+# is passed over.
+for folder in "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" \
+  "${HOME:+$HOME/.cache/kleis}"; do
+  case $folder in /*) break ;; esac
+done
+folder=${KLEIS_CACHE_DIR:-$folder}
+folder=${folder%/}
+case $folder in /*) ;; *) become_node "$@" ;; esac
+if ! test -e "$folder" && ! test -h "$folder"; then
+  PATH=$search
+  mkdir -p "$folder" 2>/dev/null
+fi
+# Node sees to the rights of the folder, which built-ins cannot read.
+test -O "$folder" && ! test -h "$folder" || become_node "$@"
+slot=$folder/asked-$((PPID % 64))
+
+# ---- 3. The answer from the cache.
+
+# Finds the credential for what is asked: name (empty if there has never been one), generation G, text T.
+look() {
+  for file in "$folder/${#arguments}-${#exec_info}-"*; do
+    test -O "$file" && ! test -h "$file" || continue
+    A='' E='' J='' G='' T=''
+    command . "$file"
+    if test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"; then
+      name=${file##*/}
+      # What a disk that was full or failing left of it must not reach kubectl.
+      case $T in '{'*'}') ;; *) T='' ;; esac
+      return
+    fi
+  done
+  name='' G='' T=''
+}
+
+# Reads who asked last here (P), for which credential (N) of which generation (L), and writes that it was our parent.
+# The slot is thereby newer than whatever time has passed.
+stamp() {
+  P='' N='' L=''
+  ! test -h "$slot" || return
+  if test -O "$slot"; then command . "$slot"; fi
+  printf 'P=%s N=%s L=%s\n' "$PPID" "$name" "$G" >"$slot" && stamped=yes
+}
+
+# Fails where nothing can be written. What the shell has to say about that, or about a damaged file, Node says better.
+ask() {
+  stamped=''
+  { look; stamp; } 2>/dev/null
+  test -n "$stamped"
+}
+
+is_fresh() {
+  test -n "$T" && test "$folder/$name" -nt "$slot"
+}
+
+# Prints the credential and ends; past the second mark a new one is fetched behind kubectl's back.
+answer() {
+  trap - EXIT
+  printf '%s\n' "$T" || exit
+  if test "$slot" -nt "$folder/soon-$name" && test -e "$folder/soon-$name"; then refresh_behind "$@"; fi
+  exit 0
+}
+
+# A terminal, and nothing else, reads what is merely good to know.
+say() {
+  case ${KLEIS_LOG-} in silent | error) return ;; esac
+  if test -t 2; then printf '%s\n' "$1" >&2; fi
+}
+
+# Who asks a second time for a credential that is still fresh was very likely refused with it (401). That is worth a
+# refresh, but not many: other programs ask twice without reason.
+may_force() {
+  ! test "$folder/forced-$name" -nt "$slot"
+}
+
+# One process gets the claim, and with it the right to start Node. Fails if another one has it; owner is then its pid.
+take_claim() {
+  owner=''
+  set -C
+  if { printf '%s\n' "$$" >"$claim"; } 2>/dev/null; then
+    set +C
+    return 0
+  fi
+  { read -r owner <"$claim"; } 2>/dev/null
+  case $owner in
+    # Gone again, or not written yet.
+    '' | *[!0-9]*) owner=0 ;;
+  esac
+  if test "$idle" -le 150 && { test "$owner" = 0 || kill -0 "$owner" 2>/dev/null; }; then
+    set +C
+    return 1
+  fi
+  # The claim of a dead process is replaced by whoever makes the file of its succession. The second look at the claim is
+  # what makes that safe: nobody else may replace this owner's claim meanwhile.
+  if { printf '%s\n' "$$" >"$claim.$owner"; } 2>/dev/null; then
+    set +C
+    again=''
+    { read -r again <"$claim"; } 2>/dev/null
+    if test "${again:-0}" = "$owner" && mv -f "$claim.$owner" "$claim" 2>/dev/null; then return 0; fi
+    rm -f "$claim.$owner"
+  fi
+  set +C
+  return 1
+}
+
+# Starts Node and waits for nothing: an open descriptor of kubectl's would hold it up. The claim passes to Node's pid.
+refresh_behind() {
+  PATH=$search idle=0
+  exec </dev/null >/dev/null 2>&1
+  claim=$folder/claim-$name
+  take_claim || exit 0
+  # Somebody may have been quicker, between our look and our claim.
+  if ! ask || test "$folder/soon-$name" -nt "$slot"; then
+    rm -f "$claim"
+    exit 0
+  fi
+  find_node
+  "$program" --background "$@" &
+  printf '%s\n' "$!" >"$claim"
+  exit 0
+}
+
+ask || become_node "$@"
+rejected=''
+if is_fresh; then
+  if ! test "$P-$N-$L" = "$PPID-$name-$G"; then answer "$@"; fi
+  if ! may_force; then
+    say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
+    answer "$@"
+  fi
+  rejected=$G
+fi
+
+# ---- 4. The queue: one process becomes Node, the others wait for what it brings.
+
+trap - EXIT
+PATH=$search
+
+is_answered() {
+  is_fresh && { test "$G" != "$rejected" || ! may_force; }
+}
+
+# Tells what the last attempt failed with, and ends, if that is our business: we waited for it, or our parent has been
+# told already (kubectl runs a plugin that fails up to six times). A new kubectl tries anew.
+tell_failure() {
+  file=$folder/failed-$name
+  test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
+  O='' Q='' C='' M='' W=''
+  { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
+  if test "$O" != "$owner" && test "$Q" != "$PPID"; then
+    case $W, in *",$O-$PPID,"*) ;; *) return ;; esac
+  fi
+  # shellcheck disable=SC2016
+  { printf 'W=$W,%s-%s\n' "$O" "$PPID" >>"$folder/told-$name"; } 2>/dev/null
+  test "${KLEIS_LOG-}" = silent || printf '%s\n' "$M" >&2
+  case $C in '' | *[!0-9]* | 0) C=1 ;; esac
+  exit "$C"
+}
+
+# In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
+pause=2 waited=0 idle=0
+owner=0
+mode=${rejected:+--rejected}
+test -n "$rejected" || tell_failure
+while :; do
+  claim=$folder/claim-${name:-${#arguments}-${#exec_info}}
+  if take_claim; then
+    ask || become_node ${mode:+"$mode"} "$@"
+    if ! is_answered; then become_node ${mode:+"$mode"} "$@"; fi
+    rm -f "$claim"
+    answer "$@"
+  fi
+
+  sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node ${mode:+"$mode"} "$@"
+  waited=$((waited + pause))
+  # Node sets its deadline as the mtime of its claim. Without one, or past it, it is given time to start, and no more.
+  if test "$claim" -nt "$slot"; then idle=0; else idle=$((idle + pause)); fi
+  if test "$pause" -lt 10; then pause=$((pause * 2)); fi
+
+  ask || become_node ${mode:+"$mode"} "$@"
+  if is_answered; then answer "$@"; fi
+  test -n "$rejected" || tell_failure
+  if test "$idle" -gt 250; then become_node ${mode:+"$mode"} "$@"; fi
+  if test "$waited" -ge 10 && test "$((waited - pause))" -lt 10; then
+    say "Waiting for process $owner, which is getting a credential."
+  fi
+done

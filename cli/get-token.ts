@@ -1,0 +1,133 @@
+import { KleisError } from '../shared/errors.ts';
+import { loadConfig } from './config.ts';
+import { serverOrigin } from './context.ts';
+import type { Deps } from './deps.ts';
+import { type ExecInfo, formatCredential, parseExecInfo } from './exec-credential.ts';
+import { toFailure } from './failure.ts';
+import type { SignInFlags } from './flags.ts';
+import { placesOf, storeOf } from './places.ts';
+import { clientCredentials, type FreshToken, forcedRefreshInterval, useSession } from './session.ts';
+import { resolveSettings, type Settings } from './settings.ts';
+import {
+  credentialKey,
+  type Credentials,
+  type CredentialKey,
+  freshUntil,
+  openCredentials,
+} from './store/credentials.ts';
+
+export interface GetTokenRequest {
+  readonly flags: SignInFlags;
+  /** As typed, without the launcher's own flag: what the credential is kept under. */
+  readonly args: readonly string[];
+  /** `background` and `rejected` come from the launcher (credential.sh). */
+  readonly mode: 'normal' | 'background' | 'rejected';
+}
+
+// A provider that does not say how long an opaque token lives is asked again after this.
+const unknownLifetime = 300_000;
+// One or two requests to the provider, each of bounded time.
+const workDeadline = 60_000;
+
+/** `kleis get-token`: prints the ExecCredential that kubectl asked for. Nothing else ever writes to stdout here. */
+export async function getToken(request: GetTokenRequest, deps: Deps): Promise<void> {
+  const { args, mode } = request;
+  const key = credentialKey(args, deps.env);
+  const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
+  try {
+    const text = await credentialFor(request, key, credentials, deps);
+    if (mode !== 'background') deps.stdout.write(text);
+    credentials.settle(key, mode);
+  } catch (error) {
+    const failure = toFailure(error, deps);
+    credentials.settle(key, mode, failure);
+    throw failure;
+  }
+}
+
+async function credentialFor(
+  { flags, mode: asked }: GetTokenRequest,
+  key: CredentialKey | undefined,
+  credentials: Credentials,
+  deps: Deps,
+): Promise<string> {
+  const exec = parseExecInfo(deps.env);
+  const cluster = clusterOf(exec);
+  const settings = resolveSettings(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
+  const kept = settings.cache === 'none' ? undefined : key;
+
+  const cached = settings.force ? undefined : credentials.read(kept);
+  const refused = cached !== undefined && asked === 'normal' && credentials.isAskedAgain(kept, cached);
+  if (cached !== undefined && asked === 'normal' && !refused) return cached.text;
+  const mode = refused ? 'rejected' : asked;
+
+  const deadline = workDeadline + (mode === 'normal' ? settings.loginTimeout : 0);
+  try {
+    return await credentials.queue(key, { mode, deadline, purpose: 'getting a credential' }, async () => {
+      const again = settings.force ? undefined : credentials.read(kept);
+      if (again !== undefined && again.generation !== cached?.generation) return again.text;
+      if (mode === 'rejected') credentials.holdForced(kept, deps.clock.now() + forcedRefreshInterval);
+      return obtain({ settings, exec, cluster, mode, kept, credentials, deps });
+    });
+  } catch (error) {
+    if (mode !== 'rejected' || cached === undefined) throw error;
+    deps.report.debug(`The session was not refreshed: ${toFailure(error, deps).message}`);
+    if (deps.stderr.isTTY) {
+      deps.report.info(
+        'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.',
+      );
+    }
+    return cached.text;
+  }
+}
+
+interface Obtaining {
+  readonly settings: Settings;
+  readonly exec: ExecInfo | undefined;
+  readonly cluster: string | undefined;
+  readonly mode: GetTokenRequest['mode'];
+  readonly kept: CredentialKey | undefined;
+  readonly credentials: Credentials;
+  readonly deps: Deps;
+}
+
+async function obtain({ settings, exec, cluster, mode, kept, credentials, deps }: Obtaining): Promise<string> {
+  const keep = (fresh: FreshToken, session: string) => {
+    const { token, issuedAt, expiresAt } = fresh;
+    const times = { issuedAt, expiresAt: expiresAt ?? issuedAt + unknownLifetime, minValidity: settings.minValidity };
+    const until = freshUntil(times);
+    const now = deps.clock.now();
+    // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
+    const printed = expiresAt === undefined ? undefined : until > now ? until : expiresAt;
+    const text = formatCredential(exec?.apiVersion, token.reveal(), printed);
+    if (until > now) credentials.write(kept, text, times, session);
+    return text;
+  };
+  if (settings.identity === 'client-credentials')
+    return keep(await clientCredentials(settings, deps), 'client-credentials');
+  const store = storeOf(deps, settings.cache, mode === 'background');
+  try {
+    const interactive = exec?.interactive ?? deps.stdin.isTTY;
+    return await useSession(
+      { settings, deps, store, mode, cluster, interactive, allowPaste: false },
+      (fresh, session) => keep(fresh, session.key),
+    );
+  } finally {
+    await store.close();
+  }
+}
+
+/**
+ * Where the credential will be sent. A Kubernetes client that does not say could send it anywhere: then there is none.
+ * Undefined where a person or a script asks.
+ */
+function clusterOf(exec: ExecInfo | undefined): string | undefined {
+  if (exec === undefined) return undefined;
+  if (exec.cluster === undefined) {
+    throw new KleisError(
+      'cluster_unknown',
+      'kubectl does not say which cluster the credential is for, so none is given.',
+    );
+  }
+  return serverOrigin(exec.cluster.server);
+}

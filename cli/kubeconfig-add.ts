@@ -1,0 +1,58 @@
+import { resolve } from 'node:path';
+import { clean } from '../shared/text.ts';
+import { loadConfig } from './config.ts';
+import type { Deps } from './deps.ts';
+import { type KubeconfigAddFlags, toArguments } from './flags.ts';
+import { addEntries, type AddResult } from './kubeconfig/add.ts';
+import { resolveSettings } from './settings.ts';
+
+/** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
+export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {
+  const extension = {
+    ...(flags.clusterAudience !== undefined && { audience: flags.clusterAudience }),
+    ...(flags.clusterScope !== undefined && { scope: flags.clusterScope }),
+    ...(flags.clusterResource !== undefined && { resource: flags.clusterResource }),
+  };
+  resolveSettings(flags, extension, (await loadConfig(deps)).choices);
+  const result = await addEntries(
+    {
+      name,
+      server: flags.server,
+      clusterCertificateAuthority: flags.clusterCertificateAuthority,
+      tlsServerName: flags.tlsServerName,
+      namespace: flags.namespace,
+      clusterName: flags.cluster,
+      userName: flags.user,
+      args: toArguments(withAbsoluteFiles(flags)),
+      ...(Object.keys(extension).length > 0 && { clusterExtension: extension }),
+      kubeconfig: flags.kubeconfig,
+      dryRun: flags.dryRun,
+      yes: flags.yes,
+      current: flags.current,
+    },
+    deps,
+  );
+  tell(result, deps);
+}
+
+/** kubectl runs the plugin in whatever folder the person is in. */
+function withAbsoluteFiles(flags: KubeconfigAddFlags): KubeconfigAddFlags {
+  const files: KubeconfigAddFlags = {};
+  for (const name of ['clientSecretFile', 'clientKeyFile', 'certificateAuthority'] as const) {
+    const file = flags[name];
+    if (file !== undefined) files[name] = resolve(file);
+  }
+  return { ...flags, ...files };
+}
+
+function tell(result: AddResult, deps: Deps): void {
+  if (result.outcome === 'written') {
+    const files = [...new Set(result.changes.map((change) => clean(change.file, 400)))].join(', ');
+    deps.report.info(`Wrote the context ${clean(result.context)} to ${files}.`);
+    deps.report.info(`Try it: kubectl --context ${clean(result.context)} auth whoami`);
+  } else if (result.outcome === 'unchanged') {
+    deps.report.info('Nothing to change: the kubeconfig says all of this already.');
+  } else if (result.outcome === 'declined') {
+    deps.report.info('Nothing was changed.');
+  }
+}

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { Deps } from '../deps.ts';
+import { storageError } from '../store/files.ts';
+import { bodyKey, isMapping, type Mapping } from './document.ts';
+import { extensionName, type KleisExec, readExec } from './entry.ts';
+import { type Kubeconfig, type KubeconfigEntry, kubeconfigSources, loadKubeconfig } from './load.ts';
+
+/** `spec.cluster` of KUBERNETES_EXEC_INFO (client-go, pkg/apis/clientauthentication/v1). */
+export interface ExecCluster {
+  readonly server: string;
+  readonly 'tls-server-name'?: string;
+  readonly 'insecure-skip-tls-verify'?: boolean;
+  /** Base64 of PEM. */
+  readonly 'certificate-authority-data'?: string;
+  readonly 'proxy-url'?: string;
+  readonly 'disable-compression'?: boolean;
+  /** The extension `client.authentication.k8s.io/exec`. */
+  readonly config?: unknown;
+}
+
+export interface FoundEntry extends KleisExec {
+  readonly context: string;
+  readonly user: string;
+  readonly clusterName: string;
+  /** What kubectl would tell the plugin, also where the entry does not ask it to. */
+  readonly cluster: ExecCluster;
+  /** The file that the user entry is in. */
+  readonly file: string;
+}
+
+/**
+ * The entry that `kubectl --context NAME` (or the current context) would run Kleis with.
+ *
+ * @throws KleisError `kubeconfig_invalid` if there is no such context, it leads nowhere, or its user signs in otherwise
+ */
+export async function findEntry(
+  request: { readonly context?: string | undefined; readonly kubeconfig?: string | undefined },
+  deps: Pick<Deps, 'env' | 'platform'>,
+): Promise<FoundEntry> {
+  const sources = kubeconfigSources(request.kubeconfig, deps);
+  const kubeconfig = await loadKubeconfig(sources);
+  const where = sources.paths.map((path) => clean(path, 400)).join(', ');
+  if (!kubeconfig.files.some((file) => file.exists)) {
+    throw new KleisError('kubeconfig_invalid', `There is no kubeconfig: ${where} does not exist.`, {
+      hint: 'Write one with `kleis kubeconfig add`, or name it with --kubeconfig.',
+    });
+  }
+  const name = request.context ?? kubeconfig.currentContext;
+  if (name === '') {
+    throw new KleisError('kubeconfig_invalid', `${where} has no current context.`, {
+      hint: `Name a context with --context. ${known(kubeconfig, 'contexts')}`,
+    });
+  }
+  const context = kubeconfig.entries.contexts.get(name);
+  if (context === undefined) {
+    throw new KleisError('kubeconfig_invalid', `There is no context "${clean(name)}" in ${where}.`, {
+      hint: known(kubeconfig, 'contexts'),
+    });
+  }
+  const user = follow(kubeconfig, context, 'users');
+  const cluster = follow(kubeconfig, context, 'clusters');
+  const exec = readExec(user.body);
+  if (exec === undefined) {
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The user "${clean(user.name)}" of the context "${clean(name)}" does not sign in with Kleis.`,
+      {
+        hint: `Let it, with \`kleis kubeconfig add\`, or name another context. ${known(kubeconfig, 'contexts')}`,
+      },
+    );
+  }
+  return {
+    ...exec,
+    context: name,
+    user: user.name,
+    clusterName: cluster.name,
+    cluster: await execCluster(cluster),
+    file: user.file.path,
+  };
+}
+
+function follow(kubeconfig: Kubeconfig, context: KubeconfigEntry, section: 'users' | 'clusters'): KubeconfigEntry {
+  const kind = bodyKey(section);
+  const place = context.file.place('contexts', context.index, 'context', kind);
+  const at = `${clean(context.file.path, 400)}:${place}`;
+  const name = context.body[kind];
+  if (typeof name !== 'string' || name === '') {
+    throw new KleisError('kubeconfig_invalid', `${at}: the context "${clean(context.name)}" names no ${kind}.`);
+  }
+  const entry = kubeconfig.entries[section].get(name);
+  if (entry !== undefined) return entry;
+  throw new KleisError(
+    'kubeconfig_invalid',
+    `${at}: the context "${clean(context.name)}" names the ${kind} "${clean(name)}", which does not exist.`,
+    {
+      hint: known(kubeconfig, section),
+    },
+  );
+}
+
+async function execCluster({ name, body, file, index }: KubeconfigEntry): Promise<ExecCluster> {
+  const fault = (key: string, what: string) =>
+    new KleisError(
+      'kubeconfig_invalid',
+      `${clean(file.path, 400)}:${file.place('clusters', index, 'cluster', key)}: ${what}.`,
+    );
+  const text = (key: string) => {
+    const value = body[key] ?? undefined;
+    if (value !== undefined && typeof value !== 'string')
+      throw fault(key, `${key} of the cluster "${clean(name)}" must be text`);
+    return value === '' ? undefined : value;
+  };
+  const server = text('server');
+  if (server === undefined) throw fault('server', `the cluster "${clean(name)}" has no server`);
+  const tlsServerName = text('tls-server-name');
+  const proxyUrl = text('proxy-url');
+  let data = text('certificate-authority-data');
+  const path = text('certificate-authority');
+  if (data === undefined && path !== undefined) {
+    // Relative to the file that says so, as for kubectl.
+    const bytes = await readFile(resolve(dirname(file.path), path)).catch((error: unknown) => {
+      throw fault('certificate-authority', storageError(error, 'read', path).message.replace(/\.$/, ''));
+    });
+    data = bytes.toString('base64');
+  }
+  const config = extensionOf(body);
+  return {
+    server,
+    ...(tlsServerName !== undefined && { 'tls-server-name': tlsServerName }),
+    ...(body['insecure-skip-tls-verify'] === true && { 'insecure-skip-tls-verify': true }),
+    ...(data !== undefined && { 'certificate-authority-data': data }),
+    ...(proxyUrl !== undefined && { 'proxy-url': proxyUrl }),
+    ...(body['disable-compression'] === true && { 'disable-compression': true }),
+    ...(config !== undefined && { config }),
+  };
+}
+
+function extensionOf(cluster: Mapping): unknown {
+  const extensions: unknown[] = Array.isArray(cluster['extensions']) ? cluster['extensions'] : [];
+  return extensions.filter(isMapping).find((each) => each['name'] === extensionName)?.['extension'];
+}
+
+/** Which there are, for a person who looks for one: cleaned and not too many. */
+export function known(kubeconfig: Kubeconfig, section: 'contexts' | 'users' | 'clusters'): string {
+  const names = [...kubeconfig.entries[section].keys()].toSorted().map((name) => clean(name, 80));
+  if (names.length === 0) return `There are no ${section} in it.`;
+  const more = names.length > 20 ? `, and ${names.length - 20} more` : '';
+  return `There ${names.length === 1 ? 'is' : 'are'}: ${names.slice(0, 20).join(', ')}${more}.`;
+}

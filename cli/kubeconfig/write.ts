@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { lstat, open, readdir, readlink, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import { storageError } from '../store/files.ts';
+
+const suffix = '.kleis-tmp';
+
+/**
+ * Where a path leads through links, also if there is nothing yet at their end: a link to a kubeconfig is to stay one.
+ *
+ * @throws KleisError `kubeconfig_invalid` if links lead in a circle
+ */
+export async function followLinks(path: string): Promise<string> {
+  let at = path;
+  for (let links = 0; links < 40; links++) {
+    const entry = await lstat(at).catch(() => undefined);
+    if (entry?.isSymbolicLink() !== true) return at;
+    at = resolve(dirname(at), await readlink(at));
+  }
+  throw new KleisError('kubeconfig_invalid', `${clean(path, 400)} is a link that leads nowhere.`);
+}
+
+/**
+ * Replaces a kubeconfig as a whole, with the mode and owner that it has (0600 if it is new): whoever reads, and whatever
+ * breaks, sees the old text or the new. To be called with the lock held.
+ *
+ * @param path without links
+ * @throws KleisError `storage_unavailable`; the old file is untouched then
+ */
+export async function replaceKubeconfig(path: string, text: string): Promise<void> {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}${suffix}`);
+  let made = false;
+  try {
+    const old = await stat(path).catch(() => undefined);
+    if (old !== undefined && !old.isFile()) throw unsuitable(path, 'is not a regular file');
+    // A rename asks nobody for the right to write that its owner took away.
+    if (old !== undefined) await (await open(path, 'r+')).close();
+    await sweep(path);
+    const handle = await open(temporary, 'wx', 0o600);
+    made = true;
+    try {
+      await handle.writeFile(text);
+      if (old !== undefined) {
+        const mine = await handle.stat();
+        // With sudo, the file of the person is to stay theirs.
+        if (mine.uid !== old.uid || mine.gid !== old.gid) {
+          await handle.chown(old.uid, old.gid).catch(() => {
+            // A group that may do nothing does not matter: on macOS a new file has that of its folder.
+            if (mine.uid === old.uid && (old.mode & 0o070) === 0) return;
+            throw unsuitable(path, 'belongs to another user or group, which it would not after a change');
+          });
+        }
+        await handle.chmod(old.mode & 0o7777);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    made = false;
+  } catch (error) {
+    if (made) await unlink(temporary).catch(() => undefined);
+    if (error instanceof KleisError) throw error;
+    throw unsuitable(path, storageError(error, 'write', path).message, error);
+  }
+  // The new name is only as durable as the folder; where folders cannot be synced, the system offers no more.
+  const parent = await open(folder, 'r').catch(() => undefined);
+  await parent?.sync().catch(() => undefined);
+  await parent?.close();
+}
+
+/** What was killed in mid-write left a copy of the kubeconfig; whoever holds the lock knows that nobody is writing it. */
+async function sweep(path: string): Promise<void> {
+  const names = await readdir(dirname(path));
+  const start = `.${basename(path)}.`;
+  // Exactly ours: `.config.` also begins what a writer of `config.old` has beside it, under another lock.
+  const stale = names.filter(
+    (name) => name.startsWith(start) && /^[0-9a-f]{12}\.kleis-tmp$/.test(name.slice(start.length)),
+  );
+  for (const name of stale) await unlink(join(dirname(path), name)).catch(() => undefined);
+}
+
+function unsuitable(path: string, why: string, cause?: unknown): KleisError {
+  return new KleisError('storage_unavailable', cause === undefined ? `${clean(path, 400)} ${why}.` : why, {
+    hint: 'Nothing was changed. Write to a kubeconfig of your own with --kubeconfig FILE.',
+    cause,
+  });
+}

@@ -1,0 +1,55 @@
+import { clean } from '../shared/text.ts';
+import { loadConfig } from './config.ts';
+import { contextSettings } from './context.ts';
+import type { Deps } from './deps.ts';
+import type { LoginFlags } from './flags.ts';
+import { placesOf, storeOf } from './places.ts';
+import { useSession } from './session.ts';
+import { resolveSettings } from './settings.ts';
+import { openCredentials } from './store/credentials.ts';
+
+/** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
+export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
+  const person = (await loadConfig(deps)).choices;
+  const choices =
+    flags.browserCommand === undefined
+      ? person
+      : { ...person, browserCommand: flags.browserCommand.split(/\s+/).filter(Boolean) };
+  const entry = flags.issuerUrl === undefined ? await contextSettings(flags, deps) : undefined;
+  const settings = resolveSettings({ ...entry?.flags, ...withoutContext(flags) }, entry?.extension, choices);
+  const store = storeOf(deps, settings.cache);
+  try {
+    const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
+    const session = await useSession(
+      {
+        settings,
+        deps,
+        store,
+        mode: 'sign-in',
+        cluster: entry?.origin,
+        interactive: deps.stdin.isTTY,
+        allowPaste: true,
+      },
+      (_, next) => {
+        // Of another account, perhaps: what it left must not outlive the new sign-in.
+        credentials.removeSession(next.key);
+        return next;
+      },
+    );
+    const who = session.tokens.subject?.name ?? session.tokens.subject?.sub ?? 'someone without a name';
+    const kept = {
+      keyring: 'in the keyring',
+      file: 'in a file that only you can read',
+      memory: 'nowhere (cache: none)',
+    };
+    deps.report.info(
+      `Signed in at ${clean(settings.issuerUrl)} as ${who}. The session is kept ${kept[session.storage]}.`,
+    );
+  } finally {
+    await store.close();
+  }
+}
+
+function withoutContext({ context: _context, kubeconfig: _kubeconfig, browserCommand: _command, ...rest }: LoginFlags) {
+  return rest;
+}

@@ -1,0 +1,114 @@
+import { KleisError } from '../shared/errors.ts';
+import { clean } from '../shared/text.ts';
+import { loadConfig, type PersonConfig } from './config.ts';
+import { contextSettings } from './context.ts';
+import type { Deps } from './deps.ts';
+import { toFailure } from './failure.ts';
+import type { LogoutFlags } from './flags.ts';
+import { placesOf, storeOf } from './places.ts';
+import { keyOf } from './session.ts';
+import { resolveSettings, type Settings } from './settings.ts';
+import { connect } from './sign-in/provider.ts';
+import { withClaim } from './store/claim.ts';
+import { openCredentials } from './store/credentials.ts';
+import type { Session, SessionEntry, SessionStore } from './store/sessions.ts';
+
+// Longer than the revocation of two tokens may take.
+const deadline = 60_000;
+
+/** `kleis logout`: at the provider as far as it lets us, and on this machine in any case. */
+export async function logout(flags: LogoutFlags, deps: Deps): Promise<void> {
+  const person = await loadConfig(deps);
+  const store = storeOf(deps);
+  try {
+    for (const entry of await choose(flags, await store.list(), person, deps)) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each line is about one session
+      await endSession(entry, store, person, deps);
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+async function choose(
+  flags: LogoutFlags,
+  all: readonly SessionEntry[],
+  person: PersonConfig,
+  deps: Deps,
+): Promise<readonly SessionEntry[]> {
+  const { context, kubeconfig, issuerUrl, account } = flags;
+  if (flags.all === true) return all;
+  let chosen = all;
+  if (context !== undefined || kubeconfig !== undefined) {
+    const entry = await contextSettings(flags, deps);
+    const key = await keyOf(resolveSettings(entry.flags, entry.extension, person.choices));
+    chosen = chosen.filter((each) => each.key === key);
+  }
+  chosen = chosen.filter((each) => {
+    const what = 'info' in each ? each.info.what : undefined;
+    return (
+      (issuerUrl === undefined || what?.issuerUrl === issuerUrl) && (account === undefined || what?.account === account)
+    );
+  });
+  const narrowed = [context, kubeconfig, issuerUrl, account].some((each) => each !== undefined);
+  if (chosen.length > 1 && !narrowed) {
+    const list = chosen.map((each) => `\n  ${nameOf(each)}`).join('');
+    throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {
+      hint: 'Say which with --context, --issuer-url or --account, or --all.',
+    });
+  }
+  if (chosen.length === 0) deps.report.info('Nobody is signed in there, so there is nothing to end.');
+  return chosen;
+}
+
+async function endSession(entry: SessionEntry, store: SessionStore, person: PersonConfig, deps: Deps): Promise<void> {
+  const end = async () => {
+    const session = 'info' in entry ? await store.load(entry.key) : undefined;
+    // First here: a provider that does not answer must not keep anybody signed in on this machine.
+    await store.remove(entry.key);
+    openCredentials({ dir: placesOf(deps).credentials, deps }).removeSession(entry.key);
+    return session;
+  };
+  const path = store.claimPath(entry.key);
+  const session =
+    path === undefined ? await end() : await withClaim(path, { deps, deadline, purpose: 'signing out' }, end);
+  deps.report.info(`Signed out: ${nameOf(entry)}.`);
+  if (session === undefined) return;
+  try {
+    await revoke(session, settingsOf(session, person), deps);
+  } catch (error) {
+    const { message } = toFailure(error, deps);
+    deps.report.warn(`The provider could not be told: ${message} It may keep the session until that ends by itself.`);
+  }
+}
+
+async function revoke({ tokens }: Session, settings: Settings, deps: Deps): Promise<void> {
+  const provider = await connect(settings, deps);
+  const { refreshToken, accessToken } = tokens;
+  const results = [
+    ...(refreshToken === undefined ? [] : [await provider.revoke(refreshToken, 'refresh_token')]),
+    ...(accessToken === undefined ? [] : [await provider.revoke(accessToken, 'access_token')]),
+  ];
+  if (results.includes('unsupported')) {
+    deps.report.info('This provider has no revocation (RFC 7009): what it issued ends by itself.');
+  } else if (results.length > 0) {
+    deps.report.info('The provider has revoked the tokens.');
+  }
+  const url = provider.endSessionUrl();
+  if (url !== undefined)
+    deps.report.info(`To sign out of the provider in the browser as well, open ${clean(url.href, 2000)}`);
+}
+
+function settingsOf({ what }: Session, person: PersonConfig): Settings {
+  return {
+    ...resolveSettings({ issuerUrl: what.issuerUrl }, undefined, person.choices),
+    ...what,
+  };
+}
+
+function nameOf(entry: SessionEntry): string {
+  if ('problem' in entry) return `${entry.key.slice(0, 12)}, which cannot be read`;
+  const { what, subject } = entry.info;
+  const account = what.account === undefined ? '' : `, account ${what.account}`;
+  return clean(`${subject?.name ?? subject?.sub ?? 'somebody'} at ${what.issuerUrl}${account}`, 300);
+}

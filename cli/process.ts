@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Deps } from './deps.ts';
+import { createReport, isLogLevel } from './report.ts';
+
+/** The real surroundings; with the two programs' main files the only place that touches `process`. */
+export function createDeps(): Deps {
+  // libuv, the keyring's library and the launcher make files too: none of them for others.
+  process.umask(0o077);
+  const { env, stdin, stdout, stderr } = process;
+  const log = env['KLEIS_LOG'] ?? '';
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // The second one ends what does not end by itself.
+      if (interrupted.signal.aborted) process.exit(130);
+      interrupted.abort(name);
+    });
+  }
+  // Whoever read the output may have gone: `kleis status | head -1`.
+  for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
+  return {
+    env,
+    stdin,
+    stdout,
+    stderr,
+    clock: {
+      now: Date.now,
+      sleep: async (milliseconds, signal) => sleep(milliseconds, undefined, { ...(signal && { signal }) }),
+    },
+    platform: process.platform,
+    pid: process.pid,
+    ppid: process.ppid,
+    report: createReport(stderr, env, isLogLevel(log) ? log : 'info'),
+    signal: interrupted.signal,
+  };
+}
+
+/** Ends with the code of the run once stdout and stderr have taken everything. */
+export async function exit(deps: Deps, run: Promise<number>): Promise<void> {
+  const code = await run;
+  await Promise.all([deps.stdout, deps.stderr].map(flush));
+  // Not `exitCode`: an open keep-alive connection or a keyring that hangs must hold nobody up.
+  process.exit(code);
+}
+
+async function flush(stream: NodeJS.WriteStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    stream.write('', () => resolve());
+  });
+}

@@ -1,0 +1,107 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { Settings } from '../settings.ts';
+import type { ProviderMetadata } from './discovery.ts';
+
+/** What proves that an answer belongs to this sign-in; made anew for each. */
+export interface Secrets {
+  readonly state: string;
+  /** Only where an ID token is asked for. */
+  readonly nonce: string | undefined;
+  /** RFC 7636. */
+  readonly verifier: string;
+}
+
+const reserved = new Set(
+  `client_id client_secret client_assertion client_assertion_type redirect_uri response_type scope state nonce iss
+  code code_challenge code_challenge_method code_verifier grant_type device_code refresh_token request request_uri
+  resource audience dpop_jkt id_token_hint`.split(/\s+/),
+);
+
+/** Throws `config_invalid` for a parameter that Kleis itself sets. */
+export function checkAuthParams(parameters: Settings['authParams']): void {
+  for (const [name, value] of Object.entries(parameters)) {
+    if (reserved.has(name.toLowerCase())) {
+      throw new KleisError('config_invalid', `The parameter ${clean(name, 60)} cannot be given with --auth-param.`);
+    }
+    // A fragment stays in the browser: the callback would never hear of it.
+    if (name === 'response_mode' && value !== 'query' && value !== 'form_post') {
+      throw new KleisError('config_invalid', `The response_mode ${clean(value, 60)} cannot be used.`, {
+        hint: 'Use query or form_post.',
+      });
+    }
+  }
+}
+
+function random(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+export function makeSecrets(settings: Settings): Secrets {
+  return { state: random(), nonce: settings.scopes.includes('openid') ? random() : undefined, verifier: random() };
+}
+
+export function codeChallenge(verifier: string): string {
+  return createHash('sha256').update(verifier).digest('base64url');
+}
+
+/** RFC 8707 and the `audience` that some providers have instead: with the authorization and with every token request. */
+export function targetParameters({ audience, resource }: Settings): Record<string, string> {
+  return { ...(audience === undefined ? {} : { audience }), ...(resource === undefined ? {} : { resource }) };
+}
+
+/**
+ * The scopes to ask for. Without `offline_access` many providers give no refresh token, and the person would sign in
+ * every hour; so it is asked for wherever the provider lists it, unless `access_type=online` says that none is wanted.
+ * What does not list it (GitLab, Google, Cognito) gives refresh tokens by its own rules.
+ */
+export function scopesToAskFor(settings: Settings, metadata: ProviderMetadata): string {
+  const listed = metadata.scopes_supported?.includes('offline_access') === true;
+  const wanted = settings.scopes.includes('openid') && settings.authParams['access_type'] !== 'online';
+  const scopes = listed && wanted ? new Set([...settings.scopes, 'offline_access']) : settings.scopes;
+  return [...scopes].join(' ');
+}
+
+/**
+ * OpenID Connect Core 11 wants `prompt=consent` with `offline_access`, and strict providers ignore the scope without it.
+ * Where it would do harm it is left out: Entra ID asks an administrator then, even for what has been agreed to; and a
+ * provider that lists its prompts without `consent` does not know it. The person's own `prompt` always wins.
+ */
+function consentPrompt(scope: string, settings: Settings, metadata: ProviderMetadata): Record<string, string> {
+  if (!scope.split(' ').includes('offline_access') || 'prompt' in settings.authParams) return {};
+  if (metadata.prompt_values_supported?.includes('consent') === false) return {};
+  const { hostname } = new URL(metadata.issuer);
+  if (/(^|\.)(microsoftonline\.(com|us|cn|de)|windows\.net|partner\.microsoftonline\.cn)$/.test(hostname)) return {};
+  return { prompt: 'consent' };
+}
+
+export interface AuthorizationRequest {
+  readonly redirectUri: string;
+  readonly secrets: Secrets;
+  readonly loginHint: string | undefined;
+  readonly dpopThumbprint: string | undefined;
+}
+
+/** RFC 6749 4.1.1, RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9449 section 10. */
+export function authorizationParameters(
+  settings: Settings,
+  metadata: ProviderMetadata,
+  { redirectUri, secrets, loginHint, dpopThumbprint }: AuthorizationRequest,
+): Record<string, string> {
+  const scope = scopesToAskFor(settings, metadata);
+  return {
+    ...(loginHint === undefined ? {} : { login_hint: loginHint }),
+    ...consentPrompt(scope, settings, metadata),
+    ...settings.authParams,
+    ...targetParameters(settings),
+    ...(dpopThumbprint === undefined ? {} : { dpop_jkt: dpopThumbprint }),
+    ...(secrets.nonce === undefined ? {} : { nonce: secrets.nonce }),
+    ...(scope === '' ? {} : { scope }),
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    state: secrets.state,
+    code_challenge: codeChallenge(secrets.verifier),
+    code_challenge_method: 'S256',
+  };
+}

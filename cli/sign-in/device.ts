@@ -1,0 +1,154 @@
+import { encode } from 'uqr';
+import { KleisError } from '../../shared/errors.ts';
+import { isLoopback } from '../../shared/proxy.ts';
+import { clean } from '../../shared/text.ts';
+import type { Deps } from '../deps.ts';
+import { useColour } from '../report.ts';
+import type { TokenSet } from './tokens.ts';
+
+/** The answer of the device authorization endpoint (RFC 8628 section 3.2). Times in seconds. */
+export interface DeviceCode {
+  readonly device_code: string;
+  readonly user_code: string;
+  readonly verification_uri: string;
+  readonly verification_uri_complete?: string;
+  readonly expires_in: number;
+  readonly interval?: number;
+}
+
+export type PollResult = TokenSet | 'pending' | 'slow_down';
+
+interface DeviceSignIn {
+  readonly deps: Deps;
+  readonly signal: AbortSignal;
+  /** Milliseconds for the whole sign-in. */
+  readonly timeout: number;
+  readonly start: () => Promise<DeviceCode>;
+  readonly poll: (deviceCode: string) => Promise<PollResult>;
+}
+
+const longestInterval = 60_000;
+
+/**
+ * Shows the code and waits until the person has used it. Throws `sign_in_timeout` (the code has expired, or the time is
+ * up), `sign_in_refused`, `provider_invalid` (an address that nobody should open), and the signal's reason.
+ */
+export async function signInWithDevice({ deps, signal, timeout, start, poll }: DeviceSignIn): Promise<TokenSet> {
+  const started = deps.clock.now();
+  const code = await start();
+  const lifetime = Number.isFinite(code.expires_in) && code.expires_in > 0 ? code.expires_in * 1000 : 600_000;
+  const deadline = Math.min(deps.clock.now() + lifetime, started + timeout);
+  announce(code, deps);
+  const countdown = createCountdown(deps);
+  // RFC 8628 section 3.5: five seconds if nothing is said, and five more after each `slow_down`.
+  let interval = Math.min(Math.max((code.interval ?? 5) * 1000, 1000), longestInterval);
+  try {
+    for (;;) {
+      for (let wake = deps.clock.now() + interval; deps.clock.now() < wake;) {
+        const now = deps.clock.now();
+        if (now >= deadline) throw expired(lifetime < timeout);
+        countdown.show(deadline - now);
+        await deps.clock.sleep(Math.min(1000, wake - now, deadline - now), signal);
+      }
+      const result = await attempt(() => poll(code.device_code), deps);
+      if (result === 'slow_down') interval = Math.min(interval + 5000, longestInterval);
+      // Section 3.5 again: a network that fails is to be asked less often, and given up only with the code.
+      else if (result === 'unreachable') interval = Math.min(interval * 2, longestInterval);
+      else if (result !== 'pending') return result;
+    }
+  } finally {
+    countdown.clear();
+  }
+}
+
+async function attempt(poll: () => Promise<PollResult>, { report }: Deps): Promise<PollResult | 'unreachable'> {
+  try {
+    return await poll();
+  } catch (error) {
+    if (!(error instanceof KleisError)) throw error;
+    if (error.code === 'provider_unavailable') {
+      report.debug('the provider cannot be reached; asking again', { why: error.message });
+      return 'unreachable';
+    }
+    if (error.message.includes('expired_token')) throw expired(true);
+    throw error;
+  }
+}
+
+function expired(ofTheCode: boolean): KleisError {
+  return new KleisError(
+    'sign_in_timeout',
+    ofTheCode ? 'The code has expired before it was used.' : 'Nobody used the code in time.',
+  );
+}
+
+function announce(code: DeviceCode, deps: Deps): void {
+  const { report, stderr, env } = deps;
+  const uri = checkedUri(code.verification_uri);
+  const complete =
+    code.verification_uri_complete === undefined ? undefined : checkedUri(code.verification_uri_complete);
+  const userCode = clean(code.user_code, 64);
+  const bold = (text: string) => (useColour(stderr, env) ? `\u001b[1m${text}\u001b[22m` : text);
+  const qr = complete === undefined ? undefined : qrCode(complete, deps);
+  report.info(
+    `\nTo sign in, open this address on any device:\n\n    ${bold(uri)}\n\nand enter this code:\n\n    ${bold(userCode)}\n`,
+  );
+  if (qr !== undefined) report.info(`or scan this, and check that it shows the same code:\n\n${qr}`);
+}
+
+/** It is printed, scanned and opened: https only (http where it cannot leave this machine), and free of control characters. */
+function checkedUri(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
+  if (url === undefined || !safe || url.username !== '' || url.href.length > 1000) {
+    throw new KleisError(
+      'provider_invalid',
+      `The provider sends people to an address that is not https: ${clean(text)}.`,
+    );
+  }
+  return clean(url.href, 1000);
+}
+
+/** A QR code of half blocks, dark on light whatever the theme; nothing where it would not fit or not show. */
+function qrCode(text: string, { stderr, env, platform }: Deps): string | undefined {
+  if (!canRedraw({ stderr, env })) return undefined;
+  const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || (platform === 'win32' ? 'utf-8' : '');
+  if (!/utf-?8/i.test(locale)) return undefined;
+  const { data, size } = encode(text, { ecc: 'L', border: 2 });
+  if (stderr.columns < size + 4 || stderr.rows < size / 2 + 12) return undefined;
+  const isDark = (row: number, column: number) => data[row]?.[column] === true;
+  // The colours are explicit: a code with light and dark exchanged is not read by every scanner.
+  const [from, to] = useColour(stderr, env) ? ['\u001b[97;40m', '\u001b[0m'] : ['', ''];
+  const lines: string[] = [];
+  for (let row = 0; row < size; row += 2) {
+    let line = '';
+    for (let column = 0; column < size; column += 1) {
+      const [above, below] = [isDark(row, column), row + 1 >= size || isDark(row + 1, column)];
+      line += above ? (below ? ' ' : '▄') : below ? '▀' : '█';
+    }
+    lines.push(`  ${from}${line}${to}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function canRedraw({ stderr, env }: Pick<Deps, 'stderr' | 'env'>): boolean {
+  return stderr.isTTY && env['TERM'] !== 'dumb';
+}
+
+/** One line that is rewritten, on a terminal that can; elsewhere nothing. */
+function createCountdown({ stderr, env, report }: Deps): { show(left: number): void; clear(): void } {
+  const live = canRedraw({ stderr, env }) && report.level !== 'silent' && report.level !== 'error';
+  let shown = '';
+  return {
+    show(left) {
+      const seconds = Math.ceil(left / 1000);
+      const text = `Waiting for you to sign in … ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`;
+      if (!live || text === shown) return;
+      shown = text;
+      stderr.write(`\r\u001b[K${text}`);
+    },
+    clear() {
+      if (shown !== '') stderr.write('\r\u001b[K');
+    },
+  };
+}

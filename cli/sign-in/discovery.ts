@@ -1,0 +1,150 @@
+import { KleisError } from '../../shared/errors.ts';
+import type { Fetch } from '../../shared/http.ts';
+import { isLoopback } from '../../shared/proxy.ts';
+import { clean } from '../../shared/text.ts';
+
+/**
+ * What Kleis uses of a provider's discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2), under
+ * its own names: plain JSON, small, may be kept for a day.
+ */
+export interface ProviderMetadata {
+  readonly issuer: string;
+  readonly authorization_endpoint?: string;
+  readonly token_endpoint: string;
+  readonly jwks_uri?: string;
+  readonly device_authorization_endpoint?: string;
+  readonly pushed_authorization_request_endpoint?: string;
+  readonly revocation_endpoint?: string;
+  readonly end_session_endpoint?: string;
+  readonly require_pushed_authorization_requests?: boolean;
+  readonly authorization_response_iss_parameter_supported?: boolean;
+  readonly scopes_supported?: readonly string[];
+  readonly prompt_values_supported?: readonly string[];
+  readonly token_endpoint_auth_methods_supported?: readonly string[];
+  readonly token_endpoint_auth_signing_alg_values_supported?: readonly string[];
+  readonly id_token_signing_alg_values_supported?: readonly string[];
+  readonly dpop_signing_alg_values_supported?: readonly string[];
+}
+
+const endpoints = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'jwks_uri',
+  'device_authorization_endpoint',
+  'pushed_authorization_request_endpoint',
+  'revocation_endpoint',
+  'end_session_endpoint',
+] as const;
+const booleans = ['require_pushed_authorization_requests', 'authorization_response_iss_parameter_supported'] as const;
+const lists = [
+  'scopes_supported',
+  'prompt_values_supported',
+  'token_endpoint_auth_methods_supported',
+  'token_endpoint_auth_signing_alg_values_supported',
+  'id_token_signing_alg_values_supported',
+  'dpop_signing_alg_values_supported',
+] as const;
+
+/** https, or http on loopback; no query, fragment or user (RFC 8414 section 2). Throws `issuer_invalid`. */
+export function checkIssuerUrl(issuer: string): URL {
+  const fail = (why: string) => new KleisError('issuer_invalid', `The issuer URL ${clean(issuer)} ${why}.`);
+  const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
+  if (url === undefined) throw fail('is not a URL');
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    throw fail('does not begin with https://');
+  }
+  if (url.username !== '' || url.password !== '') throw fail('has a user name or password in it');
+  if (issuer.includes('?') || issuer.includes('#')) throw fail('has a query or fragment');
+  if (/[\s\p{Cc}]/u.test(issuer)) throw fail('has a blank or control character in it');
+  return url;
+}
+
+/**
+ * Asks the provider about itself. Throws `provider_unavailable`, `provider_invalid` (nothing that is a provider answers
+ * there) and `issuer_mismatch` (RFC 8414 section 3.3: the strings must be identical).
+ */
+export async function discover(fetch: Fetch, issuer: string): Promise<ProviderMetadata> {
+  checkIssuerUrl(issuer);
+  const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const response = await fetch(url, { headers: { accept: 'application/json' } });
+  checkStatus(response, url);
+  return readMetadata(await response.text(), issuer, url);
+}
+
+function checkStatus(response: Response, url: URL): void {
+  const { status } = response;
+  if (status === 200) return;
+  const host = clean(url.host);
+  if (status >= 500 || status === 429) {
+    throw new KleisError(
+      'provider_unavailable',
+      `The provider at ${host} is not well: it answers with HTTP ${status}.`,
+    );
+  }
+  const location = response.headers.get('location');
+  if (status >= 300 && status < 400 && location !== null) {
+    const target = URL.canParse(location, url.href) ? new URL(location, url).origin : location;
+    throw new KleisError('provider_invalid', `There is no provider at ${host}: it sends us on to ${clean(target)}.`);
+  }
+  throw new KleisError('provider_invalid', `There is no OpenID provider at ${clean(url.href)} (HTTP ${status}).`);
+}
+
+function readMetadata(text: string, issuer: string, url: URL): ProviderMetadata {
+  const document = parseObject(text);
+  if (document === undefined) {
+    const what = /^\s*</.test(text) ? 'a web page' : 'something else';
+    throw new KleisError('provider_invalid', `${clean(url.href)} is ${what}, not an OpenID provider's description.`);
+  }
+  const found = document['issuer'];
+  if (found !== issuer) throw mismatch(issuer, found);
+  const metadata: Record<string, unknown> = { issuer };
+  for (const name of endpoints) {
+    const value = document[name];
+    if (value === undefined || value === null) continue;
+    if (!isEndpoint(value, issuer)) {
+      throw new KleisError('provider_invalid', `The provider's ${name} is not an https URL: ${clean(value)}.`);
+    }
+    metadata[name] = value;
+  }
+  if (metadata['token_endpoint'] === undefined) {
+    throw new KleisError('provider_invalid', `The provider at ${clean(url.host)} names no token_endpoint.`);
+  }
+  for (const name of booleans) if (document[name] === true) metadata[name] = true;
+  for (const name of lists) {
+    const value = document[name];
+    if (Array.isArray(value))
+      metadata[name] = value.filter((entry) => typeof entry === 'string' && entry.length < 200).slice(0, 200);
+  }
+  return metadata as unknown as ProviderMetadata;
+}
+
+function mismatch(asked: string, found: unknown): KleisError {
+  if (typeof found !== 'string') {
+    return new KleisError('provider_invalid', `The provider at ${clean(asked)} does not name its issuer.`);
+  }
+  const slash = found.replace(/\/$/, '') === asked.replace(/\/$/, '');
+  return new KleisError('issuer_mismatch', `The provider at ${clean(asked)} calls itself ${clean(found)}.`, {
+    hint: slash
+      ? `The slash at the end matters. Use --issuer-url ${clean(found)}`
+      : 'Use the issuer exactly as the provider spells it, if that is the provider you mean.',
+  });
+}
+
+function isEndpoint(value: unknown, issuer: string): boolean {
+  if (typeof value !== 'string' || value.length > 2000 || !URL.canParse(value)) return false;
+  const { protocol, hostname } = new URL(value);
+  // Plain http only where the issuer itself is on this machine.
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname) && issuer.startsWith('http:'));
+}
+
+/** A JSON object, or nothing. */
+export function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,262 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KleisError } from '../../shared/errors.ts';
+import { isLoopback } from '../../shared/proxy.ts';
+import { clean } from '../../shared/text.ts';
+import type { Settings } from '../settings.ts';
+import { renderPage, type PageOutcome } from './page.ts';
+
+/** Where to listen, and what the provider is told once the port is known. */
+export interface Address {
+  /** `localhost` (heard on 127.0.0.1 and ::1), `127.0.0.1` or `::1`. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly redirectUri: (port: number) => string;
+}
+
+export interface CallbackListener {
+  readonly redirectUri: string;
+  /** The callback with the right state. Rejects with the signal's reason. */
+  next(signal: AbortSignal): Promise<ArrivedCallback>;
+  close(): Promise<void>;
+}
+
+export interface ArrivedCallback {
+  readonly parameters: URLSearchParams;
+  /** Tells the person in the browser how it ended; resolves when the page is on its way, or the browser gone. */
+  finish(outcome: PageOutcome): Promise<void>;
+}
+
+/** What the field's most used plugin made administrators register; exactly so, without a slash at the end. */
+const defaults = ['localhost:8000', 'localhost:18000'];
+const donePath = '/signed-in';
+const largestForm = 64 * 1024;
+/** How long a browser gets to ask for the page after the redirect; it takes milliseconds. */
+const pageTime = 1_500;
+
+/** Throws `config_invalid` for an address or redirect URI that is not loopback. */
+export function addressesToTry({ listenAddress, redirectUri }: Settings): Address[] {
+  const told = redirectUri === undefined ? undefined : parseRedirectUri(redirectUri);
+  if (listenAddress.length > 0) return listenAddress.map((address) => parseAddress(address, told));
+  if (told) {
+    const port = told.written.port === '' ? 80 : Number(told.written.port);
+    return [{ host: told.written.hostname.replace(/^\[|\]$/g, ''), port, redirectUri: told.withPort }];
+  }
+  return defaults.map((address) => parseAddress(address, undefined));
+}
+
+interface ToldUri {
+  readonly written: URL;
+  /** Port 0 becomes the one that was got (RFC 8252 section 7.3); anything else stays as it was written. */
+  readonly withPort: (port: number) => string;
+}
+
+function parseRedirectUri(text: string): ToldUri {
+  const fail = (why: string) => new KleisError('config_invalid', `The redirect URI ${clean(text)} ${why}.`);
+  const written = URL.canParse(text) ? new URL(text) : undefined;
+  if (written === undefined) throw fail('is not a URL');
+  if (written.protocol !== 'http:' || !isLoopback(written.hostname))
+    throw fail('is not http on this machine (localhost, 127.0.0.1 or [::1])');
+  if (written.search !== '' || written.hash !== '' || written.username !== '')
+    throw fail('has a query, fragment or user in it');
+  if (written.pathname === donePath) throw fail('is what Kleis uses for itself');
+  return { written, withPort: (port) => (written.port === '0' ? text.replace(/:0(?=\/|$)/, `:${port}`) : text) };
+}
+
+function parseAddress(text: string, told: ToldUri | undefined): Address {
+  const [, host, port] = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || port === undefined || Number(port) > 65_535) {
+    throw new KleisError('config_invalid', `The listen address ${clean(text)} is not loopback HOST:PORT.`, {
+      hint: 'Give localhost:PORT, 127.0.0.1:PORT or [::1]:PORT.',
+    });
+  }
+  return {
+    host: host.replace(/^\[|\]$/g, ''),
+    port: Number(port),
+    redirectUri: told ? told.withPort : (bound) => `http://${host}:${bound}`,
+  };
+}
+
+/**
+ * Listens on the first address that is free; throws `port_in_use` naming all of them. Only a request to the redirect
+ * URI's path, under a loopback Host, with this sign-in's `state` counts. Any page in any browser can send others: they
+ * get an error page and change nothing. The Origin says nothing here (with `form_post` it is the provider's, or `null`),
+ * `state`, PKCE and RFC 9207's `iss` do.
+ */
+export async function listenForCallback(
+  addresses: readonly Address[],
+  state: string,
+  provider: string,
+): Promise<CallbackListener> {
+  const errors: string[] = [];
+  for (const address of addresses) {
+    const bound = await bind(address);
+    if (typeof bound === 'string') errors.push(`${address.host}:${address.port} ${bound}`);
+    else return serveCallback(bound.servers, bound.port, address.redirectUri(bound.port), state, provider);
+  }
+  throw new KleisError('port_in_use', `Nowhere to wait for the browser: ${errors.join(', ')}.`);
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+async function bind({ host, port }: Address): Promise<{ servers: Server[]; port: number } | string> {
+  const hosts = host === 'localhost' ? ['127.0.0.1', '::1'] : [host];
+  // With port 0 the second address must get the port of the first, which may be taken there.
+  for (let attempt = 0; ; attempt += 1) {
+    const servers: Server[] = [];
+    let got = port;
+    let failure: string | undefined;
+    for (const one of hosts) {
+      const server = await listen(one, got);
+      if (typeof server !== 'string') {
+        servers.push(server);
+        got = (server.address() as AddressInfo).port;
+      } else if (server === 'EADDRNOTAVAIL' || server === 'EAFNOSUPPORT') {
+        // No IPv6 (or no IPv4) here: then no browser uses it either.
+        failure ??= servers.length === 0 && one === hosts.at(-1) ? 'does not exist here' : undefined;
+      } else {
+        // Also when only ::1 is taken: a browser may well ask there first, and would talk to somebody else.
+        failure = server === 'EADDRINUSE' ? 'is in use' : `cannot be used (${server})`;
+      }
+    }
+    if (failure === undefined && servers.length > 0) return { servers, port: got };
+    await Promise.all(servers.map(closeServer));
+    if (port !== 0 || attempt >= 5) return failure ?? 'does not exist here';
+  }
+}
+
+async function listen(host: string, port: number): Promise<Server | string> {
+  // Codes of some providers are thousands of characters long, and cookies of other programs on localhost come along.
+  const server = createServer({ maxHeaderSize: 128 * 1024, requestTimeout: 10_000, headersTimeout: 10_000 });
+  server.maxConnections = 64;
+  return new Promise((resolve) => {
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
+  });
+}
+
+function serveCallback(
+  servers: Server[],
+  port: number,
+  redirectUri: string,
+  state: string,
+  provider: string,
+): CallbackListener {
+  const told = new URL(redirectUri);
+  const hosts = new Set(
+    ['localhost', '127.0.0.1', '[::1]', told.hostname].flatMap((name) => [
+      hostHeader(name, String(port)),
+      hostHeader(name, told.port),
+    ]),
+  );
+  let page: PageOutcome | undefined;
+  let taken = false;
+  let deliver: ((arrived: ArrivedCallback) => void) | undefined;
+  const delivered = new Promise<ArrivedCallback>((resolve) => {
+    deliver = resolve;
+  });
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = new URL(request.url ?? '/', 'http://loopback');
+    if (!hosts.has((request.headers.host ?? '').toLowerCase()))
+      return answer(response, 400, { kind: 'stray', provider });
+    if (page !== undefined && url.pathname === donePath && request.method === 'GET') {
+      return answer(response, page.kind === 'signed-in' ? 200 : 400, page);
+    }
+    if (url.pathname !== told.pathname) return answer(response, 404, { kind: 'not-found' });
+    if (request.method !== 'GET' && request.method !== 'POST') {
+      response.setHeader('allow', 'GET, POST');
+      return answer(response, 405, { kind: 'not-found' });
+    }
+    const parameters = request.method === 'GET' ? url.searchParams : await readForm(request);
+    if (typeof parameters === 'number') return answer(response, parameters, { kind: 'stray', provider });
+    const states = parameters.getAll('state');
+    if (states.length !== 1 || !same(states[0] ?? '', state)) return answer(response, 400, { kind: 'stray', provider });
+    if (taken) return answer(response, 409, { kind: 'used' });
+    taken = true;
+    deliver?.({
+      parameters,
+      async finish(outcome) {
+        page = outcome;
+        const fetched = waitForPage(servers);
+        // Away from the address with the code in it, which would stay in the browser's history.
+        if (!response.destroyed)
+          response.writeHead(303, { location: donePath, 'cache-control': 'no-store', 'content-length': 0 }).end();
+        await fetched;
+      },
+    });
+  };
+  const onRequest: Handler = (request, response) => {
+    handle(request, response).catch(() => response.destroy());
+  };
+  for (const server of servers) server.on('request', onRequest);
+
+  return {
+    redirectUri,
+    next: (signal) =>
+      new Promise((resolve, reject) => {
+        const abort = () => reject(signal.reason as Error);
+        if (signal.aborted) return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        void delivered.then(resolve).finally(() => signal.removeEventListener('abort', abort));
+      }),
+    async close() {
+      await Promise.all(servers.map(closeServer));
+    },
+  };
+}
+
+/** Resolves when the browser has the page, or does not want it. */
+async function waitForPage(servers: readonly Server[]): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, pageTime);
+    const watch: Handler = (request, response) => {
+      if (!request.url?.startsWith(donePath)) return;
+      response.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    };
+    for (const server of servers) server.prependListener('request', watch);
+  });
+}
+
+function answer(response: ServerResponse, status: number, outcome: PageOutcome): void {
+  const { body, headers } = renderPage(outcome);
+  response.writeHead(status, { ...headers, connection: 'close' }).end(body);
+}
+
+/** The parameters of a `form_post` (OAuth 2.0 Form Post Response Mode), or the status that refuses it. */
+async function readForm(request: IncomingMessage): Promise<URLSearchParams | number> {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return 415;
+  if (Number(request.headers['content-length'] ?? 0) > largestForm) return 413;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > largestForm) return 413;
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString());
+}
+
+function hostHeader(hostname: string, port: string): string {
+  return port === '' || port === '80' ? hostname : `${hostname}:${port}`;
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function same(left: string, right: string): boolean {
+  return timingSafeEqual(digest(left), digest(right));
+}
+
+async function closeServer(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,93 @@
+import { clean } from '../shared/text.ts';
+import type { Deps } from './deps.ts';
+import type { StatusFlags } from './flags.ts';
+import { storeOf } from './places.ts';
+import type { SessionEntry, SessionStore } from './store/sessions.ts';
+import { formatTable } from './table.ts';
+
+/** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */
+export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
+  const store = storeOf(deps);
+  const entries = await store.list();
+  if (flags.output === 'json') {
+    const sessions = await Promise.all(entries.map((entry) => toJson(entry, flags.showToken === true, store)));
+    deps.stdout.write(`${JSON.stringify({ sessions }, undefined, 2)}\n`);
+    return;
+  }
+  if (entries.length === 0) {
+    deps.report.info('Nobody is signed in. `kleis login` signs in, and so does kubectl when it needs to.');
+    return;
+  }
+  const rows = entries.map((entry) => toRow(entry, deps));
+  deps.stdout.write(
+    formatTable(['ACCOUNT', 'ISSUER', 'CLIENT', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps),
+  );
+  for (const entry of entries) {
+    if ('problem' in entry) deps.report.warn(`${entry.problem.message} ${entry.problem.hint}`);
+    else if (flags.showToken === true) await printTokens(entry.key, store, deps);
+  }
+}
+
+async function toJson(entry: SessionEntry, showToken: boolean, store: SessionStore): Promise<Record<string, unknown>> {
+  if ('problem' in entry) {
+    const { code, message } = entry.problem;
+    return { key: entry.key, problem: { code, message } };
+  }
+  const { info } = entry;
+  const tokens = showToken ? (await store.load(entry.key))?.tokens : undefined;
+  return {
+    key: entry.key,
+    issuer: info.what.issuerUrl,
+    clientId: info.what.clientId,
+    account: info.what.account,
+    subject: info.subject?.sub,
+    name: info.subject?.name,
+    scopes: info.what.scopes,
+    audience: info.what.audience,
+    resource: info.what.resource,
+    idTokenExpiresAt: toDate(info.idTokenExpiresAt),
+    accessTokenExpiresAt: toDate(info.accessTokenExpiresAt),
+    refreshable: info.refreshable,
+    signedInAt: toDate(info.signedInAt),
+    refreshedAt: toDate(info.refreshedAt),
+    storage: info.storage,
+    clusters: info.clusters,
+    ...(tokens && { idToken: tokens.idToken?.reveal(), accessToken: tokens.accessToken?.reveal() }),
+  };
+}
+
+function toRow(entry: SessionEntry, deps: Deps): string[] {
+  if ('problem' in entry) return [entry.key.slice(0, 12), '', '', '', 'unusable', 'file', ''];
+  const { info } = entry;
+  const now = deps.clock.now();
+  const name = info.subject?.name ?? info.subject?.sub ?? '';
+  const account = info.what.account;
+  return [
+    account === undefined || account === name ? name : `${account} (${name})`,
+    info.what.issuerUrl,
+    info.what.clientId,
+    remaining(info.idTokenExpiresAt ?? info.accessTokenExpiresAt, now),
+    info.refreshable ? 'renews itself' : 'sign in again',
+    info.storage,
+    info.clusters.length === 0 ? '-' : info.clusters.join(' '),
+  ].map((cell) => clean(cell, 120));
+}
+
+async function printTokens(key: string, store: SessionStore, deps: Deps): Promise<void> {
+  const tokens = (await store.load(key))?.tokens;
+  if (tokens?.idToken !== undefined) deps.stdout.write(`\nID token\n${tokens.idToken.reveal()}\n`);
+  if (tokens?.accessToken !== undefined) deps.stdout.write(`\naccess token\n${tokens.accessToken.reveal()}\n`);
+}
+
+function remaining(expiresAt: number | undefined, now: number): string {
+  if (expiresAt === undefined) return 'unknown';
+  if (expiresAt <= now) return 'ended';
+  const minutes = Math.floor((expiresAt - now) / 60_000);
+  if (minutes < 1) return `${Math.ceil((expiresAt - now) / 1000)}s left`;
+  if (minutes < 120) return `${minutes}m left`;
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)}h left` : `${Math.floor(minutes / 1440)}d left`;
+}
+
+function toDate(milliseconds: number | undefined): string | undefined {
+  return milliseconds === undefined ? undefined : new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,247 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
+import type { Deps } from '../deps.ts';
+import { type Claim, type ClaimOptions, isLauncherClaim, releaseLauncherClaim, takeClaim, tryClaim } from './claim.ts';
+import { openFolder } from './credential-folder.ts';
+import { type CredentialKey, formatAssignments, parseAssignments } from './credential-format.ts';
+import { findFailure, forgetFailure, noteFailure, toReportable } from './failures.ts';
+
+// The other side of cli/credential.sh, which lists the files.
+
+export { type CredentialKey, credentialKey } from './credential-format.ts';
+
+// As many askers as are told apart; two that share a slot cost a wrong or a missed guess at a 401.
+const slots = 64;
+// A refresh in the background that failed or changed nothing is not tried again for each call of kubectl.
+const backgroundPause = 10_000;
+// So long the launcher may take to put Node's pid into the claim after it has started Node behind kubectl's back.
+const handOver = 1000;
+
+export interface CredentialTimes {
+  /** Milliseconds since the epoch. */
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  /** Milliseconds: how long before its end a credential counts as used up; at most a tenth of its lifetime. */
+  readonly minValidity: number;
+}
+
+/** Until when a credential is fresh. This is also the expiry to print: kubectl and we then ask for a new one together. */
+export function freshUntil({ issuedAt, expiresAt, minValidity }: CredentialTimes): number {
+  return expiresAt - Math.min(minValidity, Math.max(0, expiresAt - issuedAt) / 10);
+}
+
+export interface CachedCredential {
+  /** What to print, byte for byte. */
+  readonly text: string;
+  readonly freshUntil: number;
+  readonly generation: string;
+}
+
+export interface QueueOptions {
+  /** `normal`: someone waits. `background`: nobody does. `rejected`: someone does who has a credential already. */
+  readonly mode: 'normal' | 'background' | 'rejected';
+  /** Milliseconds that the work may take. */
+  readonly deadline: number;
+  readonly purpose: string;
+}
+
+/** The cache of credentials. Where it cannot be used (no folder, no key, unsafe, full) it is empty, and the work goes on. */
+export class Credentials {
+  readonly #deps: Deps;
+  readonly #folder: ReturnType<typeof openFolder>;
+  readonly #parent: number;
+  // The launcher becomes Node under its own pid; a version manager's shim stays between them.
+  readonly #pids: readonly number[];
+
+  constructor(dir: string | undefined, deps: Deps) {
+    this.#deps = deps;
+    this.#folder = openFolder(dir, deps);
+    this.#pids = [deps.pid, deps.ppid];
+    const [, launcher, asker] = /^(\d+) (\d+)$/.exec(deps.env['KLEIS_LAUNCHER'] ?? '') ?? [];
+    this.#parent = this.#pids.includes(Number(launcher)) ? Number(asker) : deps.ppid;
+  }
+
+  /** The credential, if it is fresh. */
+  read(key: CredentialKey | undefined): CachedCredential | undefined {
+    if (key === undefined) return undefined;
+    const stored = this.#folder.read(key.name);
+    if (stored === undefined || stored.mtime <= this.#deps.clock.now()) return undefined;
+    const values = parseAssignments(stored.text);
+    const text = values.get('T') ?? '';
+    const same = values.get('A') === key.arguments && values.get('E') === key.execInfo && values.get('J') === key.job;
+    // As the launcher: what a failing disk left must not reach kubectl.
+    if (!same || !text.startsWith('{') || !text.endsWith('}')) return undefined;
+    return { text: `${text}\n`, freshUntil: stored.mtime, generation: values.get('G') ?? '' };
+  }
+
+  /**
+   * Notes that our parent asks and is answered with this. True if it was answered with the same before: then the server
+   * very likely refused it (401). Not for a run that the launcher started, which has looked itself.
+   */
+  isAskedAgain(key: CredentialKey | undefined, cached: CachedCredential): boolean {
+    if (key === undefined) return false;
+    const last = this.#folder.read(this.#slot())?.text;
+    this.#noteAnswer(key, cached.generation);
+    return last === this.#answer(key, cached.generation);
+  }
+
+  /** True while no refresh is to be forced: `holdForced` said so. */
+  isForcedHeld(key: CredentialKey | undefined): boolean {
+    const mark = key && this.#folder.read(`forced-${key.name}`);
+    return mark !== undefined && mark.mtime > this.#deps.clock.now();
+  }
+
+  /** No refresh is to be forced before then (milliseconds). */
+  holdForced(key: CredentialKey | undefined, until: number): void {
+    if (key !== undefined) this.#folder.write(`forced-${key.name}`, '', until);
+  }
+
+  /**
+   * Keeps a credential and forgets failures. To be called while the claim of its session is held: that is what keeps it
+   * from bringing back what a logout removes. `session` is the session's key.
+   */
+  write(key: CredentialKey | undefined, text: string, times: CredentialTimes, session: string): void {
+    if (key === undefined) return;
+    const now = this.#deps.clock.now();
+    const until = freshUntil(times);
+    const generation = `${now.toString(36)}${randomBytes(4).toString('hex')}`;
+    // The mark first: whoever reads in between must not find the new credential due already.
+    this.#holdBackground(key, Math.max(times.issuedAt + (until - times.issuedAt) * 0.75, now + backgroundPause));
+    const content = this.#format(key, { G: generation, S: sessionTag(session), T: text.replace(/\n$/, '') });
+    if (!this.#folder.write(key.name, content, until, { report: true })) return;
+    forgetFailure(this.#folder, key);
+    this.#noteAnswer(key, generation);
+    this.#folder.sweep();
+  }
+
+  /** Removes the credentials of a session; to be called while the session's claim is held. Returns how many. */
+  removeSession(session: string): number {
+    const tag = sessionTag(session);
+    const names = this.#folder.list().filter((name) => /^\d+-\d+-[0-9a-f]+$/.test(name));
+    const its = names.filter((name) => parseAssignments(this.#folder.read(name)?.text ?? '').get('S') === tag);
+    for (const name of its) for (const kind of ['', 'soon-', 'forced-']) this.#folder.remove(`${kind}${name}`);
+    return its.length;
+  }
+
+  /**
+   * Does the work while nobody else does it for this key, the launcher's processes included; what the launcher claimed
+   * for this process becomes ours. Whoever waited for an attempt that failed fails with the same, and so does, for a
+   * while, every other child of a parent that was told; a failed background run is nobody's failure. The work must look
+   * again first: another process may have brought what is wanted. Its claim is undefined where none can be made.
+   *
+   * @throws KleisError `claim_held` in the background, when another process is at it; and what `work` throws
+   */
+  async queue<T>(
+    key: CredentialKey | undefined,
+    options: QueueOptions,
+    work: (claim: Claim | undefined) => Promise<T>,
+  ): Promise<T> {
+    const dir = this.#folder.usable();
+    if (key === undefined || dir === undefined) return work(undefined);
+    const someoneWaits = options.mode === 'normal';
+    if (someoneWaits) this.#throwFailure(key, []);
+    const claim = await this.#enter(dir, key, options);
+    try {
+      if (someoneWaits && claim !== undefined) this.#throwFailure(key, claim.waitedFor);
+      try {
+        return await work(claim);
+      } catch (error) {
+        if (someoneWaits) this.#noteFailure(key, toReportable(error, this.#deps));
+        if (options.mode === 'background') this.#holdBackground(key, this.#deps.clock.now() + backgroundPause);
+        throw error;
+      }
+    } finally {
+      claim?.release();
+    }
+  }
+
+  /**
+   * For the end of every run, however it ended: gives back what the launcher claimed for it. If it failed before it came
+   * to `queue`, those who wait are told.
+   */
+  settle(key: CredentialKey | undefined, mode: QueueOptions['mode'], error?: KleisError): void {
+    const dir = key === undefined ? undefined : this.#folder.usable();
+    if (key === undefined || dir === undefined) return;
+    const ours = claimPaths(dir, key).filter((path) => isLauncherClaim(path, this.#pids));
+    if (ours.length === 0) return;
+    // Before the claims go: whoever finds one gone must find out why.
+    this.#makeName(key);
+    if (error !== undefined && mode === 'normal') this.#noteFailure(key, error);
+    for (const path of ours) releaseLauncherClaim(path, this.#pids);
+  }
+
+  async #enter(dir: string, key: CredentialKey, options: QueueOptions): Promise<Claim | undefined> {
+    const [path, byLengths] = claimPaths(dir, key);
+    const claimOptions: ClaimOptions = {
+      deps: this.#deps,
+      deadline: options.deadline,
+      purpose: options.purpose,
+      inherit: this.#pids,
+      ...(options.mode === 'background'
+        ? { patience: handOver }
+        : { onWait: (holder) => this.#deps.report.info(`Waiting for ${holder.text}.`) }),
+    };
+    try {
+      const claim = tryClaim(path, claimOptions);
+      // Others with arguments of these lengths wait there, perhaps for a credential of quite another provider.
+      this.#makeName(key);
+      releaseLauncherClaim(byLengths, this.#pids);
+      return claim ?? (await takeClaim(path, claimOptions));
+    } catch (error) {
+      if (!(error instanceof KleisError) || error.code !== 'storage_unavailable') throw error;
+      this.#deps.report.debug(`Going on without a claim: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  /** Lets launchers find the name before there is a credential. */
+  #makeName(key: CredentialKey): void {
+    if (this.#folder.read(key.name) === undefined) this.#folder.write(key.name, this.#format(key, { T: '' }), 1000);
+  }
+
+  #format(key: CredentialKey, values: Readonly<Record<string, string>>): string {
+    return formatAssignments({ A: key.arguments, E: key.execInfo, J: key.job, ...values });
+  }
+
+  #throwFailure(key: CredentialKey, waitedFor: readonly number[]): void {
+    const who = { waitedFor, parent: this.#parent };
+    const failure = findFailure(this.#folder, key, who, this.#deps.clock.now());
+    if (failure !== undefined) throw failure;
+  }
+
+  #noteFailure(key: CredentialKey, error: KleisError): void {
+    noteFailure(this.#folder, key, { owner: this.#deps.pid, parent: this.#parent }, error, this.#deps.clock.now());
+  }
+
+  #holdBackground(key: CredentialKey, until: number): void {
+    this.#folder.write(`soon-${key.name}`, '', until);
+  }
+
+  #slot(): string {
+    return `asked-${this.#parent % slots}`;
+  }
+
+  #answer(key: CredentialKey, generation: string): string {
+    return `P=${this.#parent} N=${key.name} L=${generation}\n`;
+  }
+
+  #noteAnswer(key: CredentialKey, generation: string): void {
+    this.#folder.write(this.#slot(), this.#answer(key, generation));
+  }
+}
+
+/** `dir` is that of `credentialDir`; undefined keeps nothing. */
+export function openCredentials(options: { readonly dir: string | undefined; readonly deps: Deps }): Credentials {
+  return new Credentials(options.dir, options.deps);
+}
+
+/** The claim that Node and launchers share, and the one that launchers make while they do not know the name. */
+function claimPaths(dir: string, key: CredentialKey): readonly [string, string] {
+  return [join(dir, `claim-${key.name}`), join(dir, `claim-${key.lengths}`)];
+}
+
+/** Says which session a credential is of, without being the key of anything. */
+function sessionTag(session: string): string {
+  return createHash('sha256').update(session).digest('hex').slice(0, 16);
+}

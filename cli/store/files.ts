@@ -1,0 +1,358 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { dirname, join, posix, win32 } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+
+/** Sessions and credentials are a few KiB; whatever is larger was not written by us. */
+export const maxBytes = 1024 * 1024;
+
+// Windows keeps others out by the ACLs of the profile folder; the mode bits that Node shows there say nothing.
+const onWindows = process.platform === 'win32';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Where sessions live: `KLEIS_STATE_DIR`, else `$XDG_STATE_HOME/kleis`, else `~/.local/state/kleis`; on Windows
+ * `%LOCALAPPDATA%\kleis`. Undefined where nothing says: then nothing is kept.
+ *
+ * @throws KleisError `config_invalid` if `KLEIS_STATE_DIR` is not absolute
+ */
+export function stateDir(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
+  const named = namedFolder(env, platform, 'KLEIS_STATE_DIR');
+  if (named !== undefined) return named;
+  if (platform === 'win32') return below(platform, localAppData(env, home), 'kleis');
+  return below(
+    platform,
+    absolute(env, platform, 'XDG_STATE_HOME') ?? below(platform, home, '.local', 'state'),
+    'kleis',
+  );
+}
+
+/**
+ * Where credentials live: `KLEIS_CACHE_DIR`, else `$XDG_RUNTIME_DIR/kleis`, else `${XDG_CACHE_HOME:-~/.cache}/kleis`; on
+ * Windows `%LOCALAPPDATA%\kleis\credentials`. The launcher finds it by the same rules.
+ *
+ * @throws KleisError `config_invalid` if `KLEIS_CACHE_DIR` is not absolute
+ */
+export function credentialDir(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
+  const named = namedFolder(env, platform, 'KLEIS_CACHE_DIR');
+  if (named !== undefined) return named;
+  if (platform === 'win32') return below(platform, localAppData(env, home), 'kleis', 'credentials');
+  const base =
+    absolute(env, platform, 'XDG_RUNTIME_DIR') ??
+    absolute(env, platform, 'XDG_CACHE_HOME') ??
+    below(platform, home, '.cache');
+  return below(platform, base, 'kleis');
+}
+
+/** The person's configuration: `$XDG_CONFIG_HOME/kleis/config.yaml`, else below `~/.config`; on Windows `%APPDATA%\kleis`. */
+export function configFile(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
+  const base =
+    platform === 'win32'
+      ? (absolute(env, platform, 'APPDATA') ?? below(platform, home, 'AppData', 'Roaming'))
+      : (absolute(env, platform, 'XDG_CONFIG_HOME') ?? below(platform, home, '.config'));
+  return below(platform, base, 'kleis', 'config.yaml');
+}
+
+function localAppData(env: Env, home: string | undefined): string | undefined {
+  return absolute(env, 'win32', 'LOCALAPPDATA') ?? below('win32', home, 'AppData', 'Local');
+}
+
+function below(platform: NodeJS.Platform, base: string | undefined, ...names: string[]): string | undefined {
+  if (base === undefined || base === '') return undefined;
+  return (platform === 'win32' ? win32 : posix).join(base, ...names);
+}
+
+/** A variable that is not an absolute path is to be ignored: XDG Base Directory Specification, "Basics". */
+function absolute(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
+  const value = env[name];
+  if (value === undefined || value === '') return undefined;
+  return (platform === 'win32' ? win32 : posix).isAbsolute(value) ? value : undefined;
+}
+
+// Our own variables are not ignored but refused: a relative one would mean another place in each working directory.
+function namedFolder(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
+  const value = env[name];
+  if (value === undefined || value === '') return undefined;
+  const path = absolute(env, platform, name);
+  if (path !== undefined) return path;
+  throw new KleisError('config_invalid', `${name} is ${clean(value)}, which is not an absolute path.`, {
+    hint: `Set ${name} to an absolute path, or unset it.`,
+  });
+}
+
+/**
+ * Reads a file that only its owner may touch; undefined if there is none.
+ *
+ * @throws KleisError `storage_unsafe` if the file or its folder is a link, is another user's, or is open to others;
+ *   `storage_corrupt` if it is too large to be ours; `storage_unavailable` if it cannot be read
+ */
+export async function readPrivate(path: string): Promise<string | undefined> {
+  if (!(await checkFolder(dirname(path)))) return undefined;
+  let handle: FileHandle;
+  try {
+    // Not followed, and not waited for: a link or a pipe in the place of the file must neither redirect nor hang us.
+    handle = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    if (code(error) === 'ENOENT') return undefined;
+    if (code(error) === 'ELOOP' || code(error) === 'EMLINK') throw unsafe(path, 'is a symbolic link', 'Remove it.');
+    throw storageError(error, 'read', path);
+  }
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw unsafe(path, 'is not a regular file', 'Remove it.');
+    checkOwner(path, stat);
+    if (stat.size > maxBytes) {
+      throw new KleisError('storage_corrupt', `${clean(path, 400)} is too large to be written by Kleis.`);
+    }
+    return await handle.readFile('utf8');
+  } catch (error) {
+    throw storageError(error, 'read', path);
+  } finally {
+    await handle.close();
+  }
+}
+
+export interface WriteOptions {
+  /** Set before the file gets its name: whoever sees the file sees this time. */
+  readonly mtime?: Date;
+  /** Give way to a file that is there already, whoever made it and however close together. */
+  readonly exclusive?: boolean;
+}
+
+/**
+ * Replaces a file as a whole: whoever reads, and whatever breaks, sees the old text or the new. On return it is on disk.
+ * False only with `exclusive`: there was a file.
+ *
+ * @throws KleisError `storage_unavailable` with the plain reason (the old file is untouched), `storage_unsafe` for a
+ *   folder that others can enter
+ */
+export async function writePrivate(path: string, text: string, options: WriteOptions = {}): Promise<boolean> {
+  const room = await reservePrivate(dirname(path), 0);
+  return room.commit(path, text, options);
+}
+
+/** Room on disk, taken before something is done that cannot be undone. */
+export interface Reservation {
+  /** Writes the text into the room and makes it the file `path` of that folder. Ends the reservation, also when it fails. */
+  commit(path: string, text: string, options?: WriteOptions): Promise<boolean>;
+  /** Gives the room back; after `commit` it does nothing. */
+  release(): Promise<void>;
+}
+
+/**
+ * Proves that a text of that many bytes can be written to a file of the folder, by really writing as many.
+ *
+ * @throws KleisError as `writePrivate`
+ */
+export async function reservePrivate(folder: string, bytes: number): Promise<Reservation> {
+  const temporary = join(folder, `.${randomBytes(8).toString('hex')}${temporarySuffix}`);
+  let handle: FileHandle | undefined;
+  const discard = async () => {
+    if (handle === undefined) return;
+    await handle.close().catch(() => undefined);
+    handle = undefined;
+    await unlink(temporary).catch(() => undefined);
+  };
+  try {
+    await makePrivateFolder(folder);
+    handle = await open(temporary, 'wx', 0o600);
+    if (bytes > 0) {
+      // Random, so that a file system that compresses or skips zeros takes the room all the same.
+      await handle.writeFile(randomBytes(bytes));
+      await handle.sync();
+    }
+  } catch (error) {
+    await discard();
+    throw storageError(error, 'write', folder);
+  }
+  return {
+    async commit(path, text, options = {}) {
+      if (handle === undefined) throw new Error('the reservation has ended');
+      try {
+        const data = Buffer.from(text);
+        for (let at = 0; at < data.length;) at += (await handle.write(data, at, data.length - at, at)).bytesWritten;
+        // What is left of the room goes after the text is in: cutting first would give blocks away to others.
+        await handle.truncate(data.length);
+        if (options.mtime !== undefined) await handle.utimes(options.mtime, options.mtime);
+        await handle.sync();
+        const placed = options.exclusive === true ? await place(temporary, path) : await replace(temporary, path);
+        await discard();
+        await syncFolder(folder);
+        return placed;
+      } catch (error) {
+        await discard();
+        throw storageError(error, 'write', path);
+      }
+    },
+    release: discard,
+  };
+}
+
+/** Removes a file for good; false if there was none. */
+export async function removePrivate(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (code(error) === 'ENOENT' || code(error) === 'ENOTDIR') return false;
+    throw storageError(error, 'remove', path);
+  }
+  await syncFolder(dirname(path));
+  return true;
+}
+
+/** Names in a private folder, sorted, without unfinished writes; none if there is no such folder. */
+export async function listPrivate(folder: string): Promise<string[]> {
+  if (!(await checkFolder(folder))) return [];
+  try {
+    return (await readdir(folder)).filter((name) => !name.endsWith(temporarySuffix)).toSorted();
+  } catch (error) {
+    throw storageError(error, 'read', folder);
+  }
+}
+
+const temporarySuffix = '.tmp';
+
+/**
+ * Removes what processes that were killed in mid-write left behind: such files hold tokens. Only those older than
+ * `age` milliseconds, since a younger one may be a write, or a reservation, that is under way.
+ */
+export async function sweepTemporary(folder: string, age = 600_000): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith('.') && each.endsWith(temporarySuffix))) {
+    const path = join(folder, name);
+    // Not mtime, which `WriteOptions` may have set to the future; by the clock that the file system goes by.
+    const stat = await lstat(path).catch(() => undefined);
+    if (stat?.isFile() === true && Date.now() - stat.ctimeMs > age) await unlink(path).catch(() => undefined);
+  }
+}
+
+/** False if there is no such folder. */
+async function checkFolder(folder: string): Promise<boolean> {
+  let stat;
+  try {
+    stat = await lstat(folder);
+  } catch (error) {
+    if (code(error) === 'ENOENT') return false;
+    throw storageError(error, 'read', folder);
+  }
+  if (stat.isSymbolicLink())
+    throw unsafe(
+      folder,
+      'is a symbolic link',
+      'Replace it by a real folder, or name the folder that it leads to in KLEIS_STATE_DIR or KLEIS_CACHE_DIR.',
+    );
+  if (!stat.isDirectory())
+    throw new KleisError('storage_unavailable', `${clean(folder, 400)} is not a folder.`, { hint: 'Remove it.' });
+  checkOwner(folder, stat);
+  return true;
+}
+
+/** Makes the folder if it is missing, for its owner alone. */
+export async function makePrivateFolder(folder: string): Promise<void> {
+  try {
+    if (await checkFolder(folder)) return;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await checkFolder(folder);
+  } catch (error) {
+    throw storageError(error, 'write', folder);
+  }
+}
+
+function checkOwner(path: string, stat: { readonly uid: number; readonly mode: number }): void {
+  if (onWindows) return;
+  const me = process.geteuid?.();
+  if (stat.uid !== me) {
+    throw unsafe(
+      path,
+      `belongs to another user (id ${stat.uid}; this process runs as ${me})`,
+      'Run Kleis as that user, or point KLEIS_STATE_DIR and KLEIS_CACHE_DIR to folders of your own.',
+    );
+  }
+  if ((stat.mode & 0o077) !== 0) {
+    const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
+    throw unsafe(
+      path,
+      `can be used by others (its mode is ${mode})`,
+      `Whoever could read it may have its tokens: run \`chmod go= ${clean(path, 400)}\`, and \`kleis logout\` if this machine has other users.`,
+    );
+  }
+}
+
+async function replace(from: string, to: string): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await rename(from, to);
+      return true;
+    } catch (error) {
+      // On Windows a virus scanner or an indexer that has the file open makes this fail for a moment.
+      const passing = onWindows && ['EPERM', 'EACCES', 'EBUSY'].includes(code(error) ?? '');
+      if (!passing || attempt === 20) throw error;
+      await delay(25);
+    }
+  }
+}
+
+/** Unlike a rename, a hard link never replaces, so that of several at once exactly one succeeds (link(2), EEXIST). */
+async function place(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if (code(error) === 'EEXIST') return false;
+    // FAT, some network file systems and Android know no hard links: there the claim alone keeps writers apart.
+    if (
+      await lstat(to).then(
+        () => true,
+        () => false,
+      )
+    )
+      return false;
+    return replace(from, to);
+  }
+}
+
+// The new name is only as durable as the folder that holds it. Where folders cannot be synced (Windows, some network
+// file systems) the system offers no more.
+async function syncFolder(folder: string): Promise<void> {
+  if (onWindows) return;
+  const handle = await open(folder, constants.O_RDONLY).catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space is left on the device',
+  EDQUOT: 'your disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'this user has no right to it',
+  ENOENT: 'a folder on the way has been removed',
+  EPERM: 'the system does not permit it (the file or folder may be immutable)',
+  ENOTDIR: 'a part of the path is not a folder',
+  EISDIR: 'there is a folder in its place',
+  ELOOP: 'there is a symbolic link in its place',
+  ENAMETOOLONG: 'the path is too long',
+  EIO: 'the device reports an error',
+  ESTALE: 'the network file system has lost it',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open',
+};
+
+/** What the file system says, in plain words. Our own errors pass through. */
+export function storageError(error: unknown, action: 'read' | 'write' | 'remove', path: string): KleisError {
+  if (error instanceof KleisError) return error;
+  const reason = reasons[code(error) ?? ''] ?? clean(code(error) ?? error);
+  return new KleisError('storage_unavailable', `Cannot ${action} ${clean(path, 400)}: ${reason}.`, { cause: error });
+}
+
+function unsafe(path: string, why: string, hint: string): KleisError {
+  return new KleisError('storage_unsafe', `${clean(path, 400)} ${why}.`, { hint });
+}
+
+function code(error: unknown): string | undefined {
+  const value: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,23 @@
+const units = { h: 3_600_000, m: 60_000, s: 1000 } as const;
+
+// Go's spelling, as Kubernetes users know it, without its fractions and sub-seconds; the largest unit first, each once.
+const pattern = /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/;
+
+/** `15m`, `90s`, `1h30m` → milliseconds; undefined if it is anything else (a number without a unit, too). */
+export function parseDuration(text: string): number | undefined {
+  const match = pattern.exec(text);
+  if (match === null || text === '') return undefined;
+  const [, hours = '0', minutes = '0', seconds = '0'] = match;
+  return Number(hours) * units.h + Number(minutes) * units.m + Number(seconds) * units.s;
+}
+
+/** Milliseconds → `1h30m`, rounded down to seconds; `0s` for less than one. What it prints, `parseDuration` reads. */
+export function formatDuration(milliseconds: number): string {
+  const total = Math.max(0, Math.floor(milliseconds / 1000));
+  const parts = { h: Math.floor(total / 3600), m: Math.floor(total / 60) % 60, s: total % 60 };
+  const text = Object.entries(parts)
+    .filter(([, amount]) => amount > 0)
+    .map(([unit, amount]) => `${amount}${unit}`)
+    .join('');
+  return text === '' ? '0s' : text;
+}

@@ -1,0 +1,250 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
+import { KleisError } from './errors.ts';
+import { explainNetworkError, neverSent } from './network-errors.ts';
+import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
+import { clean } from './text.ts';
+
+// Node's own client, not a library: loading undici takes 25 to 65 ms, which every refresh of a token would pay.
+
+export interface FetchOptions {
+  /** PEM text of the authorities that may vouch for the server; then no other is trusted. */
+  readonly certificateAuthority?: string | undefined;
+  /** `http://` or `https://` URL; wins over the proxy variables, but not over NO_PROXY. */
+  readonly proxy?: string | undefined;
+  /** Read: HTTPS_PROXY, HTTP_PROXY, NO_PROXY (both cases), KLEIS_EXTRA_CA_CERTS, NODE_EXTRA_CA_CERTS. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds for one call with its retries and its body; 20 s if not given. */
+  readonly timeout?: number;
+  /** Bytes; 1 MiB if not given. */
+  readonly maxBody?: number;
+  /** Ends every call; the call then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface FetchInit {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string | URLSearchParams | Uint8Array | undefined | null;
+  signal?: AbortSignal | undefined;
+  /** Never to another origin whatever this says; `manual` gives the redirect itself. */
+  redirect?: 'follow' | 'manual';
+}
+
+export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>;
+
+const attempts = 3;
+const attemptTimeout = 10_000;
+/** A server that asks for more patience than this gets an error message instead. */
+const longestRetryAfter = 5_000;
+const redirects = 3;
+
+/**
+ * The door through which every request leaves. What it gives back is whole: the body was read, and is no larger than
+ * `maxBody`. GET and HEAD are tried three times (network errors, 429, 5xx); anything else only when the first attempt
+ * cannot have reached the server. Throws `provider_unavailable` (network), `provider_invalid` (body too large),
+ * `config_invalid` (proxy or certificate authority that cannot be used).
+ */
+export function createFetch(options: FetchOptions): Fetch {
+  const trust = lazy(() => trustedAuthorities(options));
+  const proxies = proxyChooser(options.proxy, options.env);
+  const agents = new Map<string, http.Agent>();
+  const agentFor = (url: URL): http.Agent => {
+    const proxy = proxies(url);
+    const key = `${url.protocol}${proxy?.href ?? ''}`;
+    let agent = agents.get(key);
+    if (agent === undefined) {
+      agent = createAgent(url, proxy, trust);
+      agents.set(key, agent);
+    }
+    return agent;
+  };
+
+  return async (input, init = {}) => {
+    let url = new URL(input);
+    const total = AbortSignal.timeout(options.timeout ?? 20_000);
+    const method = init.method ?? 'GET';
+    const repeatable = method === 'GET' || method === 'HEAD';
+    const signals = [total, options.signal, init.signal].filter((signal) => signal !== undefined);
+    const signal = AbortSignal.any(signals);
+    for (let attempt = 1, redirected = 0; ; attempt += 1) {
+      const last = attempt >= attempts;
+      try {
+        const single = repeatable ? AbortSignal.any([signal, AbortSignal.timeout(attemptTimeout)]) : signal;
+        const response = await send(url, method, init, agentFor(url), single, options.maxBody ?? 1024 * 1024);
+        const target = redirectTarget(response, url);
+        if (repeatable && init.redirect !== 'manual' && target !== undefined && redirected < redirects) {
+          url = target;
+          redirected += 1;
+          attempt -= 1;
+          continue;
+        }
+        const wait = repeatable && !last ? retryDelay(response, attempt) : undefined;
+        if (wait === undefined) return response;
+        await sleep(wait, undefined, { signal });
+      } catch (error) {
+        if (error instanceof KleisError) throw error;
+        const given = [options.signal, init.signal].find((one) => one?.aborted);
+        if (given) throw given.reason;
+        if (!last && !total.aborted && (repeatable ? isTransient(error) : neverSent(error))) {
+          await sleep(backoff(attempt), undefined, { signal }).catch(() => undefined);
+          if (!signal.aborted) continue;
+        }
+        throw explainNetworkError(error, url, { extraAuthorities: unreadableAuthorities(options.env) });
+      }
+    }
+  };
+}
+
+function isTransient(error: unknown): boolean {
+  // A certificate is no better in half a second.
+  return !/^(CERT_|ERR_TLS|ERR_SSL|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(
+    String((error as { code?: unknown }).code),
+  );
+}
+
+function backoff(attempt: number): number {
+  return 200 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+}
+
+function retryDelay(response: Response, attempt: number): number | undefined {
+  if (response.status !== 429 && response.status < 500) return undefined;
+  if (response.status === 501) return undefined;
+  const asked = response.headers.get('retry-after');
+  if (asked === null) return backoff(attempt);
+  const wait = /^\d+$/.test(asked) ? Number(asked) * 1000 : Date.parse(asked) - Date.now();
+  return wait >= 0 && wait <= longestRetryAfter ? wait : undefined;
+}
+
+function redirectTarget(response: Response, from: URL): URL | undefined {
+  const location = response.headers.get('location');
+  if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return undefined;
+  const target = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  // Another origin gets nothing from us: it was not named by anyone who is trusted here.
+  return target?.origin === from.origin ? target : undefined;
+}
+
+async function send(
+  url: URL,
+  method: string,
+  init: FetchInit,
+  agent: http.Agent,
+  signal: AbortSignal,
+  maxBody: number,
+): Promise<Response> {
+  const body = init.body === undefined || init.body === null ? undefined : toBytes(init.body);
+  const headers: Record<string, string> = { 'accept-encoding': 'identity', 'user-agent': 'kleis', ...init.headers };
+  if (body) headers['content-length'] = String(body.byteLength);
+  return new Promise<Response>((resolve, reject) => {
+    const dial: Dial = url.protocol === 'https:' ? https.request : http.request;
+    const request = dial(url, { method, headers, agent, signal, ...dialing }, (response) => {
+      collect(response, maxBody, url).then(resolve, (error: unknown) => {
+        request.destroy();
+        reject(error);
+      });
+    });
+    request.once('error', reject);
+    request.end(body);
+  });
+}
+
+type Dial = (
+  url: URL,
+  options: https.RequestOptions,
+  answered: (response: http.IncomingMessage) => void,
+) => http.ClientRequest;
+
+// Half of the Internet's "timed out" on Node 20 is its 250 ms for each address of a dual-stack host.
+const dialing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 };
+
+function toBytes(body: string | URLSearchParams | Uint8Array): Uint8Array {
+  return body instanceof Uint8Array ? body : Buffer.from(String(body));
+}
+
+async function collect(message: http.IncomingMessage, maxBody: number, url: URL): Promise<Response> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBody) {
+      throw new KleisError('provider_invalid', `${clean(url.host)} answers with more than ${maxBody} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  const headers = new Headers();
+  for (let index = 0; index + 1 < message.rawHeaders.length; index += 2) {
+    // A name or value that fetch does not allow is nothing that anyone here would read.
+    try {
+      headers.append(message.rawHeaders[index] ?? '', message.rawHeaders[index + 1] ?? '');
+    } catch {}
+  }
+  const status = message.statusCode ?? 0;
+  if (status < 200 || status > 599) {
+    throw new KleisError('provider_unavailable', `${clean(url.host)} answers with the odd HTTP status ${status}.`);
+  }
+  const empty = status === 204 || status === 205 || status === 304;
+  return new Response(empty ? null : Buffer.concat(chunks), { status, headers });
+}
+
+function createAgent(url: URL, proxy: URL | undefined, trust: () => tls.SecureContext | undefined): http.Agent {
+  if (url.protocol !== 'https:') return new http.Agent({ keepAlive: true });
+  const secureContext = trust();
+  const agent = new https.Agent({ keepAlive: true, ...(secureContext ? { secureContext } : {}) });
+  if (proxy === undefined) return agent;
+  // Node's documented way to supply the connection later: return nothing, call back when it is there.
+  const tunnelling = agent as unknown as { createConnection: unknown };
+  tunnelling.createConnection = (target: TunnelTarget, done: (error: unknown, socket?: tls.TLSSocket) => void) => {
+    openTunnel(proxy, target, secureContext).then((socket) => done(null, socket), done);
+  };
+  return agent;
+}
+
+/** Nothing when Node's own list is enough: to build another takes 25 ms. */
+function trustedAuthorities({ certificateAuthority, env }: FetchOptions): tls.SecureContext | undefined {
+  if (certificateAuthority !== undefined) {
+    checkAuthority(certificateAuthority);
+    return tls.createSecureContext({ ca: certificateAuthority });
+  }
+  const extra = env['KLEIS_EXTRA_CA_CERTS'];
+  if (extra === undefined || extra === '') return undefined;
+  const files = [extra, env['NODE_EXTRA_CA_CERTS'] ?? ''].filter((file) => file !== '');
+  const texts = files.map(readAuthorities).filter((text) => text !== undefined);
+  return texts.length === 0 ? undefined : tls.createSecureContext({ ca: [...tls.rootCertificates, ...texts] });
+}
+
+/** Node takes text without a usable certificate for "Node's own list" or for "none", and says nothing. */
+function checkAuthority(pem: string): void {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    if (blocks.length === 0) throw new Error('no PEM block');
+    for (const block of blocks) void new X509Certificate(block);
+  } catch (cause) {
+    throw new KleisError('config_invalid', 'The certificate authority is not a certificate in PEM form.', {
+      hint: 'Give a file with -----BEGIN CERTIFICATE----- in it.',
+      cause,
+    });
+  }
+}
+
+function readAuthorities(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** As Node does with its own variable: a missing file is no error, but an untrusted certificate may be because of it. */
+function unreadableAuthorities(env: FetchOptions['env']): string | undefined {
+  const file = env['KLEIS_EXTRA_CA_CERTS'];
+  return file !== undefined && file !== '' && readAuthorities(file) === undefined ? file : undefined;
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,172 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { args, createWorld, execInfo, setTime, shells, store, until } from './launcher-world.ts';
+
+const brought = '{"token":"brought"}\n';
+const failure =
+  "error: The provider said: 'no'.\n$(touch evil)\nnext:  Try again, or ask the administrator of the provider why it refuses.\n";
+
+type World = Awaited<ReturnType<typeof createWorld>>;
+const claims = (world: World) => readdirSync(world.cache).filter((name) => name.startsWith('claim-'));
+const many = <T>(count: number, run: () => Promise<T>) => Promise.all(Array.from({ length: count }, run));
+
+/** A process that is there, and one that was. */
+async function createProcess(): Promise<{ pid: number; kill: () => Promise<void> }> {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return { pid: child.pid ?? 0, kill };
+}
+
+describe.each(shells)('the queue on $name', ({ command }) => {
+  test.each([
+    ['with nothing in the cache', undefined],
+    ['at expiry', -10],
+  ])('of many processes %s one becomes Node, and all succeed', async (_, age) => {
+    const world = await createWorld(command);
+    if (age !== undefined) setTime(world.store('{"token":"old"}\n'), age);
+    world.plan({ delay: 300 });
+    for (const outcome of await many(12, () => world.run())) {
+      expect(outcome).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    }
+    expect(world.starts()).toHaveLength(1);
+    expect(claims(world)).toEqual([]);
+  });
+
+  test('what the one that tried failed with is what all who waited report, and their parents again, at once', async () => {
+    const world = await createWorld(command);
+    world.plan({ delay: 500, fail: 'normal' });
+    const outcomes = await many(8, () => world.run({ times: 3 }));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ code: 3, stdout: '', stderr: failure.repeat(3) });
+    expect(world.starts()).toHaveLength(1);
+    expect(readdirSync(world.root)).not.toContain('evil');
+    // A new kubectl tries anew.
+    world.plan({});
+    expect(await world.run()).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    expect(world.starts()).toHaveLength(2);
+  });
+
+  test('a failure before Node has looked at anything is everyone’s too', async () => {
+    const world = await createWorld(command);
+    world.plan({ failEarly: true });
+    const outcomes = await many(4, () => world.run({ times: 2 }));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ code: 6, stdout: '' });
+    // Who arrives after it has failed has not waited for it.
+    expect(world.starts().length).toBeLessThanOrEqual(4);
+    expect(await world.run({ times: 3 })).toMatchObject({ code: 6 });
+    expect(world.starts().length).toBeLessThanOrEqual(5);
+    expect(claims(world)).toEqual([]);
+  });
+
+  test('a failure is forgotten after a while', async () => {
+    const world = await createWorld(command);
+    world.plan({ fail: 'normal' });
+    await world.run();
+    setTime(world.file('failed-'), -2000);
+    expect(await world.run({ times: 1 })).toMatchObject({ code: 3 });
+    expect(world.starts()).toHaveLength(2);
+  });
+
+  test('of a refresh behind that fails those who wait for it inherit nothing: one of them takes over', async () => {
+    const world = await createWorld(command);
+    const file = world.store('{"token":"old"}\n');
+    setTime(world.file('soon-'), -2000);
+    world.plan({ delay: 1000, fail: 'background' });
+    expect(await world.run()).toMatchObject({ code: 0, stdout: '{"token":"old"}\n' });
+    await until('the start', () => world.starts().length === 1);
+    setTime(file, -2000);
+    for (const outcome of await many(4, () => world.run())) {
+      expect(outcome).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    }
+    expect(world.starts().map(({ mode }) => mode)).toEqual(['background', 'normal']);
+  });
+
+  test('an owner that is killed is succeeded by exactly one', async () => {
+    const world = await createWorld(command);
+    setTime(world.store('{"token":"old"}\n'), -2000);
+    const owner = await createProcess();
+    writeFileSync(world.file('claim-'), `${owner.pid}\n`);
+    const runs = many(12, () => world.run());
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(world.starts()).toEqual([]);
+    await owner.kill();
+    for (const outcome of await runs) expect(outcome).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+    expect(claims(world)).toEqual([]);
+  });
+
+  test('who waits for Node’s claim waits while its deadline is ahead, and gets what it brings', async () => {
+    const world = await createWorld(command);
+    const key = world.key();
+    const node = store(world.cache);
+    let arrived: Promise<unknown> = Promise.resolve();
+    await node.queue(key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
+      arrived = world.run().then((outcome) => expect(outcome).toMatchObject({ code: 0, stdout: '{"token":"n"}\n' }));
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      const now = Date.now();
+      node.write(key, '{"token":"n"}', { issuedAt: now, expiresAt: now + 60_000, minValidity: 60_000 }, 's');
+    });
+    await arrived;
+    expect(world.starts()).toEqual([]);
+  });
+
+  test('who waits after a refusal by the cluster takes the new credential of another', async () => {
+    const world = await createWorld(command);
+    world.store('{"token":"old"}\n');
+    world.plan({ delay: 300 });
+    const outcomes = await many(6, () => world.run({ times: 2 }));
+    for (const { stdout } of outcomes) expect(stdout).toMatch(/^\{"token":"(old|brought)"\}\n\{"token":"brought"\}\n$/);
+    expect(world.starts().map(({ mode }) => mode)).toEqual(['rejected']);
+  });
+});
+
+test('two hundred processes at expiry start one Node and succeed within a moment', { timeout: 60_000 }, async () => {
+  const world = await createWorld();
+  setTime(world.store('{"token":"old"}\n'), -2000);
+  world.plan({ delay: 200 });
+  const outcomes = await many(200, () => world.run());
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+  expect(world.starts()).toHaveLength(1);
+  // Minutes if each were a Node; what is left of it in a full machine is for the benchmark to say.
+  expect(Math.max(...outcomes.map(({ took }) => took))).toBeLessThan(10_000);
+});
+
+test('other callers whose arguments have the same lengths do not wait for a sign-in that is not theirs', async () => {
+  const world = await createWorld();
+  world.plan({ delay: 3000 });
+  const slow = world.run({ args: ['--account', 'alice'] });
+  await until('the start', () => world.starts().length === 1);
+  // By now Node has made the name, or is about to.
+  await until('the name', () => readdirSync(world.cache).some((name) => /^\d/.test(name)));
+  world.plan({ delay: 0 });
+  const quick = await world.run({ args: ['--account', 'bobby'] });
+  expect(quick).toMatchObject({ code: 0, stdout: brought });
+  expect(quick.took).toBeLessThan(2500);
+  expect(await slow).toMatchObject({ code: 0, stdout: brought });
+});
+
+test('the folder is made, for its owner alone, when there is none', async () => {
+  const world = await createWorld();
+  const env = { KLEIS_CACHE_DIR: undefined, XDG_CACHE_HOME: `${world.root}/none/cache` };
+  world.plan({ keep: false });
+  expect(await world.run({ args, env: { ...env, KUBERNETES_EXEC_INFO: execInfo() } })).toMatchObject({
+    code: 0,
+    stdout: brought,
+  });
+  expect(readdirSync(`${world.root}/none/cache/kleis`).some((name) => name.startsWith('asked-'))).toBe(true);
+});
+
+test('a claim that nobody ever wrote into does not hold anybody for long', { timeout: 60_000 }, async () => {
+  const world = await createWorld();
+  setTime(world.store('{"token":"old"}\n'), -2000);
+  writeFileSync(world.file('claim-'), '');
+  setTime(world.file('claim-'), -60_000);
+  const outcome = await world.run();
+  expect(outcome).toMatchObject({ code: 0, stdout: brought });
+  expect(outcome.took).toBeLessThan(30_000);
+  expect(readFileSync(world.file(''), 'utf8')).toContain('brought');
+});

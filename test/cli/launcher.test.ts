@@ -1,0 +1,169 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { args, type Call, createWorld, execInfo, setTime, shells, until } from './launcher-world.ts';
+
+const text = `{"token":"${'it\'s $(touch evil) `touch evil` \\n %s " ü '.repeat(20)}"}\n`;
+
+describe.each(shells)('the launcher on $name', ({ command }) => {
+  test('prints a fresh credential byte for byte, and starts nothing', async () => {
+    const world = await createWorld(command);
+    world.store(text);
+    // Nothing to run: neither Node nor any program.
+    rmSync(join(world.bin, 'kleis-get-token'));
+    const outcome = await world.run({ env: { PATH: '/nonexistent' } });
+    expect(outcome).toMatchObject({ code: 0, stdout: text, stderr: '' });
+    expect(readdirSync(world.root)).not.toContain('evil');
+  });
+
+  test('answers with and without a terminal alike', async () => {
+    const world = await createWorld(command);
+    world.store(text);
+    for (const info of [execInfo(undefined, true), execInfo(undefined, true).trim(), execInfo().trim()]) {
+      expect(await world.run({ env: { KUBERNETES_EXEC_INFO: info } })).toMatchObject({ code: 0, stdout: text });
+    }
+    expect(world.starts()).toEqual([]);
+  });
+
+  const long = 'x'.repeat(10_000);
+  test.each([
+    ['another argument', { args: [...args, '--force'] }],
+    ['arguments joined differently', { args: [...args.slice(0, 2), args.slice(2).join(' ')] }],
+    ['an argument of the same length', { args: [...args.slice(0, 3), 'kleid'] }],
+    ['another cluster', { env: { KUBERNETES_EXEC_INFO: execInfo('https://10.0.0.2:6443') } }],
+    ['a cluster with much to say', { env: { KUBERNETES_EXEC_INFO: execInfo(long) } }],
+    ['another job', { env: { CI_JOB_ID: '2' } }],
+    ['another leg of the matrix', { env: { ACTIONS_ID_TOKEN_REQUEST_URL: 'https://example.com/2' } }],
+    ['another home', { env: { HOME: '/nonexistent' } }],
+    ['another state folder', { env: { KLEIS_STATE_DIR: '/nonexistent' } }],
+  ])('does not answer %s with it', async (_, call) => {
+    const world = await createWorld(command);
+    world.store(text);
+    expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+    // What Node wrote is found the next time: both make the same key of the call.
+    expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+    expect(await world.run()).toMatchObject({ code: 0, stdout: text });
+  });
+
+  test.each([
+    ['a line break in an argument', { args: [...args, 'a\nb'] }],
+    ['a control character in an argument', { args: [...args, 'a\u0001b\u007f'] }],
+    ['a line break in the home', { env: { HOME: '/a\nb' } }],
+    ['no word of kubectl', { env: { KUBERNETES_EXEC_INFO: undefined } }],
+    ['something after what kubectl says', { env: { KUBERNETES_EXEC_INFO: `${execInfo()} ` } }],
+    ['interactive elsewhere', { env: { KUBERNETES_EXEC_INFO: '{"interactive":true,"spec":{}}' } }],
+    ['interactive being something else', { env: { KUBERNETES_EXEC_INFO: '{"spec":{"interactive":null}}' } }],
+    ['no folder', { env: { KLEIS_CACHE_DIR: undefined, HOME: undefined } }],
+    ['a relative folder', { env: { KLEIS_CACHE_DIR: 'cache' } }],
+  ] satisfies [string, Call][])('leaves %s to Node, with all arguments as they are', async (_, call: Call) => {
+    const world = await createWorld(command);
+    world.plan({ keep: false });
+    expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(world.starts()).toMatchObject([{ mode: 'normal', args: call.args ?? args }]);
+    expect(readdirSync(world.cache)).toEqual([]);
+  });
+
+  test('never evaluates an argument, and hands it on as it is', async () => {
+    const world = await createWorld(command);
+    const odd = [
+      "it's",
+      '$(touch evil)',
+      '`touch evil`',
+      '"; touch evil; "',
+      '*',
+      '',
+      ' a  b ',
+      '\\n',
+      'ü',
+      '-n',
+      "'\\''",
+    ];
+    expect(await world.run({ args: odd })).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(await world.run({ args: odd })).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(world.starts()).toMatchObject([{ args: odd }]);
+    expect(readdirSync(world.root)).not.toContain('evil');
+  });
+
+  test('asks Node once the time is up, and not before', async () => {
+    const world = await createWorld(command);
+    const file = world.store(text);
+    setTime(file, 1500);
+    expect(await world.run()).toMatchObject({ stdout: text });
+    setTime(file, -10);
+    expect(await world.run()).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+  });
+
+  test('past the second mark it answers at once, and one refresh runs behind with nothing of ours in hand', async () => {
+    const world = await createWorld(command);
+    world.store(text);
+    setTime(world.file('soon-'), -2000);
+    world.plan({ delay: 1500, text: '{"token":"renewed"}\n' });
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => world.run()));
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ code: 0, stdout: text, stderr: '' });
+    // Whoever reads our output must not have to wait for the refresh.
+    expect(Math.max(...outcomes.map(({ took }) => took))).toBeLessThan(1400);
+    await until('the refresh', () => readFileSync(world.file(''), 'utf8').includes('renewed'));
+    expect(world.starts()).toMatchObject([{ mode: 'background', args, onNull: true }]);
+    expect(await world.run()).toMatchObject({ stdout: '{"token":"renewed"}\n' });
+    await until('the end of the claim', () => readdirSync(world.cache).every((name) => !name.startsWith('claim-')));
+    expect(world.starts()).toHaveLength(1);
+  });
+
+  test('a refresh behind that fails is left alone for a while, and troubles nobody', async () => {
+    const world = await createWorld(command);
+    world.store(text);
+    setTime(world.file('soon-'), -2000);
+    world.plan({ fail: 'background' });
+    expect(await world.run()).toMatchObject({ code: 0, stdout: text, stderr: '' });
+    await until('the start', () => world.starts().length === 1);
+    await until('the end', () => readdirSync(world.cache).every((name) => !name.startsWith('claim-')));
+    expect(await world.run()).toMatchObject({ code: 0, stdout: text, stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+  });
+
+  test('a parent that asks again for what is fresh gets a refresh, once a minute; another parent does not', async () => {
+    const world = await createWorld(command);
+    world.store(text);
+    world.plan({ text: '{"token":"renewed"}\n' });
+    expect(await world.run()).toMatchObject({ stdout: text });
+    expect(await world.run()).toMatchObject({ stdout: text });
+    expect(world.starts()).toEqual([]);
+    const renewed = '{"token":"renewed"}\n';
+    expect(await world.run({ times: 2 })).toMatchObject({ code: 0, stdout: `${text}${renewed}`, stderr: '' });
+    expect(world.starts()).toMatchObject([{ mode: 'rejected', args }]);
+    expect(await world.run({ times: 4 })).toMatchObject({ code: 0, stdout: renewed.repeat(4), stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+    // The slots are bounded.
+    expect(readdirSync(world.cache).filter((name) => name.startsWith('asked-')).length).toBeLessThanOrEqual(64);
+  });
+
+  test('a parent whose first answer came from Node is known to have asked', async () => {
+    const world = await createWorld(command);
+    const brought = '{"token":"brought"}\n';
+    expect(await world.run({ times: 2 })).toMatchObject({ code: 0, stdout: brought.repeat(2) });
+    expect(world.starts()).toMatchObject([{ mode: 'normal' }, { mode: 'rejected' }]);
+  });
+});
+
+test('finds its sibling as npm lays it, as the package has it, and through a link of the person', async () => {
+  const world = await createWorld();
+  const brought = '{"token":"brought"}\n';
+  const link = join(world.root, 'kleis-credential');
+  symlinkSync('bin/kleis-credential', link);
+  const run = (program: string) =>
+    execFileSync(program, args, {
+      env: { ...world.env, KLEIS_CACHE_DIR: join(world.root, 'none', 'x') },
+      encoding: 'utf8',
+    });
+  expect(run(link)).toBe(brought);
+  const sibling = join(world.bin, 'kleis-get-token');
+  writeFileSync(`${sibling}.js`, readFileSync(sibling), { mode: 0o755 });
+  chmodSync(sibling, 0o644);
+  expect(run(world.launcher)).toBe(brought);
+  rmSync(`${sibling}.js`);
+  expect(await world.run({ args: ['else'] })).toMatchObject({ code: 6, stdout: '' });
+});

@@ -1,0 +1,123 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+interface Tool {
+  readonly what: string;
+  /** How somebody gets it. */
+  readonly get: string;
+  /** A path: of the program or, for the servers, of the folder. */
+  readonly find: () => string | undefined;
+}
+
+const debian = (...names: string[]) => `apt-get install -y --no-install-recommends ${names.join(' ')}`;
+const envtest = 'KUBEBUILDER_ASSETS="$(setup-envtest use -p path 1.36)"';
+
+/** Everything that a test may need and a machine may lack. */
+export const tools = {
+  kubectl: { what: 'kubectl', get: 'put a kubectl on PATH', find: () => onPath('kubectl') },
+  'kubectl-new': { what: 'kubectl 1.36 in KUBEBUILDER_ASSETS', get: envtest, find: () => asset('kubectl') },
+  kube: {
+    what: 'a real kube-apiserver 1.36 and etcd in KUBEBUILDER_ASSETS',
+    get: envtest,
+    find: () => folderWith('etcd', 'kube-apiserver'),
+  },
+  'kube-1.30': {
+    what: 'kube-apiserver 1.30 in KUBEBUILDER_ASSETS/1.30',
+    get: 'copy kube-apiserver of `setup-envtest use 1.30` to $KUBEBUILDER_ASSETS/1.30/',
+    find: () => folderWith('etcd', '1.30/kube-apiserver'),
+  },
+  'kube-controllers': {
+    what: 'kube-controller-manager in KUBEBUILDER_ASSETS',
+    get: 'copy kube-controller-manager of the same release to $KUBEBUILDER_ASSETS/',
+    find: () => folderWith('etcd', 'kube-apiserver', 'kube-controller-manager'),
+  },
+  kubelogin: {
+    what: "int128's kubelogin",
+    get: 'put it on PATH or into KUBEBUILDER_ASSETS',
+    find: () => onPath('kubelogin') ?? onPath('kubectl-oidc_login') ?? asset('kubelogin'),
+  },
+  chromium: {
+    what: 'Chromium',
+    get: debian('chromium'),
+    find: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
+  },
+  'secret-service': {
+    what: 'a Secret Service (dbus-run-session, gnome-keyring-daemon, libsecret)',
+    get: debian('dbus', 'gnome-keyring', 'libsecret-1-0', 'libsecret-tools'),
+    find: () =>
+      onPath('gnome-keyring-daemon') && onPath('secret-tool') && hasLibrary('libsecret-1.so.0')
+        ? onPath('dbus-run-session')
+        : undefined,
+  },
+  dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },
+  bash: { what: 'bash', get: debian('bash'), find: () => onPath('bash') },
+  busybox: { what: 'busybox', get: debian('busybox'), find: () => onPath('busybox') },
+  ksh: { what: 'ksh', get: debian('ksh'), find: () => onPath('ksh') },
+  zsh: { what: 'zsh', get: debian('zsh'), find: () => onPath('zsh') },
+  tmux: { what: 'tmux', get: debian('tmux'), find: () => onPath('tmux') },
+  strace: { what: 'strace', get: debian('strace'), find: () => onPath('strace') },
+  script: { what: 'script (a terminal without a terminal)', get: debian('bsdutils'), find: () => onPath('script') },
+  mount: { what: 'the right to mount a tmpfs', get: 'run as root outside a locked-down container', find: mounts },
+} as const satisfies Record<string, Tool>;
+
+export type Need = keyof typeof tools;
+
+const found = new Map<Need, string | undefined>();
+
+/** The path of a tool of this machine; `undefined` if it is not there. */
+export function findTool(name: Need): string | undefined {
+  if (!found.has(name)) found.set(name, tools[name].find());
+  return found.get(name);
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function onPath(program: string): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, program)).find(executable);
+}
+
+function asset(name: string): string | undefined {
+  const folder = process.env['KUBEBUILDER_ASSETS'] ?? '';
+  const path = join(folder, name);
+  return folder !== '' && executable(path) ? path : undefined;
+}
+
+function folderWith(...names: readonly string[]): string | undefined {
+  return names.every((name) => asset(name) !== undefined) ? process.env['KUBEBUILDER_ASSETS'] : undefined;
+}
+
+function hasLibrary(name: string): boolean {
+  const folders = ['/usr/lib64', '/lib64', '/usr/local/lib', '/usr/lib'];
+  if (existsSync('/usr/lib')) {
+    // Debian keeps libraries in a folder named after the machine, such as x86_64-linux-gnu.
+    folders.push(
+      ...readdirSync('/usr/lib')
+        .filter((entry) => entry.includes('-linux-'))
+        .map((entry) => join('/usr/lib', entry)),
+    );
+  }
+  return folders.some((folder) => existsSync(join(folder, name)));
+}
+
+function mounts(): string | undefined {
+  const mount = onPath('mount');
+  if (mount === undefined || process.getuid?.() !== 0) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), 'kleis-mount-'));
+  try {
+    if (spawnSync(mount, ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]).status !== 0) return undefined;
+    spawnSync('umount', [folder]);
+    return mount;
+  } finally {
+    rmdirSync(folder);
+  }
+}
