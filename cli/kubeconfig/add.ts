@@ -86,7 +86,8 @@ export async function addEntries(request: AddRequest, deps: Deps): Promise<AddRe
   };
   let agreedTo: readonly Change[] = [];
   for (;;) {
-    const plan = planChanges(await loadKubeconfig(sources), wanted, deps.platform);
+    // A moment longer than for reading alone: whoever writes now must be done before we can.
+    const plan = planChanges(await loadKubeconfig(sources, 2000), wanted, deps.platform);
     if (request.dryRun === true) {
       warnInsecure(plan, wanted.names.clusters, deps);
       deps.stdout.write(printFragment(plan));

@@ -1,5 +1,5 @@
 import { createPrivateKey, webcrypto } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
@@ -34,6 +34,16 @@ export async function readClientProof(
   const postFirst = supported?.includes('client_secret_post') === true && !supported.includes('client_secret_basic');
   const methods: SecretMethod[] = ['client_secret_basic', 'client_secret_post'];
   return { kind: 'secret', secret: new Secret(text), methods: postFirst ? methods.toReversed() : methods };
+}
+
+/** PEM text of the authority that the settings name. */
+export async function readAuthority(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new KleisError('config_invalid', `The certificate authority ${clean(file)} cannot be read.`, { cause });
+  }
 }
 
 async function readSecretFile(file: string, limit: number, platform: NodeJS.Platform): Promise<string> {

@@ -31,7 +31,7 @@ export interface ArrivedCallback {
 
 /** What the field's most used plugin made administrators register; exactly so, without a slash at the end. */
 const defaults = ['localhost:8000', 'localhost:18000'];
-const donePath = '/signed-in';
+const donePath = '/kleis-sign-in';
 const largestForm = 64 * 1024;
 /** How long a browser gets to ask for the page after the redirect; it takes milliseconds. */
 const pageTime = 1_500;

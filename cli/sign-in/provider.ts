@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import * as oidc from 'openid-client';
 import { KleisError } from '../../shared/errors.ts';
@@ -7,11 +6,10 @@ import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import type { Settings } from '../settings.ts';
-import { readClientProof, type ClientProof } from './client-auth.ts';
+import { readAuthority, readClientProof, type ClientProof } from './client-auth.ts';
 import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
 import { authorizationParameters, checkAuthParams, codeChallenge, targetParameters } from './authorization-request.ts';
-import type { DeviceCode } from './device.ts';
 import { isPassing, readAnswer, refreshRefusal, refusesClient, signInRefusal, type Answer } from './refusals.ts';
 import type { Exchange, SignInOptions } from './sign-in.ts';
 import { invalidTokens, keepingRefreshToken, mendTokenAnswer, readTokens } from './token-answer.ts';
@@ -334,15 +332,6 @@ function findKleisError(error: unknown): KleisError | undefined {
 function unexpected(error: unknown): KleisError {
   const why = error instanceof Error ? error.message : String(error);
   return new KleisError('provider_invalid', `The provider cannot be used: ${clean(why)}.`, { cause: error });
-}
-
-async function readAuthority(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new KleisError('config_invalid', `The certificate authority ${clean(file)} cannot be read.`, { cause });
-  }
 }
 
 function interrupted(deps: Deps): KleisError {

@@ -158,7 +158,7 @@ export async function reservePrivate(folder: string, bytes: number): Promise<Res
     await unlink(temporary).catch(() => undefined);
   };
   try {
-    await makePrivateFolder(folder);
+    await makeFolder(folder);
     handle = await open(temporary, 'wx', 0o600);
     if (bytes > 0) {
       // Random, so that a file system that compresses or skips zeros takes the room all the same.
@@ -251,27 +251,27 @@ async function checkFolder(folder: string): Promise<boolean> {
   return true;
 }
 
-/** Makes the folder if it is missing, for its owner alone. */
-export async function makePrivateFolder(folder: string): Promise<void> {
+async function makeFolder(folder: string): Promise<void> {
+  if (await checkFolder(folder)) return;
+  // `sudo -E` hands on the home of someone else: a folder of ours in it would lock that person out.
+  const above = await nearest(dirname(folder));
+  if (!onWindows && above.uid !== 0) checkUser(above.path, above.uid);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await checkFolder(folder);
+}
+
+async function nearest(path: string): Promise<{ readonly path: string; readonly uid: number }> {
   try {
-    if (await checkFolder(folder)) return;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await checkFolder(folder);
+    return { path, uid: (await lstat(path)).uid };
   } catch (error) {
-    throw storageError(error, 'write', folder);
+    if (code(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    return nearest(dirname(path));
   }
 }
 
 function checkOwner(path: string, stat: { readonly uid: number; readonly mode: number }): void {
   if (onWindows) return;
-  const me = process.geteuid?.();
-  if (stat.uid !== me) {
-    throw unsafe(
-      path,
-      `belongs to another user (id ${stat.uid}; this process runs as ${me})`,
-      'Run Kleis as that user, or point KLEIS_STATE_DIR and KLEIS_CACHE_DIR to folders of your own.',
-    );
-  }
+  checkUser(path, stat.uid);
   if ((stat.mode & 0o077) !== 0) {
     const mode = (stat.mode & 0o777).toString(8).padStart(4, '0');
     throw unsafe(
@@ -280,6 +280,16 @@ function checkOwner(path: string, stat: { readonly uid: number; readonly mode: n
       `Whoever could read it may have its tokens: run \`chmod go= ${clean(path, 400)}\`, and \`kleis logout\` if this machine has other users.`,
     );
   }
+}
+
+function checkUser(path: string, uid: number): void {
+  const me = process.geteuid?.();
+  if (uid === me) return;
+  throw unsafe(
+    path,
+    `belongs to another user (id ${uid}; this process runs as ${me})`,
+    'Run Kleis as that user, or point KLEIS_STATE_DIR and KLEIS_CACHE_DIR to folders of your own.',
+  );
 }
 
 async function replace(from: string, to: string): Promise<boolean> {

@@ -184,6 +184,15 @@ describe('refused as unsafe, naming the path and what to do', () => {
     expect(await refusal()).toMatch(/belongs to another user/);
   });
 
+  test.skipIf(!isRoot)('a new folder in the home of another user, which would lock that user out', async () => {
+    const home = join(base, 'home');
+    await mkdir(home);
+    await chown(home, 12345, 12345);
+    const error = await failure(writePrivate(join(home, '.local', 'state', 'kleis', 'file'), 'secret'));
+    expect([error.code, error.message]).toEqual(['storage_unsafe', expect.stringContaining(home)]);
+    expect(await readdir(home)).toEqual([]);
+  });
+
   test('a write does not follow a link: it replaces it', async () => {
     const target = join(base, 'target');
     await writeFile(target, 'not ours');

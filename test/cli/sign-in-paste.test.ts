@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLineEditor, parsePasted } from '../../cli/sign-in/paste.ts';
 import { connect } from '../../cli/sign-in/provider.ts';
+import { bundle } from '../support/bundle.ts';
 import { failure } from '../support/failure.ts';
+import { needs } from '../support/needs.ts';
 import { startProvider, type TestProvider } from '../support/provider.ts';
 import { addressShown, createTestDeps, readUntil, settingsFor, type TestDepsOptions } from './sign-in-world.ts';
 
@@ -122,6 +125,31 @@ describe('beside the browser, in kleis login', () => {
       expect((await tokens).idToken).toBeDefined();
       expect(deps.rawModes).toEqual([true, false]);
     }
+  });
+});
+
+const script = needs('script');
+
+describe.skipIf(script === undefined)('on a real terminal', () => {
+  test('a line far above 4096 bytes comes whole, and is echoed nowhere', async () => {
+    const program = await bundle('test/cli/paste-program.ts');
+    const shell = `'${process.execPath}' '${program}' the-state`;
+    const terminal = spawn(script ?? '', ['-qefc', shell, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let output = '';
+    let pasted = false;
+    const code = 'c0de'.repeat(5000);
+    await new Promise<void>((resolve, reject) => {
+      terminal.stdout.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+        // Only when bracketed paste was asked for is the terminal ours.
+        if (pasted || !output.includes('\u001b[?2004h')) return;
+        pasted = true;
+        terminal.stdin.write(`\u001b[200~http://localhost:8000/?state=the-state&code=${code}\u001b[201~\r`);
+      });
+      terminal.once('error', reject).once('close', () => resolve());
+    });
+    expect(output).toContain('[code of 20000, raw false]');
+    expect(output).not.toContain('c0dec0de');
   });
 });
 

@@ -147,31 +147,37 @@ describe('many processes at once', () => {
   }, 60_000);
 });
 
-describe.skipIf(!needs('secret-service'))('a session in the keyring', () => {
-  it('is used and refreshed from there, and no token is in any file but the credential', async () => {
-    world.provider.lifetimes.idToken = 2;
-    const service = await startSecretService();
-    try {
-      const person = await world.person({ cache: 'keyring' });
-      const ask = () => credential(person, prod, service.env);
-      const first = await ask();
-      expect(said(first)).toMatchObject({ code: 0 });
-      const status = await person.run('kleis', ['status', '-o', 'json'], { env: service.env });
-      expect(JSON.parse(status.stdout)).toMatchObject({ sessions: [{ storage: 'keyring' }] });
-      const { token, expirationTimestamp } = (JSON.parse(first.stdout) as Credential).status;
-      const kept = await textBelow(join(person.home, '.local'));
-      expect(kept).not.toContain(token.slice(0, 40));
+describe.skipIf(!needs('secret-service'))('with a Secret Service', () => {
+  it.each(['keyring', 'file'])(
+    'a session in the %s is used and refreshed from there, and is nowhere else',
+    async (cache) => {
+      world.provider.lifetimes.idToken = 2;
+      const service = await startSecretService();
+      try {
+        const person = await world.person({ cache });
+        const ask = () => credential(person, prod, service.env);
+        const first = await ask();
+        expect(said(first)).toMatchObject({ code: 0 });
+        const status = await person.run('kleis', ['status', '-o', 'json'], { env: service.env });
+        expect(JSON.parse(status.stdout)).toMatchObject({ sessions: [{ storage: cache }] });
+        const kept = await textBelow(person.home);
 
-      world.provider.lifetimes.idToken = 3600;
-      await expect.poll(() => Date.now(), { timeout: 10_000 }).toBeGreaterThan(Date.parse(expirationTimestamp) + 1000);
-      const refreshes = grants('refresh_token');
-      expect(said(await ask())).toMatchObject({ code: 0 });
-      expect(grants('refresh_token')).toBe(refreshes + 1);
-      expect(await person.windows()).toHaveLength(1);
-    } finally {
-      await service.stop();
-    }
-  });
+        world.provider.lifetimes.idToken = 3600;
+        const { expirationTimestamp } = (JSON.parse(first.stdout) as Credential).status;
+        await expect
+          .poll(() => Date.now(), { timeout: 10_000 })
+          .toBeGreaterThan(Date.parse(expirationTimestamp) + 1000);
+        const refreshes = grants('refresh_token');
+        expect(said(await ask())).toMatchObject({ code: 0 });
+        expect(grants('refresh_token')).toBe(refreshes + 1);
+        expect(await person.windows()).toHaveLength(1);
+        const spent = world.provider.seen.findLast(({ params }) => params['grant_type'] === 'refresh_token')?.params;
+        expect(kept.includes(String(spent?.['refresh_token']))).toBe(cache === 'file');
+      } finally {
+        await service.stop();
+      }
+    },
+  );
 });
 
 describe('what goes wrong has an exit code, a reason, a next step, and an empty stdout', () => {

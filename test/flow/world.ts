@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createAuthority } from '../support/certificates.ts';
 import { startCluster, type Cluster, type ClusterOidc, type ClusterOptions } from '../support/cluster.ts';
 import { built } from '../support/built.ts';
@@ -23,16 +20,12 @@ export interface World {
   end(): Promise<void>;
 }
 
-export const scopes = ['email', 'groups', 'offline_access'];
+const scopes = ['email', 'groups', 'offline_access'];
 
 export async function createWorld(options: ProviderOptions = {}): Promise<World> {
   const authority = await createAuthority();
   const ca = authority.cert;
-  const [tls, programs, folder] = await Promise.all([
-    authority.issueServer(['localhost']),
-    built(),
-    mkdtemp(join(tmpdir(), 'kleis-world-')),
-  ]);
+  const [tls, programs] = await Promise.all([authority.issueServer(['localhost']), built()]);
   const accounts: Record<string, Record<string, unknown>> = {};
   const provider = await startProvider({ accounts, ...options, tls: { ...tls, ca } });
   const clusters: Cluster[] = [];
@@ -66,7 +59,6 @@ export async function createWorld(options: ProviderOptions = {}): Promise<World>
       await removePeople();
       await Promise.all(clusters.map((cluster) => cluster.stop()));
       await provider.stop();
-      await rm(folder, { recursive: true });
     },
   };
 }

@@ -1,4 +1,5 @@
 import { webcrypto } from 'node:crypto';
+import type * as X509 from '@peculiar/x509';
 
 export interface KeyPair {
   /** PEM. */
@@ -16,7 +17,7 @@ export interface Authority {
   issueClient(commonName: string, organizations?: readonly string[]): Promise<KeyPair>;
 }
 
-export interface Validity {
+interface Validity {
   readonly notBefore?: Date;
   readonly notAfter?: Date;
 }
@@ -100,7 +101,7 @@ function pem(label: string, der: ArrayBuffer): string {
 
 const none = (): undefined => undefined;
 
-async function load(): Promise<typeof import('@peculiar/x509')> {
+async function load(): Promise<typeof X509> {
   // The library insists on a polyfill for the metadata of decorators, of which it then finds none, as here.
   if (!('getMetadata' in Reflect))
     Object.assign(Reflect, { getMetadata: none, getOwnMetadata: none, defineMetadata: none });

@@ -20,7 +20,7 @@ export interface PersonOptions {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-export type PersonRunOptions = Partial<RunOptions>;
+type PersonRunOptions = Partial<RunOptions>;
 
 /** Somebody with a home of their own, in which Kleis is installed as npm installs it. */
 export interface Person {
@@ -124,7 +124,7 @@ export async function createPerson(options: PersonOptions): Promise<Person> {
 }
 
 /** Links to the programs under the names that npm gives them. */
-export async function installPrograms(dist: string, bin: string): Promise<void> {
+async function installPrograms(dist: string, bin: string): Promise<void> {
   const programs = {
     kleis: 'kleis.js',
     'kubectl-kleis': 'kleis.js',

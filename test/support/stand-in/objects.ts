@@ -9,11 +9,6 @@ export interface Target {
   readonly name: string | undefined;
 }
 
-export interface Answer {
-  readonly status: number;
-  readonly body: KubeObject | { readonly list: readonly KubeObject[] };
-}
-
 export function createObject(store: Store, target: Target, body: unknown, dryRun: boolean): KubeObject {
   const object = checked(target, body);
   const { namespace } = target;
