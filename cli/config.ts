@@ -6,7 +6,7 @@ import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { choices } from './flags.ts';
-import { isLoopback, type PersonChoices } from './settings.ts';
+import { isListenAddress, isRedirectUri, type PersonChoices } from './settings.ts';
 import { configFile, storageError } from './store/files.ts';
 
 const maxBytes = 64 * 1024;
@@ -66,16 +66,7 @@ const rules: { readonly [K in Key]-?: Rule<NonNullable<PersonChoices[K]>> } = {
   },
   redirectUri: {
     check: (value) => {
-      const url = isText(value) ? URL.parse(value) : null;
-      if (
-        isText(value) &&
-        url?.protocol === 'http:' &&
-        isLoopback(url.hostname) &&
-        url.hash === '' &&
-        url.username === ''
-      ) {
-        return { value, text: value };
-      }
+      if (isText(value) && isRedirectUri(value)) return { value, text: value };
       return { fault: 'must be an http URI on loopback, such as http://localhost:8000/callback' };
     },
     otherwise: 'that of the listen address',
@@ -257,11 +248,6 @@ function isText(value: unknown): value is string {
 function texts(value: unknown): string[] | undefined {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   return list.length > 0 && list.length <= maxItems && list.every(isText) ? list : undefined;
-}
-
-function isListenAddress(value: string): boolean {
-  const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? [];
-  return host !== undefined && isLoopback(host) && Number(port) <= 65_535;
 }
 
 function withoutPassword(proxy: string): string {

@@ -20,13 +20,13 @@
 
 # An exported SHELLOPTS=xtrace would print the token, allexport pass it on; bash takes functions from the environment.
 \set +aCefuvx
-\unset -f command join kill mkdir mv printf read readlink rm sleep test umask
+\unset -f command kill mkdir mv printf read readlink rm sleep test umask
 # Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
-unset A C E G J L M N O P Q T W again arguments claim exec_info file folder idle joined link locale_was_set locale mode \
-  name newline owner pause program rejected search slot stamped
+unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined link locale \
+  locale_was_set mode name newline owner pause program rejected search slot stamped waited
 umask 077
 # Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
-search=${PATH-} PATH=/dev/null
+search=${PATH:-/usr/local/bin:/usr/bin:/bin} PATH=/dev/null
 # Lengths in bytes, and the same classes of characters everywhere.
 locale_was_set=${LC_ALL+yes} locale=${LC_ALL-} LC_ALL=C
 newline='
@@ -112,6 +112,10 @@ folder=${KLEIS_CACHE_DIR:-$folder}
 folder=${folder%/}
 case $folder in /*) ;; *) become_node "$@" ;; esac
 if ! test -e "$folder" && ! test -h "$folder"; then
+  above=${folder%/*}
+  while test -n "$above" && ! test -e "$above"; do above=${above%/*}; done
+  # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out.
+  test -O "$above" || become_node "$@"
   PATH=$search
   mkdir -p "$folder" 2>/dev/null
 fi
@@ -121,18 +125,18 @@ slot=$folder/asked-$((PPID % 64))
 
 # ---- 3. The answer from the cache.
 
+# Reads a credential into G and T. Fails if it is not one for what is asked.
+load() {
+  test -O "$1" && ! test -h "$1" || return
+  A='' E='' J='' G='' T=''
+  command . "$1"
+  test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"
+}
+
 # Finds the credential for what is asked: name (empty if there has never been one), generation G, text T.
 look() {
   for file in "$folder/${#arguments}-${#exec_info}-"*; do
-    test -O "$file" && ! test -h "$file" || continue
-    A='' E='' J='' G='' T=''
-    command . "$file"
-    if test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"; then
-      name=${file##*/}
-      # What a disk that was full or failing left of it must not reach kubectl.
-      case $T in '{'*'}') ;; *) T='' ;; esac
-      return
-    fi
+    if load "$file"; then name=${file##*/} && return; fi
   done
   name='' G='' T=''
 }
@@ -146,15 +150,20 @@ stamp() {
   printf 'P=%s N=%s L=%s\n' "$PPID" "$name" "$G" >"$slot" && stamped=yes
 }
 
-# Fails where nothing can be written. What the shell has to say about that, or about a damaged file, Node says better.
+# Finds out what there is, and whether it is fresh. Fails where nothing can be written. What the shell has to say about
+# that, or about a damaged file, Node says better.
 ask() {
-  stamped=''
-  { look; stamp; } 2>/dev/null
+  stamped='' fresh=''
+  {
+    look
+    stamp
+    # Loaded once more, after its time has been looked at: it may have been replaced between, and the text that we have
+    # would be an old one with the time of the new.
+    if test -n "$name" && test "$folder/$name" -nt "$slot" && load "$folder/$name"; then
+      case $T in '{'*'}') fresh=yes ;; esac
+    fi
+  } 2>/dev/null
   test -n "$stamped"
-}
-
-is_fresh() {
-  test -n "$T" && test "$folder/$name" -nt "$slot"
 }
 
 # Prints the credential and ends; past the second mark a new one is fetched behind kubectl's back.
@@ -177,33 +186,41 @@ may_force() {
   ! test "$folder/forced-$name" -nt "$slot"
 }
 
-# One process gets the claim, and with it the right to start Node. Fails if another one has it; owner is then its pid.
-take_claim() {
-  owner=''
+# Makes a file with our pid in it, unless there is one. A disk that has no room for a pid has none for a queue.
+claim_file() {
   set -C
-  if { printf '%s\n' "$$" >"$claim"; } 2>/dev/null; then
-    set +C
-    return 0
-  fi
-  { read -r owner <"$claim"; } 2>/dev/null
-  case $owner in
-    # Gone again, or not written yet.
-    '' | *[!0-9]*) owner=0 ;;
-  esac
-  if test "$idle" -le 150 && { test "$owner" = 0 || kill -0 "$owner" 2>/dev/null; }; then
+  if ! { command : >"$1"; } 2>/dev/null; then
     set +C
     return 1
   fi
+  set +C
+  { printf '%s\n' "$$" >"$1"; } 2>/dev/null && return
+  rm -f "$1"
+  idle=1000
+  return 1
+}
+
+# The pid in the claim; 0 if it is gone again, or not written yet.
+read_owner() {
+  owner=0
+  { read -r owner <"$claim"; } 2>/dev/null
+  case $owner in '' | *[!0-9]*) owner=0 ;; esac
+}
+
+# One process gets the claim, and with it the right to start Node. Fails if another one has it; owner is then its pid.
+take_claim() {
+  claim_file "$claim" && return
+  read_owner
+  if test "$idle" -le 150; then
+    if test "$owner" != "$$" && { test "$owner" = 0 || kill -0 "$owner" 2>/dev/null; }; then return 1; fi
+  fi
   # The claim of a dead process is replaced by whoever makes the file of its succession. The second look at the claim is
   # what makes that safe: nobody else may replace this owner's claim meanwhile.
-  if { printf '%s\n' "$$" >"$claim.$owner"; } 2>/dev/null; then
-    set +C
-    again=''
-    { read -r again <"$claim"; } 2>/dev/null
-    if test "${again:-0}" = "$owner" && mv -f "$claim.$owner" "$claim" 2>/dev/null; then return 0; fi
-    rm -f "$claim.$owner"
-  fi
-  set +C
+  dead=$owner
+  claim_file "$claim.$dead" || return
+  read_owner
+  if test "$owner" = "$dead" && mv -f "$claim.$dead" "$claim" 2>/dev/null; then return; fi
+  rm -f "$claim.$dead"
   return 1
 }
 
@@ -226,7 +243,7 @@ refresh_behind() {
 
 ask || become_node "$@"
 rejected=''
-if is_fresh; then
+if test -n "$fresh"; then
   if ! test "$P-$N-$L" = "$PPID-$name-$G"; then answer "$@"; fi
   if ! may_force; then
     say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
@@ -241,7 +258,7 @@ trap - EXIT
 PATH=$search
 
 is_answered() {
-  is_fresh && { test "$G" != "$rejected" || ! may_force; }
+  test -n "$fresh" && { test "$G" != "$rejected" || ! may_force; }
 }
 
 # Tells what the last attempt failed with, and ends, if that is our business: we waited for it, or our parent has been
@@ -251,7 +268,8 @@ tell_failure() {
   test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
   O='' Q='' C='' M='' W=''
   { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
-  if test "$O" != "$owner" && test "$Q" != "$PPID"; then
+  # An owner whose pid could not be read (0) had just ended, or just begun.
+  if test "$O" != "$owner" && test "$owner" != 0 && test "$Q" != "$PPID"; then
     case $W, in *",$O-$PPID,"*) ;; *) return ;; esac
   fi
   # shellcheck disable=SC2016
@@ -263,7 +281,7 @@ tell_failure() {
 
 # In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
 pause=2 waited=0 idle=0
-owner=0
+owner=nobody
 mode=${rejected:+--rejected}
 test -n "$rejected" || tell_failure
 while :; do

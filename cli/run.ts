@@ -114,9 +114,10 @@ bash:  source <(kleis completion bash)       in ~/.bashrc
 zsh:   source <(kleis completion zsh)        in ~/.zshrc, after compinit
 fish:  kleis completion fish | source        in ~/.config/fish/config.fish`;
 
+const colour = (format: Parameters<typeof styleText>[0]) => (text: string) =>
+  styleText(format, text, { validateStream: false });
+
 function createRoot(name: string, deps: Deps): Command {
-  const colour = (format: Parameters<typeof styleText>[0]) => (text: string) =>
-    styleText(format, text, { validateStream: false });
   return new Command(name)
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain this command')

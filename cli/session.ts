@@ -60,7 +60,7 @@ export async function useSession<T>(
   const { settings, deps, store } = request;
   const key = await keyOf(settings);
   const work = async (claim?: Claim) => {
-    const session = await renew(await store.load(key), key, request, async () => {
+    const session = await renew(await loadFor(request, key), key, request, async () => {
       await claim?.extend(settings.loginTimeout + refreshDeadline, 'signing in');
     });
     const admitted = await admitCluster(session, request);
@@ -80,6 +80,16 @@ export async function useSession<T>(
     },
     work,
   );
+}
+
+async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Session | undefined> {
+  try {
+    return await store.load(key);
+  } catch (error) {
+    // Whoever signs in anew does not need what was there.
+    if (mode === 'sign-in' && error instanceof KleisError && error.code === 'storage_corrupt') return undefined;
+    throw error;
+  }
 }
 
 async function renew(

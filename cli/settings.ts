@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import { parseDuration } from '../shared/duration.ts';
 import { KleisError } from '../shared/errors.ts';
+import { isLoopback } from '../shared/proxy.ts';
 import { clean } from '../shared/text.ts';
 import { choices, type SignInFlags } from './flags.ts';
 
@@ -53,12 +55,11 @@ const maxItems = 64;
 
 // What Kleis itself says in these requests (RFC 6749, 7636, 8628, 9101, 9126, 9449; OpenID Connect Core): a kubeconfig that could set
 // one could take the sign-in apart.
-const reservedParams = new Set([
-  ...['client_id', 'client_secret', 'client_assertion', 'client_assertion_type', 'redirect_uri', 'response_type'],
-  ...['response_mode', 'scope', 'state', 'nonce', 'code', 'code_challenge', 'code_challenge_method', 'code_verifier'],
-  ...['grant_type', 'refresh_token', 'device_code', 'request', 'request_uri', 'dpop_jkt', 'audience', 'resource'],
-  ...['id_token_hint', 'iss', 'registration'],
-]);
+const reservedParams = new Set(
+  `client_id client_secret client_assertion client_assertion_type redirect_uri response_type scope state nonce iss code
+  code_challenge code_challenge_method code_verifier grant_type refresh_token device_code request request_uri dpop_jkt
+  audience resource id_token_hint registration`.split(/\s+/),
+);
 
 /** What differs by cluster, from the extension client.authentication.k8s.io/exec: these and nothing else. */
 interface ClusterChoices {
@@ -80,8 +81,8 @@ export function resolveSettings(flags: SignInFlags, extension: unknown, person: 
       hint: 'Name the provider with --issuer-url, or a kubeconfig entry with `kleis login --context NAME`.',
     });
   }
-  const clientSecretFile = text('--client-secret-file', flags.clientSecretFile);
-  const clientKeyFile = text('--client-key-file', flags.clientKeyFile);
+  const clientSecretFile = file('--client-secret-file', flags.clientSecretFile);
+  const clientKeyFile = file('--client-key-file', flags.clientKeyFile);
   if (clientSecretFile !== undefined && clientKeyFile !== undefined) {
     throw usage('--client-secret-file and --client-key-file are two ways to authenticate: give one of them.');
   }
@@ -109,7 +110,7 @@ export function resolveSettings(flags: SignInFlags, extension: unknown, person: 
     listenAddress: (flags.listenAddress ?? person.listenAddress ?? []).map(checkListenAddress),
     redirectUri: checkRedirectUri(text('--redirect-uri', flags.redirectUri) ?? person.redirectUri),
     dpop: flags.dpop ?? false,
-    certificateAuthority: text('--certificate-authority', flags.certificateAuthority),
+    certificateAuthority: file('--certificate-authority', flags.certificateAuthority),
     minValidity: duration('--min-validity', flags.minValidity, 0, 24) ?? person.minValidity ?? 60_000,
     loginTimeout: duration('--login-timeout', flags.loginTimeout, 1000, 1) ?? person.loginTimeout ?? 300_000,
     force: flags.force ?? false,
@@ -183,6 +184,10 @@ function checkParams(values: readonly string[]): Record<string, string> {
       throw usage(`--auth-param ${name} is reserved: Kleis itself says it in the request.`);
     }
     if (params.has(name)) throw usage(`--auth-param ${name} is given twice.`);
+    // A fragment stays in the browser: the callback would never hear of it.
+    if (name === 'response_mode' && content !== 'query' && content !== 'form_post') {
+      throw usage('--auth-param response_mode takes query or form_post.');
+    }
     params.set(name, text('--auth-param', content) ?? '');
   }
   return Object.fromEntries(params);
@@ -194,25 +199,27 @@ function checkAccount(value: string | undefined): string | undefined {
 }
 
 function checkListenAddress(value: string): string {
-  const [, host, port] = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]):(\d{1,5})$/.exec(value) ?? [];
-  if (host === undefined || Number(port) > 65_535) {
-    throw usage(
-      `--listen-address ${clean(value)} is not HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]).`,
-    );
-  }
-  return value;
+  if (isListenAddress(value)) return value;
+  throw usage(
+    `--listen-address ${clean(value)} is not HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]).`,
+  );
+}
+
+function checkRedirectUri(value: string | undefined): string | undefined {
+  if (value === undefined || isRedirectUri(value)) return value;
+  throw usage(`--redirect-uri ${clean(value)} is not an http URI on loopback, such as http://localhost:8000/callback.`);
+}
+
+/** HOST:PORT on loopback; port 0 is any free one. */
+export function isListenAddress(value: string): boolean {
+  const [, host, port] = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):(\d{1,5})$/.exec(value) ?? [];
+  return host !== undefined && Number(port) <= 65_535;
 }
 
 /** RFC 8252 section 7.3: http on loopback; a fragment is never allowed (RFC 6749 section 3.1.2). */
-function checkRedirectUri(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
+export function isRedirectUri(value: string): boolean {
   const url = URL.parse(value);
-  if (url === null || url.protocol !== 'http:' || !isLoopback(url.hostname) || url.hash !== '' || url.username !== '') {
-    throw usage(
-      `--redirect-uri ${clean(value)} is not an http URI on loopback, such as http://localhost:8000/callback.`,
-    );
-  }
-  return value;
+  return url?.protocol === 'http:' && isLoopback(url.hostname) && url.hash === '' && url.username === '';
 }
 
 /** RFC 6749 section 3.3: scope tokens are printable ASCII without quotes and backslash, divided by spaces. */
@@ -253,9 +260,10 @@ function text(flag: string, value: string | undefined): string | undefined {
   return value;
 }
 
-/** The whole of 127.0.0.0/8, ::1, and the name that RFC 6761 reserves for them. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+/** Absolute, since a session outlives the folder that a command was typed in. */
+function file(flag: string, value: string | undefined): string | undefined {
+  const path = text(flag, value);
+  return path === undefined ? undefined : resolve(path);
 }
 
 function usage(message: string): KleisError {

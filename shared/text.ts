@@ -7,6 +7,9 @@ const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]+/gu;
  * line, no control or formatting characters, at most `max` characters.
  */
 export function clean(text: unknown, max = 200): string {
-  const line = String(text).slice(0, max * 4).replace(unsafe, ' ').trim();
+  const line = String(text)
+    .slice(0, max * 4)
+    .replace(unsafe, ' ')
+    .trim();
   return line.length > max ? `${line.slice(0, max - 1)}…` : line;
 }

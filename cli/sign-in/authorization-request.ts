@@ -1,6 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings.ts';
 import type { ProviderMetadata } from './discovery.ts';
 
@@ -11,27 +9,6 @@ export interface Secrets {
   readonly nonce: string | undefined;
   /** RFC 7636. */
   readonly verifier: string;
-}
-
-const reserved = new Set(
-  `client_id client_secret client_assertion client_assertion_type redirect_uri response_type scope state nonce iss
-  code code_challenge code_challenge_method code_verifier grant_type device_code refresh_token request request_uri
-  resource audience dpop_jkt id_token_hint`.split(/\s+/),
-);
-
-/** Throws `config_invalid` for a parameter that Kleis itself sets. */
-export function checkAuthParams(parameters: Settings['authParams']): void {
-  for (const [name, value] of Object.entries(parameters)) {
-    if (reserved.has(name.toLowerCase())) {
-      throw new KleisError('config_invalid', `The parameter ${clean(name, 60)} cannot be given with --auth-param.`);
-    }
-    // A fragment stays in the browser: the callback would never hear of it.
-    if (name === 'response_mode' && value !== 'query' && value !== 'form_post') {
-      throw new KleisError('config_invalid', `The response_mode ${clean(value, 60)} cannot be used.`, {
-        hint: 'Use query or form_post.',
-      });
-    }
-  }
 }
 
 function random(): string {

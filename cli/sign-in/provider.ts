@@ -9,7 +9,7 @@ import type { Settings } from '../settings.ts';
 import { readAuthority, readClientProof, type ClientProof } from './client-auth.ts';
 import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
-import { authorizationParameters, checkAuthParams, codeChallenge, targetParameters } from './authorization-request.ts';
+import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
 import { isPassing, readAnswer, refreshRefusal, refusesClient, signInRefusal, type Answer } from './refusals.ts';
 import type { Exchange, SignInOptions } from './sign-in.ts';
 import { invalidTokens, keepingRefreshToken, mendTokenAnswer, readTokens } from './token-answer.ts';
@@ -52,7 +52,6 @@ export interface RefreshInput {
  * `storage_unsafe`, `config_invalid`.
  */
 export async function connect(settings: Settings, deps: Deps, cached?: ProviderMetadata): Promise<Provider> {
-  checkAuthParams(settings.authParams);
   const fetch = createFetch({
     certificateAuthority: await readAuthority(settings.certificateAuthority),
     proxy: settings.proxy,

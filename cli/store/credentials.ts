@@ -51,6 +51,7 @@ export class Credentials {
   readonly #deps: Deps;
   readonly #folder: ReturnType<typeof openFolder>;
   readonly #parent: number;
+  readonly #launched: boolean;
   // The launcher becomes Node under its own pid; a version manager's shim stays between them.
   readonly #pids: readonly number[];
 
@@ -59,7 +60,8 @@ export class Credentials {
     this.#folder = openFolder(dir, deps);
     this.#pids = [deps.pid, deps.ppid];
     const [, launcher, asker] = /^(\d+) (\d+)$/.exec(deps.env['KLEIS_LAUNCHER'] ?? '') ?? [];
-    this.#parent = this.#pids.includes(Number(launcher)) ? Number(asker) : deps.ppid;
+    this.#launched = this.#pids.includes(Number(launcher));
+    this.#parent = this.#launched ? Number(asker) : deps.ppid;
   }
 
   /** The credential, if it is fresh. */
@@ -77,10 +79,10 @@ export class Credentials {
 
   /**
    * Notes that our parent asks and is answered with this. True if it was answered with the same before: then the server
-   * very likely refused it (401). Not for a run that the launcher started, which has looked itself.
+   * very likely refused it (401). Never for a run that the launcher started: it has looked itself.
    */
   isAskedAgain(key: CredentialKey | undefined, cached: CachedCredential): boolean {
-    if (key === undefined) return false;
+    if (key === undefined || this.#launched) return false;
     const last = this.#folder.read(this.#slot())?.text;
     this.#noteAnswer(key, cached.generation);
     return last === this.#answer(key, cached.generation);
@@ -111,7 +113,6 @@ export class Credentials {
     const content = this.#format(key, { G: generation, S: sessionTag(session), T: text.replace(/\n$/, '') });
     if (!this.#folder.write(key.name, content, until, { report: true })) return;
     forgetFailure(this.#folder, key);
-    this.#noteAnswer(key, generation);
     this.#folder.sweep();
   }
 
@@ -145,7 +146,10 @@ export class Credentials {
     try {
       if (someoneWaits && claim !== undefined) this.#throwFailure(key, claim.waitedFor);
       try {
-        return await work(claim);
+        const result = await work(claim);
+        const cached = options.mode === 'background' ? undefined : this.read(key);
+        if (cached !== undefined) this.#noteAnswer(key, cached.generation);
+        return result;
       } catch (error) {
         if (someoneWaits) this.#noteFailure(key, toReportable(error, this.#deps));
         if (options.mode === 'background') this.#holdBackground(key, this.#deps.clock.now() + backgroundPause);

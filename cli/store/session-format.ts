@@ -4,7 +4,7 @@ import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { ProviderMetadata } from '../sign-in/provider.ts';
 import type { TokenSet } from '../sign-in/tokens.ts';
-import type { SessionSettings } from './session-key.ts';
+import type { SessionFiles, SessionSettings } from './session-key.ts';
 
 /** What the file of a session says to everyone who may read the file, without the keyring. Times in milliseconds. */
 export interface SessionInfo {
@@ -12,7 +12,7 @@ export interface SessionInfo {
   /** Grows by one with each save; 0 for one that was never saved. */
   readonly generation: number;
   readonly storage: 'keyring' | 'file' | 'memory';
-  readonly what: SessionSettings;
+  readonly what: SessionSettings & SessionFiles;
   readonly subject: TokenSet['subject'];
   readonly idTokenExpiresAt: number | undefined;
   readonly accessTokenExpiresAt: number | undefined;
@@ -140,6 +140,9 @@ export function decodeSession(text: string, key: string, generation: number, pat
         account: optional(what('account'), string),
         identity: oneOf(what('identity'), ['sso', 'client-credentials']),
         dpop: boolean(what('dpop')),
+        certificateAuthority: optional(what('certificateAuthority'), string),
+        clientSecretFile: optional(what('clientSecretFile'), string),
+        clientKeyFile: optional(what('clientKeyFile'), string),
       },
       subject: subject && { sub: string(subject('sub')), name: optional(subject('name'), string) },
       idTokenExpiresAt: optional(at('idTokenExpiresAt'), time),

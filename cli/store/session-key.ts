@@ -7,6 +7,9 @@ export type SessionSettings = Pick<
   'issuerUrl' | 'clientId' | 'scopes' | 'audience' | 'resource' | 'authParams' | 'account' | 'identity' | 'dpop'
 >;
 
+/** Files that it takes to talk to the provider again, for a logout that is not told them. */
+export type SessionFiles = Pick<Settings, 'certificateAuthority' | 'clientSecretFile' | 'clientKeyFile'>;
+
 /**
  * The name of the session that these settings lead to: 64 hexadecimal digits, since file systems may not tell capitals
  * from small letters. Settings that may get other tokens, or the same from someone else, never share a session;

@@ -369,11 +369,14 @@ class MemorySessions implements SessionStore {
 function startSession(now: number, ...parts: Parameters<SessionStore['start']>): Session {
   const [key, settings, tokens, metadata, earlier] = parts;
   const { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop } = settings;
+  const { certificateAuthority, clientSecretFile, clientKeyFile } = settings;
+  const settingsOfKey = { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop };
+  const files = { certificateAuthority, clientSecretFile, clientKeyFile };
   return {
     key,
     generation: 0,
     storage: 'memory',
-    what: { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop },
+    what: { ...settingsOfKey, ...files },
     tokens,
     clusters: earlier?.clusters ?? [],
     signedInAt: now,

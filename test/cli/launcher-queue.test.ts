@@ -75,7 +75,7 @@ describe.each(shells)('the queue on $name', ({ command }) => {
     const world = await createWorld(command);
     const file = world.store('{"token":"old"}\n');
     setTime(world.file('soon-'), -2000);
-    world.plan({ delay: 1000, fail: 'background' });
+    world.plan({ delay: 600, fail: 'background' });
     expect(await world.run()).toMatchObject({ code: 0, stdout: '{"token":"old"}\n' });
     await until('the start', () => world.starts().length === 1);
     setTime(file, -2000);

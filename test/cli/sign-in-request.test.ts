@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { authorizationParameters, checkAuthParams, makeSecrets } from '../../cli/sign-in/authorization-request.ts';
+import { authorizationParameters, makeSecrets } from '../../cli/sign-in/authorization-request.ts';
 import type { ProviderMetadata } from '../../cli/sign-in/discovery.ts';
 import { connect } from '../../cli/sign-in/provider.ts';
 import { createAuthority } from '../support/certificates.ts';
@@ -61,18 +61,6 @@ describe('offline_access', () => {
 test('a nonce is sent only where an ID token can come back with it', () => {
   expect(asked().nonce).toBe(true);
   expect(asked({ scopes: ['api'] }).nonce).toBe(false);
-});
-
-test.each(['state', 'STATE', 'code_challenge', 'dpop_jkt', 'request_uri', 'client_secret', 'nonce', 'scope'])(
-  '%s cannot be given as a parameter',
-  (name) => {
-    expect(() => checkAuthParams({ [name]: 'x' })).toThrow(/cannot be given/);
-  },
-);
-
-test('a response_mode that the callback could not hear of is refused', () => {
-  expect(() => checkAuthParams({ response_mode: 'fragment' })).toThrow(/cannot be used/);
-  expect(() => checkAuthParams({ response_mode: 'form_post' })).not.toThrow();
 });
 
 test('the certificate authority of the settings, and nothing else, vouches for the provider', async () => {

@@ -45,9 +45,9 @@ export const tools = {
   },
   'secret-service': {
     what: 'a Secret Service (dbus-run-session, gnome-keyring-daemon, libsecret)',
-    get: debian('dbus', 'gnome-keyring', 'libsecret-1-0', 'libsecret-tools'),
+    get: debian('dbus', 'gnome-keyring', 'libglib2.0-bin', 'libsecret-1-0', 'libsecret-tools'),
     find: () =>
-      onPath('gnome-keyring-daemon') && onPath('secret-tool') && hasLibrary('libsecret-1.so.0')
+      onPath('gnome-keyring-daemon') && onPath('secret-tool') && onPath('gdbus') && hasLibrary('libsecret-1.so.0')
         ? onPath('dbus-run-session')
         : undefined,
   },
