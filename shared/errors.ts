@@ -12,11 +12,29 @@ export const exitCodes = {
   configuration: 6,
 } as const;
 
+/** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 7009 section 2.2.1, RFC 6750 section 3.1. */
+export type OAuthError =
+  | 'invalid_request'
+  | 'invalid_scope'
+  | 'invalid_target'
+  | 'unsupported_grant_type'
+  | 'unsupported_token_type'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'server_error'
+  | 'temporarily_unavailable';
+
 interface ErrorEntry {
   readonly exit: number;
   /** What to do next; one sentence, imperative. */
   readonly hint: string;
+  /** How the broker answers; where there is none it is a fault of its own: 500, `server_error`. */
+  readonly status?: number;
+  readonly oauth?: OAuthError;
 }
+
+const refused = { status: 400, oauth: 'invalid_request' } as const;
+const unavailable = { exit: 5, status: 503, oauth: 'temporarily_unavailable' } as const;
 
 const table = {
   unexpected: { exit: 1, hint: 'Run it again with --verbose and report what it prints.' },
@@ -33,15 +51,80 @@ const table = {
   provider_invalid: { exit: 5, hint: 'Check that the issuer URL names an OpenID provider, then try again.' },
   claim_held: { exit: 5, hint: 'Wait for it to end, or end that process, and try again.' },
 
-  subject_malformed: { exit: 3, hint: 'Send the token exactly as its issuer gave it.' },
-  subject_issuer_unknown: { exit: 3, hint: 'Check the issuer; /.well-known/kleis of the broker lists those it knows.' },
-  subject_algorithm: { exit: 3, hint: 'Ask the administrator of the broker which algorithms it accepts.' },
-  subject_signature: { exit: 3, hint: 'Get a new token from the issuer and send it unchanged.' },
-  subject_audience: { exit: 3, hint: 'Ask the issuer for a token with the audience that /.well-known/kleis names.' },
-  subject_expired: { exit: 3, hint: 'Get a new token and send it at once.' },
-  subject_not_yet_valid: { exit: 3, hint: 'Try again in a minute; if it stays, a clock is wrong at one end.' },
-  subject_too_old: { exit: 3, hint: 'Get a new token right before it is exchanged.' },
-  issuer_unavailable: { exit: 5, hint: 'Try again in a moment.' },
+  subject_malformed: { ...refused, exit: 3, hint: 'Send the token exactly as its issuer gave it.' },
+  subject_issuer_unknown: {
+    ...refused,
+    exit: 3,
+    hint: 'Check the issuer; /.well-known/kleis of the broker lists those it knows.',
+  },
+  subject_algorithm: { ...refused, exit: 3, hint: 'Ask the administrator of the broker which algorithms it accepts.' },
+  subject_signature: { ...refused, exit: 3, hint: 'Get a new token from the issuer and send it unchanged.' },
+  subject_audience: {
+    ...refused,
+    exit: 3,
+    hint: 'Ask the issuer for a token with the audience that /.well-known/kleis names.',
+  },
+  subject_expired: { ...refused, exit: 3, hint: 'Get a new token and send it at once.' },
+  subject_not_yet_valid: {
+    ...refused,
+    exit: 3,
+    hint: 'Try again in a minute; if it stays, a clock is wrong at one end.',
+  },
+  subject_too_old: { ...refused, exit: 3, hint: 'Get a new token right before it is exchanged.' },
+  subject_replayed: {
+    ...refused,
+    exit: 3,
+    hint: 'Get a new token from the issuer for every exchange, and repeat a request only with its Idempotency-Key.',
+  },
+  issuer_unavailable: { ...unavailable, hint: 'Try again in a moment.' },
+
+  request_malformed: { ...refused, exit: 2, hint: 'Send the form that RFC 8693 describes, each parameter once.' },
+  request_unsupported: { ...refused, exit: 2, hint: 'Leave out what the broker does not offer.' },
+  request_too_large: { ...refused, status: 413, exit: 2, hint: 'Send less.' },
+  request_slow: { ...refused, status: 408, exit: 5, hint: 'Send the whole request at once.' },
+  grant_type_unsupported: { exit: 2, status: 400, oauth: 'unsupported_grant_type', hint: 'Use token exchange.' },
+  token_type_unsupported: {
+    exit: 2,
+    status: 400,
+    oauth: 'unsupported_token_type',
+    hint: 'Let it expire, or ask the administrator of the broker to make the grant revocable.',
+  },
+  scope_invalid: { exit: 2, status: 400, oauth: 'invalid_scope', hint: 'Name exactly one grant in scope.' },
+  target_invalid: {
+    exit: 4,
+    status: 400,
+    oauth: 'invalid_target',
+    hint: 'Leave audience out: a grant has one cluster.',
+  },
+  grant_denied: {
+    ...refused,
+    exit: 4,
+    hint: 'Check the name of the grant, or ask the administrator of the broker, with the request id.',
+  },
+  bearer_missing: { exit: 3, status: 401, oauth: 'invalid_token', hint: 'Send `Authorization: Bearer TOKEN`.' },
+  bearer_invalid: { exit: 3, status: 401, oauth: 'invalid_token', hint: 'Sign in again.' },
+  admin_only: { exit: 4, status: 403, oauth: 'insufficient_scope', hint: 'Ask one of the admins of the broker.' },
+  route_unknown: { exit: 2, status: 404, oauth: 'invalid_request', hint: 'Check the URL of the broker.' },
+  lease_unknown: { exit: 2, status: 404, oauth: 'invalid_request', hint: 'List those there are with `leases`.' },
+  method_unsupported: { exit: 2, status: 405, oauth: 'invalid_request', hint: 'Use the method that Allow names.' },
+  proxy_untrusted: {
+    exit: 6,
+    status: 403,
+    oauth: 'invalid_request',
+    hint: 'Use https, or name the proxy in trustedProxies of the broker.',
+  },
+  rate_limited: { ...unavailable, status: 429, hint: 'Wait as long as Retry-After says, and try again.' },
+  cluster_unavailable: { ...unavailable, hint: 'Try again in a moment.' },
+  cluster_refused: {
+    exit: 5,
+    status: 502,
+    oauth: 'server_error',
+    hint: 'Tell the administrator of the broker: `kleis-broker check` says what is wrong.',
+  },
+  audit_unavailable: { ...unavailable, hint: 'Try again in a moment; no token was given out.' },
+  broker_not_ready: { ...unavailable, hint: 'Try again in a moment.' },
+  caller_gone: { exit: 5, status: 499, oauth: 'server_error', hint: 'Try again with the same Idempotency-Key.' },
+  audit_broken: { exit: 1, hint: 'Find out who could write to the files that it names.' },
 
   config_invalid: { exit: 6, hint: 'Correct the configuration.' },
   kubeconfig_invalid: { exit: 6, hint: 'Correct the kubeconfig.' },
@@ -73,6 +156,8 @@ export interface ErrorDetails {
   /** For the log at debug level only; never shown otherwise. Never a token. */
   readonly detail?: string;
   readonly cause?: unknown;
+  /** Seconds after which trying again makes sense; where the broker knows. */
+  readonly retryAfter?: number;
 }
 
 /** `message` says what happened and why, in public words: no token, and text from outside only through `clean()`. */
@@ -82,12 +167,20 @@ export class KleisError extends Error {
   readonly hint: string;
   readonly exitCode: number;
   readonly detail: string | undefined;
+  readonly retryAfter: number | undefined;
+  /** HTTP, where the broker answers with it. */
+  readonly status: number;
+  readonly oauth: OAuthError;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, { cause: details.cause });
     this.code = code;
     this.hint = details.hint ?? table[code].hint;
-    this.exitCode = table[code].exit;
+    const entry: ErrorEntry = table[code];
+    this.exitCode = entry.exit;
     this.detail = details.detail;
+    this.retryAfter = details.retryAfter;
+    this.status = entry.status ?? 500;
+    this.oauth = entry.oauth ?? 'server_error';
   }
 }

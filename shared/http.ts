@@ -217,7 +217,7 @@ function trustedAuthorities({ certificateAuthority, env }: FetchOptions): tls.Se
 }
 
 /** Node takes text without a usable certificate for "Node's own list" or for "none", and says nothing. */
-function checkAuthority(pem: string): void {
+export function checkAuthority(pem: string): void {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
     if (blocks.length === 0) throw new Error('no PEM block');

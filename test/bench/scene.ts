@@ -1,64 +1,227 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { chmod, mkdir } from 'node:fs/promises';
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildBrowser } from '../support/build-browser.ts';
 import { createAuthority } from '../support/certificates.ts';
+import { type Cluster, startCluster } from '../support/cluster.ts';
 import { createPerson, type Person } from '../support/kleis.ts';
 import { startProvider, type TestProvider } from '../support/provider.ts';
+import { run, start } from '../support/run.ts';
 import { findTool } from '../support/tools.ts';
 
-/** A plugin as kubectl runs it: what it is given, and what it keeps. */
-export interface Plugin {
-  readonly command: readonly [program: string, ...args: string[]];
-  /** Puts back what it kept at that moment: a token that has ended, one that is valid, a session and nothing printed yet. */
-  restore(state: State): void;
+/** A credential plugin as kubectl would run it, and where what it keeps has a certain state. */
+export interface Call {
+  readonly command: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+  /** Brings that state back after a run has changed it. */
+  readonly prepare?: () => void;
 }
 
-export type State = 'expired' | 'cached' | 'session';
-
-/** One person, one provider, and plugins that have signed the person in there. */
+/** One person, a provider and a cluster that believes it, and the plugins that have signed the person in. */
 export interface Scene {
-  readonly env: Readonly<Record<string, string>>;
   readonly person: Person;
-  readonly kleis: Plugin;
-  /** The same, as it is with eleven clusters whose entries have one length: the launcher then opens more files. */
-  readonly kleisWithTwins: Plugin;
+  readonly cluster: Cluster;
+  readonly kleis: {
+    /** A valid credential, and ten of other clusters. */
+    readonly cached: Call;
+    /** The same where the entries of all clusters have one length: the launcher tells files apart by lengths first. */
+    readonly cachedAlike: Call;
+    /** A valid session and no credential yet. */
+    readonly session: Call;
+    /** The token has ended; the provider must be asked. */
+    readonly expired: Call;
+  };
   /** int128's plugin, where this machine has it. */
-  readonly kubelogin: Plugin | undefined;
-  /** A token of the person's, in a file as an ExecCredential, and a script that prints it. */
+  readonly kubelogin: { readonly cached: Call; readonly expired: Call } | undefined;
+  /** An ExecCredential with a valid token, and a script that prints it with `cat`. */
   readonly script: string;
   readonly token: string;
-  /** Refresh tokens that were presented to the provider so far. */
+  /**
+   * Shell code that asks for two clusters in turn. A process that asks twice for one while its token is valid has very
+   * likely been refused with it (401), and is answered in another way.
+   */
+  readonly inTurn: string;
+  /** How often the provider was asked to refresh. */
   refreshes(): number;
-  /** Shell code that makes a repeated run look like one of another kubectl: the same one asking again means a 401. */
-  readonly asAnotherKubectl: string;
   end(): Promise<void>;
 }
 
 const scopes = ['email', 'groups', 'offline_access'];
+// Seconds: long enough for a sign-in on a busy machine.
+const shortLife = 3;
 const others = 10;
 
-export async function createScene(server: string): Promise<Scene> {
-  const authority = await createAuthority();
-  const tls = await authority.issueServer(['localhost']);
-  // Without rotation one kept session can be refreshed any number of times; for the client it is the same work.
-  const provider = await startProvider({ tls: { ...tls, ca: authority.cert }, rotate: false });
-  const undo: (() => Promise<unknown>)[] = [() => provider.stop()];
+export async function createScene(): Promise<Scene> {
+  const folder = await mkdtemp(join(tmpdir(), 'kleis-bench-'));
+  const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true })];
   const end = async () => {
     for (const step of undo.toReversed()) await step();
   };
   try {
-    const person = await createPerson({
-      dist: resolve('dist'),
-      browser: resolve('dist', 'browser.mjs'),
-      providerCa: authority.cert,
-      config: { redirectUri: 'http://127.0.0.1:0/callback', login: 'browser', cache: 'file' },
-    });
+    const authority = await createAuthority();
+    const tls = { ...(await authority.issueServer(['localhost'])), ca: authority.cert };
+    // Without rotation a kept session can be refreshed any number of times; for a client it is the same work.
+    const lifetimes = { idToken: shortLife };
+    const provider = await startProvider({ tls, lifetimes, rotate: false, refreshTokens: 'always' });
+    undo.push(() => provider.stop());
+    const oidc = { issuerUrl: provider.issuer, clientId: 'kleis', caPem: authority.cert };
+    const cluster = await startCluster({ kind: 'stand-in', oidc });
+    undo.push(() => cluster.stop());
+    const browser = join(folder, 'browser.mjs');
+    await buildBrowser(browser);
+    const config = { redirectUri: 'http://127.0.0.1:0/callback', login: 'browser', cache: 'file' };
+    const person = await createPerson({ dist: resolve('dist'), browser, providerCa: authority.cert, config });
     undo.push(() => person.remove());
-    return { ...(await stage(person, provider, server)), end };
+
+    const base = {
+      ...person.env,
+      // Without the person's `node`, a script that counts its starts.
+      PATH: [dirname(process.execPath), '/usr/bin', '/bin'].join(':'),
+      KUBERNETES_EXEC_INFO: execInfo(cluster.server, cluster.caPem),
+    };
+    const stage: Stage = { person, provider, base };
+    const kubelogin = findTool('kubelogin');
+    const signedIn = await Promise.all([
+      signInWithKleis(stage),
+      kubelogin === undefined ? undefined : signInWithKubelogin(stage, kubelogin),
+    ]);
+    await sleep(shortLife * 1000);
+    provider.lifetimes.idToken = 3600;
+    const kleis = await signedIn[0].continue(cluster);
+    const { stdout } = await output(kleis.cached);
+    const script = join(folder, 'cat.sh');
+    writeFileSync(join(folder, 'credential.json'), stdout);
+    writeFileSync(script, `#!/bin/sh\ncat '${join(folder, 'credential.json')}'\n`, { mode: 0o755 });
+    return {
+      person,
+      cluster,
+      kleis,
+      kubelogin: await signedIn[1]?.continue(),
+      script,
+      token: tokenOf(stdout),
+      inTurn: 'case $i in *[02468]) KUBERNETES_EXEC_INFO=$ONE ;; *) KUBERNETES_EXEC_INFO=$OTHER ;; esac',
+      refreshes: () => provider.seen.filter(({ params }) => params['grant_type'] === 'refresh_token').length,
+      end,
+    };
   } catch (error) {
     await end();
     throw error;
   }
+}
+
+interface Stage {
+  readonly person: Person;
+  readonly provider: TestProvider;
+  readonly base: Readonly<Record<string, string>>;
+}
+
+/** Continues once the token of the sign-in has ended. */
+async function signInWithKleis({ person, provider, base }: Stage) {
+  const at = (name: string) => join(person.home, name);
+  const flags = ['--issuer-url', provider.issuer, '--certificate-authority', person.providerCaFile];
+  const command = [
+    join(person.bin, 'kleis-credential'),
+    ...flags,
+    ...scopes.flatMap((scope) => ['--scope', scope]),
+  ] as const satisfies Call['command'];
+  const ended = { command, env: { ...base, KLEIS_STATE_DIR: at('ended/state'), KLEIS_CACHE_DIR: at('ended/cache') } };
+  await output(ended);
+  return {
+    async continue(cluster: Pick<Cluster, 'server' | 'caPem'>): Promise<Scene['kleis']> {
+      copy(at('ended'), at('ended.kept'));
+      copy(at('ended/state'), at('.local/state/kleis'));
+      const infos = Array.from({ length: 1 + others }, (_, other) => {
+        // Certificates differ in length by a few bytes, so the same length comes again by chance.
+        const ca = cluster.caPem + ' '.repeat((other % 7) * 3);
+        return execInfo(other === 0 ? cluster.server : `https://10.${other * 9}.0.1:6443`, ca);
+      });
+      const alike = infos.map((_, other) => execInfo(`https://10.0.0.${10 + other}:6443`, cluster.caPem));
+      const asking = (all: readonly string[], folder: string): Call => {
+        const [ONE = '', OTHER = ''] = all;
+        return { command, env: { ...base, ONE, OTHER, KUBERNETES_EXEC_INFO: ONE, KLEIS_CACHE_DIR: folder } };
+      };
+      const cached = asking(infos, at('run/kleis'));
+      const cachedAlike = asking(alike, at('run/alike'));
+      for (const info of infos) await output({ ...cached, env: { ...cached.env, KUBERNETES_EXEC_INFO: info } });
+      for (const info of alike)
+        await output({ ...cachedAlike, env: { ...cachedAlike.env, KUBERNETES_EXEC_INFO: info } });
+      const fresh = at('run/session');
+      return {
+        cached,
+        cachedAlike,
+        session: {
+          command,
+          env: { ...base, KLEIS_CACHE_DIR: fresh },
+          prepare: () => rmSync(fresh, { recursive: true, force: true }),
+        },
+        expired: { ...ended, prepare: () => copy(at('ended.kept'), at('ended')) },
+      };
+    },
+  };
+}
+
+async function signInWithKubelogin({ person, provider, base }: Stage, program: string) {
+  const at = (name: string) => join(person.home, name);
+  const command = (folder: string) =>
+    [
+      program,
+      'get-token',
+      `--oidc-issuer-url=${provider.issuer}`,
+      '--oidc-client-id=kleis',
+      `--certificate-authority=${person.providerCaFile}`,
+      ...scopes.map((scope) => `--oidc-extra-scope=${scope}`),
+      '--grant-type=authcode',
+      '--listen-address=127.0.0.1:0',
+      '--skip-open-browser',
+      `--token-cache-dir=${folder}`,
+    ] as const satisfies Call['command'];
+  const ended = { command: command(at('kubelogin-ended')), env: base };
+  const signIn = start(program, ended.command.slice(1), { env: base });
+  const [page] = await signIn.waitFor(/http:\/\/localhost:\d+/);
+  // Its own server sends the browser on to the provider.
+  const { headers } = await fetch(page, { redirect: 'manual' });
+  await provider.browser().open(headers.get('location') ?? '');
+  tokenOf((await signIn.done).stdout);
+  return {
+    async continue(): Promise<Scene['kubelogin']> {
+      copy(at('kubelogin-ended'), at('kubelogin-ended.kept'));
+      copy(at('kubelogin-ended'), at('kubelogin'));
+      const cached = { command: command(at('kubelogin')), env: base };
+      await output(cached);
+      return {
+        cached,
+        expired: { ...ended, prepare: () => copy(at('kubelogin-ended.kept'), at('kubelogin-ended')) },
+      };
+    },
+  };
+}
+
+/** Runs it once to its end; what it prints must be a credential. */
+async function output({ command, env }: Call): Promise<{ stdout: string }> {
+  const [program, ...args] = command;
+  const { code, stdout, stderr } = await run(program, args, { env, timeout: 30_000 });
+  if (code !== 0) throw new Error(`${command.join(' ')} ends with ${code}: ${stderr}`);
+  tokenOf(stdout);
+  return { stdout };
+}
+
+export function tokenOf(credential: string): string {
+  const { status } = JSON.parse(credential) as { status: { token: string } };
+  if (typeof status.token !== 'string') throw new Error('a credential without a token');
+  return status.token;
+}
+
+/** As client-go writes it; the authority's certificate makes it a kilobyte long. */
+function execInfo(server: string, caPem: string): string {
+  const cluster = { server, 'certificate-authority-data': Buffer.from(caPem).toString('base64'), config: null };
+  const spec = { cluster, interactive: false };
+  return `${JSON.stringify({ kind: 'ExecCredential', apiVersion: 'client.authentication.k8s.io/v1', spec })}\n`;
+}
+
+/** With modification times, which say how long a credential is fresh. */
+function copy(from: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  cpSync(from, to, { recursive: true, preserveTimestamps: true });
 }

@@ -110,23 +110,9 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
   test('a trace, exported functions and variables of the caller have no say and show nothing', async () => {
     const world = await whole();
     world.store(text);
+    // Not those of POSIX's special built-ins: with them bash itself refuses to start.
     const evil = `() { : >${world.root}/evil; }`;
-    const names = [
-      'test',
-      'printf',
-      'command',
-      'umask',
-      'kill',
-      'read',
-      'sleep',
-      'mkdir',
-      'mv',
-      'rm',
-      'unset',
-      'set',
-      'join',
-      'look',
-    ];
+    const names = ['test', 'printf', 'command', 'umask', 'kill', 'read', 'sleep', 'mkdir', 'mv', 'rm', 'join', 'look'];
     const env = {
       SHELLOPTS: 'allexport:xtrace:verbose:noglob:nounset:noclobber',
       PS4: 'TRACE ',
@@ -135,21 +121,20 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
       BASH_ENV: join(world.root, 'rc'),
       GLOBIGNORE: '*',
       CDPATH: '/',
-      POSIXLY_CORRECT: '1',
       ...Object.fromEntries(names.map((name) => [`BASH_FUNC_${name}%%`, evil])),
       ...Object.fromEntries(Array.from('ACEGJLMNOPQTW').map((name) => [name, 'theirs'])),
     };
     writeFileSync(join(world.root, 'rc'), `: >${world.root}/evil; alias printf=false test=false\n`);
-    const hit = await world.run({ env });
+    const hit = await world.run({ env, direct: true });
     expect(hit).toMatchObject({ code: 0, stdout: text });
     // bash says that it sets +x, before that has any effect.
     expect(hit.stderr).not.toContain('stored');
-    const miss = await world.run({ env, args: ['else'] });
+    const miss = await world.run({ env, args: ['else'], direct: true });
     expect(miss).toMatchObject({ code: 0, stdout: brought });
     // What is exported stays so: Node must not find the credential in its environment, nor the browser it opens.
     setTime(world.file('soon-'), -2000);
     setTime(world.file(''), -2000);
-    await world.run({ env });
+    await world.run({ env, direct: true });
     for (const start of world.starts()) {
       expect(Object.values(start.env).join('\n')).not.toContain('stored');
       expect(start.env['A']).toBeUndefined();

@@ -55,6 +55,8 @@ export interface Call {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** How often the same parent runs it, one after the other; the last exit code counts. */
   readonly times?: number;
+  /** No shell between: one would not hand on every variable. */
+  readonly direct?: boolean;
 }
 
 const candidates: Readonly<Record<string, readonly [string | undefined, ...string[]]>> = {
@@ -176,12 +178,11 @@ const parent = 'times=$1; shift; while [ "$times" -gt 0 ]; do "$@"; code=$?; tim
 
 function runAsKubectl(command: readonly string[], call: Call): Promise<Outcome> {
   const started = performance.now();
-  const { times = 1, args: given = args, env = {} } = call;
+  const { times = 1, args: given = args, env = {}, direct } = call;
   return new Promise((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', parent, 'kubectl', String(times), ...command, ...given], {
-      env: { ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const indirect = ['/bin/sh', '-c', parent, 'kubectl', String(times)];
+    const [program = '', ...rest] = [...(direct === true ? [] : indirect), ...command, ...given];
+    const child = spawn(program, rest, { env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

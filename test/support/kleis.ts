@@ -124,7 +124,7 @@ export async function createPerson(options: PersonOptions): Promise<Person> {
 }
 
 /** Links to the programs under the names that npm gives them. */
-async function installPrograms(dist: string, bin: string): Promise<void> {
+export async function installPrograms(dist: string, bin: string): Promise<void> {
   const programs = {
     kleis: 'kleis.js',
     'kubectl-kleis': 'kleis.js',

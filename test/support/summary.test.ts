@@ -15,6 +15,13 @@ beforeAll(async () => {
      export default { test: { pool: 'forks', reporters: ['default', new Summary()] } };`,
   );
   await writeFile(
+    join(folder, 'b.test.ts'),
+    `import { it } from 'vitest';
+     import { needs } from ${support('needs.ts')};
+     for (const shell of ['zsh'].filter((name) => needs(name))) it(shell, () => {});
+     it('runs', () => {});`,
+  );
+  await writeFile(
     join(folder, 'a.test.ts'),
     `import { describe, expect, it } from 'vitest';
      import { needs } from ${support('needs.ts')};
@@ -45,22 +52,28 @@ describe('the closing summary', () => {
     - is told apart
     missing: ksh
 
+  b.test.ts
+    missing: zsh
+
 How to get what is missing:
 
   ksh:
     apt-get install -y --no-install-recommends ksh
+  zsh:
+    apt-get install -y --no-install-recommends zsh
 
-1 passed, 0 failed, 3 skipped
+2 passed, 0 failed, 3 skipped
 `);
   });
 
   it('fails where nothing may be missing', async () => {
     const { code, stdout } = await runVitest({ KLEIS_REQUIRE_ALL: '1' });
     expect(code).toBe(1);
-    expect(stdout).toMatch(/\n0 passed, 1 failed, 0 skipped\n$/);
+    expect(stdout).toMatch(/\n0 passed, 2 failed, 0 skipped\n$/);
   });
 
   it('fails for a skipped test where nothing may be skipped', async () => {
+    await rm(join(folder, 'b.test.ts'));
     await writeFile(join(folder, 'a.test.ts'), `import { it } from 'vitest'; it.skip('for no reason', () => {});`);
     const { code, stdout } = await runVitest({ KLEIS_REQUIRE_ALL: '1' });
     expect({ code, stdout }).toEqual({

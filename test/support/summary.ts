@@ -60,10 +60,11 @@ export class Summary implements Reporter {
   }
 
   #explain(skipped: readonly Skipped[]): string[] {
-    if (skipped.length === 0) return [];
     const missed = this.#missed();
+    if (skipped.length + missed.length === 0) return [];
     const lines = ['Not run here:', ''];
-    for (const file of new Set(skipped.map((entry) => entry.file))) {
+    // A file may also have made no test for what is missing, which is no skipped one.
+    for (const file of new Set([...skipped, ...missed].map((entry) => entry.file).toSorted())) {
       lines.push(`  ${relative(process.cwd(), file)}`);
       for (const entry of skipped) if (entry.file === file) lines.push(`    - ${entry.name}`);
       const missing = new Set(missed.filter((entry) => entry.file === file).map((entry) => tools[entry.need].what));

@@ -1,0 +1,147 @@
+import { styleText } from 'node:util';
+import type { WriteStream } from 'node:tty';
+import { useColour } from '../../cli/report.ts';
+
+export interface Bar {
+  readonly label: string;
+  /** Milliseconds. */
+  readonly value: number;
+}
+
+/** What the reader sees. Works on a terminal and in a file or a log alike. */
+export interface Screen {
+  /** One that can be redrawn and coloured, with somebody in front of it. */
+  readonly isTerminal: boolean;
+  title(text: string): void;
+  fact(name: string, value: string): void;
+  step(title: string): void;
+  /** What a person would type: words, quoted here as a shell needs it and broken before flags, or a line as it is. */
+  command(command: readonly string[] | string): void;
+  /** A piece of what a program prints. */
+  output(text: string): void;
+  /** What happens beside the program: in the browser, at the provider. */
+  aside(text: string): void;
+  /** What it means. */
+  meaning(text: string): void;
+  bars(bars: readonly Bar[]): void;
+  /** One line that the next thing replaces; nothing where lines cannot be replaced. */
+  passing(text: string): void;
+  failure(text: string): void;
+  closing(text: string): void;
+}
+
+const gutter = '   │ ';
+
+export function createScreen(
+  out: WriteStream,
+  env: Readonly<Record<string, string | undefined>>,
+  numberOfSteps: number,
+): Screen {
+  const isTerminal = out.isTTY && env['TERM'] !== 'dumb';
+  const colour = useColour(out, env);
+  const paint = (format: Parameters<typeof styleText>[0], text: string) =>
+    colour ? styleText(format, text, { validateStream: false }) : text;
+  const width = () => Math.min(isTerminal ? out.columns || 80 : 100, 110);
+  let steps = 0;
+  let passing = false;
+  let midLine = false;
+
+  function write(text: string): void {
+    if (passing) out.write('\r\u001b[K');
+    passing = false;
+    if (midLine) out.write('\n');
+    midLine = false;
+    out.write(text);
+  }
+  const paragraph = (text: string, indent: string, first = indent) =>
+    wrap(text, width() - indent.length).map((line, index) => `${index === 0 ? first : indent}${line}\n`);
+
+  return {
+    isTerminal,
+    title: (text) => write(`\n${paint('bold', text)}\n\n`),
+    fact: (name, value) => write(`   ${paint('dim', name.padEnd(12))}${value}\n`),
+    step(title) {
+      steps += 1;
+      write(`\n${paint(['bold', 'cyan'], `${steps}/${numberOfSteps}  ${title}`)}\n\n`);
+    },
+    command(command) {
+      const [first = '', ...lines] = typeof command === 'string' ? [command] : breakCommand(command, width() - 10);
+      const rest = lines.map((line) => ` \\\n       ${paint('bold', line)}`).join('');
+      write(`   ${paint('green', '$')} ${paint('bold', first)}${rest}\n`);
+    },
+    output(text) {
+      if (text === '') return;
+      if (passing) write('');
+      const lines = text.split('\n');
+      lines.forEach((line, index) => {
+        const last = index === lines.length - 1;
+        if (last && line === '') return;
+        const pieces = midLine ? [line] : isTerminal ? chop(line, width() - gutter.length) : [line];
+        out.write(pieces.map((piece) => (midLine ? '' : paint('dim', gutter)) + piece).join('\n'));
+        if (!last) out.write('\n');
+        midLine = last;
+      });
+    },
+    aside: (text) =>
+      write(
+        paragraph(text, '     ', '   » ')
+          .map((line) => paint('yellow', line))
+          .join(''),
+      ),
+    meaning: (text) => write(`\n${paragraph(text, '   ').join('')}`),
+    bars(bars) {
+      const most = Math.max(...bars.map(({ value }) => value));
+      const labels = Math.max(...bars.map(({ label }) => label.length));
+      const room = Math.max(10, width() - labels - 20);
+      for (const { label, value } of bars) {
+        const bar = paint('cyan', '█'.repeat(Math.max(1, Math.round((value / most) * room))));
+        write(`${paint('dim', gutter)}${label.padEnd(labels)}  ${value.toFixed(1).padStart(6)} ms  ${bar}\n`);
+      }
+    },
+    passing(text) {
+      if (!isTerminal) return;
+      write(paint('dim', `   ${text}`));
+      passing = true;
+    },
+    failure: (text) => write(`\n${paint(['bold', 'red'], 'The demo failed:')} ${text}\n`),
+    closing: (text) => write(`\n${paint('bold', text)}\n`),
+  };
+}
+
+/** Lines of whole words. */
+function wrap(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
+function chop(text: string, width: number): string[] {
+  if (text.length <= width || text.includes('\u001b')) return [text];
+  return text.match(new RegExp(`.{1,${width}}`, 'gu')) ?? [text];
+}
+
+/** The first line, and those after it; a flag stays with its value. */
+function breakCommand(words: readonly string[], width: number): string[] {
+  const parts: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const text = quote(word);
+    const isValue = !word.startsWith('-') && /^--[^=]+$/.test(words[index - 1] ?? '');
+    if (isValue) parts.push(`${parts.pop()} ${text}`);
+    else parts.push(text);
+  }
+  const lines = [''];
+  for (const part of parts) {
+    const line = lines.at(-1) ?? '';
+    if (line !== '' && line.length + 1 + part.length > width) lines.push(part);
+    else lines[lines.length - 1] = line === '' ? part : `${line} ${part}`;
+  }
+  return lines;
+}
+
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
