@@ -57,20 +57,20 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
       'after',
       '\nWithout --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.',
     )
-    .action(async (flags: LoginFlags) => (await import('./login.ts')).login(flags, deps));
+    .action(async (flags: LoginFlags) => (await import('./commands/login.ts')).login(flags, deps));
   program
     .command('status')
     .description('show sessions: who, until when, and where they are kept')
     .addOption(output())
     .option('--show-token', 'show the tokens too: whoever sees them can use them')
-    .action(async (flags: StatusFlags) => (await import('./status.ts')).status(flags, deps));
+    .action(async (flags: StatusFlags) => (await import('./commands/status.ts')).status(flags, deps));
   withContext(program.command('logout'))
     .description('sign out: revoke at the provider, remove from this machine')
     .option('--issuer-url <url>', 'sessions at this provider')
     .option('--account <name>', 'sessions of this account')
     .option('--all', 'every session')
     .addHelpText('after', '\nWithout flags it ends the only session there is.')
-    .action(async (flags: LogoutFlags) => (await import('./logout.ts')).logout(flags, deps));
+    .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
 
   program.commandsGroup('Set up:');
   describeKubeconfig(program.command('kubeconfig').description('write kubeconfig entries'), deps);
@@ -78,13 +78,13 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .command('config')
     .description('show your settings and where each comes from')
     .addOption(output())
-    .action(async (flags: OutputFlags) => (await import('./show-config.ts')).showConfig(flags, deps));
+    .action(async (flags: OutputFlags) => (await import('./commands/show-config.ts')).showConfig(flags, deps));
   program
     .command('completion')
     .description('print a completion script for your shell')
     .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', completionHelp)
-    .action(async (shell: Shell) => (await import('./completion.ts')).printCompletion(shell, deps));
+    .action(async (shell: Shell) => (await import('./commands/completion.ts')).printCompletion(shell, deps));
 
   program.commandsGroup('For kubectl:');
   describeGetToken(program.command('get-token'), argv.slice(argv.indexOf('get-token') + 1), deps);
@@ -94,7 +94,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .helpOption(false)
     .passThroughOptions()
     .allowUnknownOption()
-    .action(async (words: string[]) => (await import('./completion.ts')).complete(program, words, deps));
+    .action(async (words: string[]) => (await import('./commands/completion.ts')).complete(program, words, deps));
   program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
   addVerbose(program);
   return program;
@@ -181,7 +181,7 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .option('--dry-run', 'print what would be added and write nothing')
     .option('-y, --yes', 'replace entries of the same names without asking')
     .action(async (name: string, flags: KubeconfigAddFlags) =>
-      (await import('./kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps),
+      (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps),
     );
 }
 

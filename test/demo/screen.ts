@@ -119,9 +119,18 @@ function wrap(text: string, width: number): string[] {
   return lines;
 }
 
+/** Pieces that fit, broken at spaces where there are any; everything stays as it is printed. */
 function chop(text: string, width: number): string[] {
-  if (text.length <= width || text.includes('\u001b')) return [text];
-  return text.match(new RegExp(`.{1,${width}}`, 'gu')) ?? [text];
+  if (text.includes('\u001b')) return [text];
+  const pieces: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(' ', width);
+    const end = space > width / 2 ? space + 1 : width;
+    pieces.push(rest.slice(0, end));
+    rest = rest.slice(end);
+  }
+  return [...pieces, rest];
 }
 
 /** The first line, and those after it; a flag stays with its value. */

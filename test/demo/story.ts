@@ -18,7 +18,7 @@ interface Scene extends Telling {
   readonly client: Client;
   /** `oidc:NAME@example.com`, once it is known. */
   user: string;
-  kleis(args: readonly string[], options?: CommandOptions): Promise<Outcome>;
+  readonly kleis: (args: readonly string[], options?: CommandOptions) => Promise<Outcome>;
 }
 
 type Step = (scene: Scene) => Promise<void>;
@@ -26,6 +26,7 @@ type Step = (scene: Scene) => Promise<void>;
 // Long enough to be used once, short enough to be watched to its end.
 const shortLifetime = 6;
 const manyClients = 20;
+const readingTime = 1000;
 
 /** Everything that the demo claims is looked at; what has not happened is a DemoFailure. */
 export async function tellStory(telling: Telling): Promise<void> {
@@ -47,8 +48,13 @@ export async function tellStory(telling: Telling): Promise<void> {
       return outcome;
     },
   };
-  // oxlint-disable-next-line no-await-in-loop -- a story has an order
-  for (const step of steps) await step(scene);
+  for (const step of steps) {
+    // oxlint-disable no-await-in-loop -- a story has an order
+    await step(scene);
+    // Somebody is reading.
+    if (screen.isTerminal) await sleep(readingTime, undefined, { signal: telling.interrupted });
+    // oxlint-enable no-await-in-loop
+  }
 }
 
 const addEntry: Step = async ({ stage, screen, kleis }) => {
@@ -121,12 +127,13 @@ const deviceCode: Step = async ({ stage, screen, kleis, user }) => {
   stage.provider.lifetimes.idToken = shortLifetime;
   const [, login = 'alice'] = /^oidc:(.+)@/.exec(user) ?? [];
   const ended = new AbortController();
+  let approval = 'nobody entered the code';
   const approve = async () => {
     const code = await stage.userCode();
     // The QR code is to be seen before it is gone.
     if (screen.isTerminal) await sleep(1500, undefined, { signal: ended.signal });
     await stage.provider.browser({ login }).visit(`${stage.provider.issuer}/device?user_code=${code}`);
-    if (!screen.isTerminal) screen.aside(`on a phone, ${login} enters ${code} and agrees`);
+    approval = `on a phone, ${login} entered ${code} and agreed`;
   };
   const approved = approve().catch((error: unknown) => {
     if (!ended.signal.aborted) throw error;
@@ -140,6 +147,7 @@ const deviceCode: Step = async ({ stage, screen, kleis, user }) => {
   } finally {
     ended.abort();
   }
+  screen.aside(approval);
   screen.meaning(
     'The device authorization grant (RFC 8628). `--login auto`, the default, chooses it over SSH and in containers.',
   );

@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander';
-import type { Deps } from './deps.ts';
-import type { Shell } from './flags.ts';
-import { contextNames } from './kubeconfig/load.ts';
+import type { Deps } from '../deps.ts';
+import type { Shell } from '../flags.ts';
+import { contextNames } from '../kubeconfig/load.ts';
 
 // The scripts ask the program itself, so that they never know less than `--help` does.
 const scripts: Readonly<Record<Shell, string>> = {

@@ -1,17 +1,17 @@
-import { KleisError } from '../shared/errors.ts';
-import { clean } from '../shared/text.ts';
-import { loadConfig, type PersonConfig } from './config.ts';
-import { contextSettings } from './context.ts';
-import type { Deps } from './deps.ts';
-import { toFailure } from './failure.ts';
-import type { LogoutFlags } from './flags.ts';
-import { placesOf, storeOf } from './places.ts';
-import { keyOf } from './session.ts';
-import { resolveSettings, type Settings } from './settings.ts';
-import { connect } from './sign-in/provider.ts';
-import { withClaim } from './store/claim.ts';
-import { openCredentials } from './store/credentials.ts';
-import type { Session, SessionEntry, SessionStore } from './store/sessions.ts';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import { loadConfig, type PersonConfig } from '../config.ts';
+import { contextSettings } from '../context.ts';
+import type { Deps } from '../deps.ts';
+import { toFailure } from '../failure.ts';
+import type { LogoutFlags } from '../flags.ts';
+import { placesOf, storeOf } from '../places.ts';
+import { keyOf } from '../session.ts';
+import { resolveSettings, type Settings } from '../settings.ts';
+import { connect } from '../sign-in/provider.ts';
+import { withClaim } from '../store/claim.ts';
+import { openCredentials } from '../store/credentials.ts';
+import type { Session, SessionEntry, SessionStore } from '../store/sessions.ts';
 
 // Longer than the revocation of two tokens may take.
 const deadline = 60_000;

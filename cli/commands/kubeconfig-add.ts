@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { clean } from '../shared/text.ts';
-import { loadConfig } from './config.ts';
-import type { Deps } from './deps.ts';
-import { type KubeconfigAddFlags, toArguments } from './flags.ts';
-import { addEntries, type AddResult } from './kubeconfig/add.ts';
-import { resolveSettings } from './settings.ts';
+import { clean } from '../../shared/text.ts';
+import { loadConfig } from '../config.ts';
+import type { Deps } from '../deps.ts';
+import { type KubeconfigAddFlags, toArguments } from '../flags.ts';
+import { addEntries, type AddResult } from '../kubeconfig/add.ts';
+import { resolveSettings } from '../settings.ts';
 
 /** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
 export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {

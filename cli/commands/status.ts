@@ -1,8 +1,8 @@
-import { clean } from '../shared/text.ts';
-import type { Deps } from './deps.ts';
-import type { StatusFlags } from './flags.ts';
-import { storeOf } from './places.ts';
-import type { SessionEntry, SessionStore } from './store/sessions.ts';
+import { clean } from '../../shared/text.ts';
+import type { Deps } from '../deps.ts';
+import type { StatusFlags } from '../flags.ts';
+import { storeOf } from '../places.ts';
+import type { SessionEntry, SessionStore } from '../store/sessions.ts';
 import { formatTable } from './table.ts';
 
 /** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */

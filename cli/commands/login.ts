@@ -1,12 +1,12 @@
-import { clean } from '../shared/text.ts';
-import { loadConfig } from './config.ts';
-import { contextSettings } from './context.ts';
-import type { Deps } from './deps.ts';
-import type { LoginFlags } from './flags.ts';
-import { placesOf, storeOf } from './places.ts';
-import { useSession } from './session.ts';
-import { resolveSettings } from './settings.ts';
-import { openCredentials } from './store/credentials.ts';
+import { clean } from '../../shared/text.ts';
+import { loadConfig } from '../config.ts';
+import { contextSettings } from '../context.ts';
+import type { Deps } from '../deps.ts';
+import type { LoginFlags } from '../flags.ts';
+import { placesOf, storeOf } from '../places.ts';
+import { useSession } from '../session.ts';
+import { resolveSettings } from '../settings.ts';
+import { openCredentials } from '../store/credentials.ts';
 
 /** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
 export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
