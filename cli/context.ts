@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
+import { serverOrigin } from './exec-credential.ts';
 import { addSignInFlags, type SignInFlags } from './flags.ts';
 import { findEntry } from './kubeconfig/find.ts';
 
@@ -37,13 +38,4 @@ export async function contextSettings(
     extension: entry.cluster.config,
     origin: serverOrigin(entry.cluster.server),
   };
-}
-
-/** Scheme, host and port: what a session remembers of a cluster. Throws `kubeconfig_invalid`. */
-export function serverOrigin(server: string): string {
-  const url = URL.parse(server);
-  if (url === null || url.protocol !== 'https:') {
-    throw new KleisError('kubeconfig_invalid', `The server ${clean(server)} of the cluster is not an https URL.`);
-  }
-  return url.origin;
 }

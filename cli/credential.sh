@@ -261,17 +261,22 @@ is_answered() {
   test -n "$fresh" && { test "$G" != "$rejected" || ! may_force; }
 }
 
-# Tells what the last attempt failed with, and ends, if that is our business: we waited for it, or our parent has been
-# told already (kubectl runs a plugin that fails up to six times). A new kubectl tries anew.
-tell_failure() {
+# Looks whether the last attempt failed and that is our business: we waited for it, or our parent has been told already
+# (kubectl runs a plugin that fails up to six times). A new kubectl tries anew. A refusal that is only guessed has none.
+is_told() {
+  test -z "$rejected" || return
   file=$folder/failed-$name
   test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
   O='' Q='' C='' M='' W=''
   { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
   # An owner whose pid could not be read (0) had just ended, or just begun.
-  if test "$O" != "$owner" && test "$owner" != 0 && test "$Q" != "$PPID"; then
-    case $W, in *",$O-$PPID,"*) ;; *) return ;; esac
-  fi
+  case "$O $Q" in "$owner "* | *" $PPID") return 0 ;; esac
+  test "$owner" = 0 && return
+  case $W, in *",$O-$PPID,"*) return 0 ;; *) return 1 ;; esac
+}
+
+# Fails as the last attempt did.
+tell() {
   # shellcheck disable=SC2016
   { printf 'W=$W,%s-%s\n' "$O" "$PPID" >>"$folder/told-$name"; } 2>/dev/null
   test "${KLEIS_LOG-}" = silent || printf '%s\n' "$M" >&2
@@ -283,14 +288,20 @@ tell_failure() {
 pause=2 waited=0 idle=0
 owner=nobody
 mode=${rejected:+--rejected}
-test -n "$rejected" || tell_failure
+if is_told; then tell; fi
 while :; do
   claim=$folder/claim-${name:-${#arguments}-${#exec_info}}
   if take_claim; then
+    # What did we miss since we last looked? If nothing, it is our turn.
     ask || become_node ${mode:+"$mode"} "$@"
-    if ! is_answered; then become_node ${mode:+"$mode"} "$@"; fi
+    if ! is_answered && ! is_told && test "$claim" = "$folder/claim-${name:-${#arguments}-${#exec_info}}"; then
+      become_node ${mode:+"$mode"} "$@"
+    fi
     rm -f "$claim"
-    answer "$@"
+    if is_answered; then answer "$@"; fi
+    if is_told; then tell; fi
+    # The name has been made meanwhile: the claim to have is another.
+    continue
   fi
 
   sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node ${mode:+"$mode"} "$@"
@@ -301,7 +312,7 @@ while :; do
 
   ask || become_node ${mode:+"$mode"} "$@"
   if is_answered; then answer "$@"; fi
-  test -n "$rejected" || tell_failure
+  if is_told; then tell; fi
   if test "$idle" -gt 250; then become_node ${mode:+"$mode"} "$@"; fi
   if test "$waited" -ge 10 && test "$((waited - pause))" -lt 10; then
     say "Waiting for process $owner, which is getting a credential."

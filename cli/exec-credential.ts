@@ -46,6 +46,15 @@ export function parseExecInfo(env: Readonly<Record<string, string | undefined>>)
   };
 }
 
+/** Scheme, host and port: what a session remembers of a cluster. Throws `kubeconfig_invalid`. */
+export function serverOrigin(server: string): string {
+  const url = URL.parse(server);
+  if (url === null || url.protocol !== 'https:') {
+    throw new KleisError('kubeconfig_invalid', `The server ${clean(server)} of the cluster is not an https URL.`);
+  }
+  return url.origin;
+}
+
 /**
  * The one object that stdout may hold. `expiresAt` (milliseconds) is when kubectl is to ask again; without it kubectl
  * keeps the token until the server refuses it. A newline or any other control character in a token would break the

@@ -1,8 +1,7 @@
 import { KleisError } from '../shared/errors.ts';
 import { loadConfig } from './config.ts';
-import { serverOrigin } from './context.ts';
 import type { Deps } from './deps.ts';
-import { type ExecInfo, formatCredential, parseExecInfo } from './exec-credential.ts';
+import { type ExecInfo, formatCredential, parseExecInfo, serverOrigin } from './exec-credential.ts';
 import { toFailure } from './failure.ts';
 import type { SignInFlags } from './flags.ts';
 import { placesOf, storeOf } from './places.ts';

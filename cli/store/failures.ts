@@ -4,7 +4,7 @@ import type { CredentialFolder } from './credential-folder.ts';
 import { type CredentialKey, formatAssignments, parseAssignments } from './credential-format.ts';
 
 // What an attempt failed with is also the answer for those who waited for it, and for a while for the further calls of
-// their parents: kubectl runs a plugin that fails up to six times. The launcher does the same (tell_failure).
+// their parents: kubectl runs a plugin that fails up to six times. The launcher does the same (is_told, tell).
 
 const lifetime = 20_000;
 

@@ -42,6 +42,8 @@ function withKubectl(program: string, { commands }: Stage, screen: Screen, optio
 
 /** What kubectl says to the plugin and does with its answer (client-go, plugin/pkg/client/auth/exec). */
 function withoutKubectl(stage: Stage, screen: Screen, options: CommandOptions): Client {
+  let explained = false;
+
   async function ask(context: string, showing: CommandOptions = {}): Promise<Outcome> {
     const { words, execInfo } = await readEntry(stage, context);
     const env = { KUBERNETES_EXEC_INFO: execInfo };
@@ -51,7 +53,13 @@ function withoutKubectl(stage: Stage, screen: Screen, options: CommandOptions): 
 
   async function call(context: string, method: string, path: string, body?: object): Promise<unknown> {
     const { words, server, caPem } = await readEntry(stage, context);
-    screen.command(words);
+    if (!explained) {
+      screen.aside(
+        'no kubectl here: the demo runs what the kubeconfig names, with the KUBERNETES_EXEC_INFO that kubectl sets',
+      );
+    }
+    screen.command(explained ? `${words[0]} …` : words);
+    explained = true;
     const { code, stdout } = await ask(context, {
       ...options,
       onOutput: (text) => screen.output(text.replace(/("token":"[^"]{12})[^"]+/, '$1…')),
@@ -74,9 +82,12 @@ function withoutKubectl(stage: Stage, screen: Screen, options: CommandOptions): 
     async whoami() {
       const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
       const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
-      const answer = (await call('demo', 'POST', path, review)) as { status: { userInfo: { username: string } } };
-      screen.output(`${JSON.stringify(answer.status.userInfo)}\n`);
-      return answer.status.userInfo.username;
+      const answer = (await call('demo', 'POST', path, review)) as {
+        status: { userInfo: { username: string; groups: string[] } };
+      };
+      const { username, groups } = answer.status.userInfo;
+      screen.output(`${username}, in the groups ${groups.join(', ')}\n`);
+      return username;
     },
     async manyAtOnce(count) {
       const { words } = await readEntry(stage, 'demo');

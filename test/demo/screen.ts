@@ -12,22 +12,22 @@ export interface Bar {
 export interface Screen {
   /** One that can be redrawn and coloured, with somebody in front of it. */
   readonly isTerminal: boolean;
-  title(text: string): void;
-  fact(name: string, value: string): void;
-  step(title: string): void;
+  readonly title: (text: string) => void;
+  readonly fact: (name: string, value: string) => void;
+  readonly step: (title: string) => void;
   /** What a person would type: words, quoted here as a shell needs it and broken before flags, or a line as it is. */
-  command(command: readonly string[] | string): void;
+  readonly command: (command: readonly string[] | string) => void;
   /** A piece of what a program prints. */
-  output(text: string): void;
+  readonly output: (text: string) => void;
   /** What happens beside the program: in the browser, at the provider. */
-  aside(text: string): void;
+  readonly aside: (text: string) => void;
   /** What it means. */
-  meaning(text: string): void;
-  bars(bars: readonly Bar[]): void;
+  readonly meaning: (text: string) => void;
+  readonly bars: (bars: readonly Bar[]) => void;
   /** One line that the next thing replaces; nothing where lines cannot be replaced. */
-  passing(text: string): void;
-  failure(text: string): void;
-  closing(text: string): void;
+  readonly passing: (text: string) => void;
+  readonly failure: (text: string) => void;
+  readonly closing: (text: string) => void;
 }
 
 const gutter = '   │ ';
@@ -76,7 +76,7 @@ export function createScreen(
       lines.forEach((line, index) => {
         const last = index === lines.length - 1;
         if (last && line === '') return;
-        const pieces = midLine ? [line] : isTerminal ? chop(line, width() - gutter.length) : [line];
+        const pieces = midLine || !isTerminal ? [line] : chop(line, (out.columns || 80) - gutter.length);
         out.write(pieces.map((piece) => (midLine ? '' : paint('dim', gutter)) + piece).join('\n'));
         if (!last) out.write('\n');
         midLine = last;

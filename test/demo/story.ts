@@ -76,8 +76,8 @@ const signIn: Step = async ({ stage, screen, client, windows, realBrowser }) => 
   check(windows() === 1, `${windows()} browser windows were opened instead of one`);
   const how = realBrowser ? 'You' : 'Alice (a script, here)';
   screen.meaning(
-    `${how} signed in at the provider: authorization code with PKCE, back over a loopback address. ` +
-      `${stage.kubectl ? 'kubectl' : 'The client'} waited for that, once.`,
+    `${how} signed in at the provider: authorization code with PKCE, and back over a loopback address. ` +
+      `${stage.kubectl ? 'kubectl' : 'The demo'} waited for that, once.`,
   );
 };
 
@@ -196,12 +196,10 @@ export const numberOfSteps = steps.length;
 
 function addArguments(stage: Stage, name: string, server: string, ca: string): string[] {
   const { provider, providerCaFile } = stage;
-  return [
-    ...['kubeconfig', 'add', name, '--server', server, '--cluster-certificate-authority', ca],
-    ...['--issuer-url', provider.issuer],
-    ...(provider.url.protocol === 'https:' ? ['--certificate-authority', providerCaFile] : []),
-    ...['email', 'groups', 'offline_access'].flatMap((scope) => ['--scope', scope]),
-  ];
+  const add = ['kubeconfig', 'add', name, '--server', server, '--cluster-certificate-authority', ca];
+  add.push('--issuer-url', provider.issuer);
+  if (provider.url.protocol === 'https:') add.push('--certificate-authority', providerCaFile);
+  return [...add, ...['email', 'groups', 'offline_access'].flatMap((scope) => ['--scope', scope])];
 }
 
 const requests = ({ provider }: Stage, route: string) => provider.count(route);

@@ -1,0 +1,157 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { built } from '../support/built.ts';
+import { createPerson, type Person } from '../support/kleis.ts';
+import { needs } from '../support/needs.ts';
+
+// The commands that ask no provider, by real argv.
+
+let programs: Awaited<ReturnType<typeof built>>;
+let person: Person;
+beforeAll(async () => {
+  programs = await built();
+});
+afterEach(() => person?.remove());
+afterAll(() => person?.remove());
+
+async function newcomer(config: Record<string, unknown> = {}): Promise<Person> {
+  person = await createPerson({ ...programs, config });
+  return person;
+}
+
+describe('help', () => {
+  it.each([
+    ['kleis', ['--help']],
+    ['kleis', ['login', '--help']],
+    ['kleis', ['kubeconfig', 'add', '--help']],
+    ['kleis', ['help', 'status']],
+    ['kleis-get-token', ['--help']],
+  ])('%s %j goes to stdout and fits a terminal', async (program, args) => {
+    await newcomer();
+    const { code, stdout, stderr } = await person.run(program, args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^Usage: kleis/);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
+    expect(stdout).not.toMatch(/--background|--rejected|__complete|\u001b/);
+  });
+
+  it('every flag is in the reference', async () => {
+    await newcomer();
+    const reference = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+    for (const args of [['login'], ['logout'], ['status'], ['get-token'], ['kubeconfig', 'add'], ['config']]) {
+      const { stdout } = await person.run('kleis', [...args, '--help']);
+      for (const [, flag = ''] of stdout.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
+        if (flag !== '--help') expect(reference, `${args.join(' ')} ${flag}`).toContain(flag);
+      }
+    }
+  });
+});
+
+describe('usage', () => {
+  it.each([
+    [['frobnicate'], /unknown command/],
+    [['login', '--isuer-url', 'x'], /Did you mean --issuer-url/],
+    [['get-token', '--login', 'magic'], /Allowed choices/],
+    [['get-token', '--browser-command', 'x'], /unknown option/],
+    [['get-token', 'surplus'], /too many arguments/],
+    [['status', '-o', 'xml'], /Allowed choices/],
+    [['kubeconfig', 'add'], /missing required argument/],
+    [['logout', '--context', 'x'], /kubeconfig/],
+  ] as const)('%j fails with a reason, and nothing on stdout', async (args, reason) => {
+    await newcomer();
+    const { code, stdout, stderr } = await person.run('kleis', args);
+    expect({ code, stdout }).toEqual({ code: args[0] === 'logout' ? 6 : 2, stdout: '' });
+    expect(stderr).toMatch(reason);
+  });
+
+  it('`kleis-get-token` knows nothing but its flags: no command hides in it', async () => {
+    await newcomer();
+    for (const word of ['login', 'kubeconfig', 'help', 'get-token', '__complete']) {
+      expect(await person.run('kleis-get-token', [word]), word).toMatchObject({ code: 2, stdout: '' });
+    }
+  });
+});
+
+it('status of nobody is an empty list, not an error', async () => {
+  await newcomer();
+  expect(await person.run('kleis', ['status', '-o', 'json'])).toMatchObject({
+    code: 0,
+    stdout: '{\n  "sessions": []\n}\n',
+  });
+  expect(await person.run('kleis', ['status'])).toMatchObject({ code: 0, stdout: '' });
+});
+
+it('config shows each setting and where it comes from', async () => {
+  await newcomer({ login: 'device' });
+  const { stdout } = await person.run('kleis', ['config', '-o', 'json'], { env: { KLEIS_LOG: 'error' } });
+  const { settings } = JSON.parse(stdout) as { settings: { key: string; value: string; source: string }[] };
+  const of = (key: string) => settings.find((setting) => setting.key === key);
+  expect(of('login')).toMatchObject({ value: 'device', source: expect.stringMatching(/config\.yaml:\d+$/) });
+  expect(of('minValidity')).toMatchObject({ value: '1m', source: 'default' });
+  expect(of('log')).toMatchObject({ value: 'error', source: 'KLEIS_LOG' });
+  expect(of('credentials')).toMatchObject({ source: 'XDG_RUNTIME_DIR' });
+});
+
+it('colour is for terminals, and not where NO_COLOR is set', async () => {
+  await newcomer();
+  const coloured = await person.run('kleis', ['status', '--verbose', '--nope'], { env: { FORCE_COLOR: '1' } });
+  const error = await person.run('kleis', ['get-token'], { env: { FORCE_COLOR: '1' } });
+  const plain = await person.run('kleis', ['get-token'], { env: { FORCE_COLOR: '1', NO_COLOR: '1' } });
+  expect(coloured.code).toBe(2);
+  expect(error.stderr).toContain('\u001b[31merror:');
+  expect(plain.stderr).not.toContain('\u001b');
+});
+
+describe('completion', () => {
+  const complete = async (...words: string[]) => {
+    const { stdout } = await person.run('kleis', ['__complete', '--', ...words]);
+    return stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
+  };
+
+  it('offers commands, flags, and the values of a flag', async () => {
+    await newcomer();
+    expect(await complete('')).toEqual(expect.arrayContaining(['login', 'logout', 'status', 'kubeconfig']));
+    expect(await complete('lo')).toEqual(['login', 'logout']);
+    expect(await complete('kubeconfig', '')).toContain('add');
+    expect(await complete('login', '--log')).toEqual(['--login', '--login-timeout']);
+    expect(await complete('login', '--login', '')).toEqual(['auto', 'browser', 'device', 'paste']);
+    expect(await complete('login', '--login=d')).toEqual(['--login=device']);
+    expect(await complete('completion', 'z')).toEqual(['zsh']);
+    expect(await complete('login', '--issuer-url', '')).toEqual([]);
+  });
+
+  it('offers the contexts of the kubeconfig', async () => {
+    await newcomer();
+    const add = [
+      'kubeconfig',
+      'add',
+      'prod',
+      '--server',
+      'https://prod.example.com',
+      '--issuer-url',
+      'https://x.example',
+    ];
+    expect(await person.run('kleis', add)).toMatchObject({ code: 0 });
+    expect(await complete('login', '--context', '')).toEqual(['prod']);
+  });
+
+  it.skipIf(!needs('bash'))('works in bash, also behind an equals sign', async () => {
+    await newcomer();
+    const script = `source <(kleis completion bash)
+try() { COMP_LINE=$1 COMP_POINT=\${#1}; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _kleis; echo "\${COMPREPLY[*]}"; }
+try 'kleis lo' kleis lo
+try 'kleis login --login=d' kleis login --login = d
+try 'kleis completion ' kleis completion ''`;
+    const { stdout, stderr } = await person.run('bash', ['-c', script]);
+    expect({ stdout, stderr }).toEqual({ stdout: 'login logout\ndevice\nbash zsh fish\n', stderr: '' });
+  });
+
+  it.skipIf(!needs('zsh'))('is a script that zsh accepts', async () => {
+    await newcomer();
+    const file = join(person.home, 'kleis.zsh');
+    await writeFile(file, (await person.run('kleis', ['completion', 'zsh'])).stdout);
+    const script = `autoload -U compinit && compinit -u; source ${file}; print -r -- $_comps[kleis] $_comps[kubectl-kleis]`;
+    expect(await person.run('zsh', ['-c', script])).toMatchObject({ code: 0, stdout: '_kleis _kleis\n' });
+  });
+});
