@@ -57,7 +57,7 @@ async function credentialFor(
 
   const cached = settings.force ? undefined : credentials.read(kept);
   const refused = cached !== undefined && asked === 'normal' && credentials.isAskedAgain(kept, cached);
-  if (cached !== undefined && asked === 'normal' && !refused) return cached.text;
+  if (cached !== undefined && asked === 'normal' && (!refused || credentials.isForcedHeld(kept))) return cached.text;
   const mode = refused ? 'rejected' : asked;
 
   const deadline = workDeadline + (mode === 'normal' ? settings.loginTimeout : 0);
@@ -65,8 +65,12 @@ async function credentialFor(
     return await credentials.queue(key, { mode, deadline, purpose: 'getting a credential' }, async () => {
       const again = settings.force ? undefined : credentials.read(kept);
       if (again !== undefined && again.generation !== cached?.generation) return again.text;
-      if (mode === 'rejected') credentials.holdForced(kept, deps.clock.now() + forcedRefreshInterval);
-      return obtain({ settings, exec, cluster, mode, kept, credentials, deps });
+      try {
+        return await obtain({ settings, exec, cluster, mode, kept, credentials, deps });
+      } finally {
+        // Only now: whoever waits for a forced refresh takes the mark for its end.
+        if (mode === 'rejected') credentials.holdForced(kept, deps.clock.now() + forcedRefreshInterval);
+      }
     });
   } catch (error) {
     if (mode !== 'rejected' || cached === undefined) throw error;

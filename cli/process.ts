@@ -1,16 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deps } from './deps.ts';
+import { lightFetch } from './light-fetch.ts';
 import { createReport, isLogLevel } from './report.ts';
 
 /** The real surroundings; with the two programs' main files the only place that touches `process`. */
 export function createDeps(): Deps {
   // libuv, the keyring's library and the launcher make files too: none of them for others.
   process.umask(0o077);
-  const { env, stdin, stdout, stderr } = process;
+  Object.assign(globalThis, lightFetch);
+  const { argv, env, stdin, stdout, stderr } = process;
   const log = env['KLEIS_LOG'] ?? '';
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
+      // In kubectl's process group, but none of its business: a refresh token may be under way.
+      if (argv[2] === '--background' && name !== 'SIGTERM') return;
       // The second one ends what does not end by itself.
       if (interrupted.signal.aborted) process.exit(130);
       interrupted.abort(name);

@@ -6,7 +6,7 @@ import type { Settings } from './settings.ts';
 import { connect } from './sign-in/provider.ts';
 import { type TokenSet, UnusableAnswer } from './sign-in/tokens.ts';
 import { type Claim, withClaim } from './store/claim.ts';
-import { freshUntil } from './store/credentials.ts';
+import { type CredentialTimes, freshUntil, renewalDueAt } from './store/credentials.ts';
 import { type Session, sessionKey, type SessionStore } from './store/sessions.ts';
 
 // A provider changes its endpoints rarely and says so beforehand; a day spares a round trip at nearly every refresh.
@@ -60,13 +60,15 @@ export async function useSession<T>(
   const { settings, deps, store } = request;
   const key = await keyOf(settings);
   const work = async (claim?: Claim) => {
-    const session = await renew(await loadFor(request, key), key, request, async () => {
+    const earlier = await loadFor(request, key);
+    await askForCluster(earlier, request, claim);
+    const renewed = await renew(earlier, key, request, async () => {
       await claim?.extend(settings.loginTimeout + refreshDeadline, 'signing in');
     });
-    const admitted = await admitCluster(session, request);
-    const token = freshToken(admitted, settings, deps.clock.now(), 'to the end');
+    const session = await noteCluster(renewed, request);
+    const token = freshToken(session, settings, deps.clock.now(), 'to the end');
     if (token === undefined) throw noSuchToken(settings);
-    return use(token, admitted);
+    return use(token, session);
   };
   const path = store.claimPath(key);
   if (path === undefined) return work();
@@ -101,9 +103,16 @@ async function renew(
   const { settings, deps, store, mode } = request;
   const now = deps.clock.now();
   const forced = mode === 'sign-in' || settings.force;
-  if (session !== undefined && !forced) {
-    const recently = session.forcedRefreshAt !== undefined && now - session.forcedRefreshAt < forcedRefreshInterval;
-    if (freshToken(session, settings, now) !== undefined && (mode !== 'rejected' || recently)) return session;
+  if (session !== undefined && !forced && freshToken(session, settings, now) !== undefined) {
+    const forcedAt = session.forcedRefreshAt ?? 0;
+    const enough = {
+      normal: true,
+      // Another cluster may have renewed the session already; and without a refresh token there is nothing to do yet.
+      background: session.tokens.refreshToken === undefined || now < renewalDueAt(timesOf(session, settings)),
+      rejected: now - forcedAt < forcedRefreshInterval,
+      'sign-in': false,
+    };
+    if (enough[mode]) return session;
   }
   if (session !== undefined && session.tokens.refreshToken !== undefined && !forced) {
     const refreshed = await refresh(session, request);
@@ -181,32 +190,46 @@ function merge(old: TokenSet, next: TokenSet): TokenSet {
 
 /** The kind of token that the settings ask for, while it is fresh, or to the end of its life. */
 function freshToken(
-  { tokens }: Session,
+  session: Session,
   settings: Settings,
   now: number,
   how: 'fresh' | 'to the end' = 'fresh',
 ): FreshToken | undefined {
-  const token = settings.token === 'id' ? tokens.idToken : tokens.accessToken;
+  const { idToken, accessToken, idTokenExpiresAt, accessTokenExpiresAt } = session.tokens;
+  const token = settings.token === 'id' ? idToken : accessToken;
   if (token === undefined) return undefined;
-  const { issuedAt } = tokens;
-  const expiresAt = settings.token === 'id' ? tokens.idTokenExpiresAt : tokens.accessTokenExpiresAt;
-  const end = expiresAt ?? issuedAt + unknownLifetime;
-  const until = how === 'fresh' ? freshUntil({ issuedAt, expiresAt: end, minValidity: settings.minValidity }) : end;
-  return now < until ? { token, issuedAt, expiresAt } : undefined;
+  const times = timesOf(session, settings);
+  if (now >= (how === 'fresh' ? freshUntil(times) : times.expiresAt)) return undefined;
+  const expiresAt = settings.token === 'id' ? idTokenExpiresAt : accessTokenExpiresAt;
+  return { token, issuedAt: times.issuedAt, expiresAt };
 }
 
-/** A session that meets a new server says so; where the person wants to be asked, it asks. */
-async function admitCluster(session: Session, request: SessionRequest): Promise<Session> {
+function timesOf({ tokens }: Session, { token, minValidity }: Settings): CredentialTimes {
+  const { issuedAt } = tokens;
+  const expiresAt = token === 'id' ? tokens.idTokenExpiresAt : tokens.accessTokenExpiresAt;
+  return { issuedAt, expiresAt: expiresAt ?? issuedAt + unknownLifetime, minValidity };
+}
+
+/** Asked before anything is spent, where the person wants to be asked; the claim is held meanwhile. */
+async function askForCluster(session: Session | undefined, request: SessionRequest, claim?: Claim): Promise<void> {
+  const { cluster, settings } = request;
+  if (cluster === undefined || !settings.confirmNewClusters || session?.clusters.includes(cluster) === true) return;
+  await claim?.extend(settings.loginTimeout, 'asking about a new cluster');
+  await confirm(`Let the cluster ${cluster} have tokens of ${whose(session)} at ${settings.issuerUrl}?`, request);
+}
+
+/** A session that meets a new server says so: a kubeconfig from elsewhere may name a server that nobody knows. */
+async function noteCluster(session: Session, request: SessionRequest): Promise<Session> {
   const { cluster, settings, deps, store } = request;
   if (cluster === undefined || session.clusters.includes(cluster)) return session;
-  const first = session.clusters.length === 0;
-  const who = session.tokens.subject?.name ?? session.tokens.subject?.sub ?? 'you';
-  if (settings.confirmNewClusters) {
-    await confirm(`Let the cluster ${cluster} have tokens of ${who} at ${settings.issuerUrl}?`, request);
-  } else if (!first) {
-    deps.report.info(`New cluster: ${cluster} now gets tokens of ${who} at ${settings.issuerUrl}.`);
+  if (session.clusters.length > 0) {
+    deps.report.info(`New cluster: ${cluster} now gets tokens of ${whose(session)} at ${settings.issuerUrl}.`);
   }
   return store.save({ ...session, clusters: [...session.clusters, cluster] });
+}
+
+function whose(session: Session | undefined): string {
+  return session?.tokens.subject?.name ?? session?.tokens.subject?.sub ?? 'your account';
 }
 
 async function confirm(question: string, request: SessionRequest): Promise<void> {

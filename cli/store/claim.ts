@@ -4,7 +4,6 @@ import {
   existsSync,
   fstatSync,
   linkSync,
-  mkdirSync,
   openSync,
   readFileSync,
   readlinkSync,
@@ -18,7 +17,7 @@ import { basename, dirname, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
-import { storageError } from './files.ts';
+import { makePrivateFolder, storageError } from './files.ts';
 
 // A claim is a file: the pid of its owner, then (unless the launcher made it, which can write no more) one line of JSON;
 // its mtime is the deadline. It is free when the owner is dead or the deadline has passed. Whoever finds it so may
@@ -89,6 +88,7 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
   const waitedFor: number[] = [];
   const told = new Set<number>();
   const start = deps.clock.now();
+  await makePrivateFolder(dirname(path));
   for (let pause = 10; ; pause = Math.min(pause * 2, maxPause)) {
     deps.signal.throwIfAborted();
     const claim = tryClaim(path, options, waitedFor);
@@ -108,13 +108,12 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
   }
 }
 
-/** Takes the claim if that is possible now. */
+/** Takes the claim if that is possible now; its folder must be there. */
 export function tryClaim(path: string, options: ClaimOptions, waitedFor: readonly number[] = []): Claim | undefined {
   const { deps, inherit = [] } = options;
   const until = () => deps.clock.now() + options.deadline;
   let content = describe(deps, options.purpose);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const found = look(path);
     const inherited = found !== undefined && found.record === undefined && inherit.includes(found.pid);
     const taken = inherited ? replace(path, found, content, until()) : take(path, content, until(), deps.clock.now());

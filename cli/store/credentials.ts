@@ -31,6 +31,11 @@ export function freshUntil({ issuedAt, expiresAt, minValidity }: CredentialTimes
   return expiresAt - Math.min(minValidity, Math.max(0, expiresAt - issuedAt) / 10);
 }
 
+/** From when on a renewal is worth making while nobody waits: with a quarter of the time left. */
+export function renewalDueAt(times: CredentialTimes): number {
+  return times.issuedAt + (freshUntil(times) - times.issuedAt) * 0.75;
+}
+
 export interface CachedCredential {
   /** What to print, byte for byte. */
   readonly text: string;
@@ -109,7 +114,7 @@ export class Credentials {
     const until = freshUntil(times);
     const generation = `${now.toString(36)}${randomBytes(4).toString('hex')}`;
     // The mark first: whoever reads in between must not find the new credential due already.
-    this.#holdBackground(key, Math.max(times.issuedAt + (until - times.issuedAt) * 0.75, now + backgroundPause));
+    this.#holdBackground(key, Math.max(renewalDueAt(times), now + backgroundPause));
     const content = this.#format(key, { G: generation, S: sessionTag(session), T: text.replace(/\n$/, '') });
     if (!this.#folder.write(key.name, content, until, { report: true })) return;
     forgetFailure(this.#folder, key);

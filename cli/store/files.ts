@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
-import { dirname, join, posix, win32 } from 'node:path';
+import { dirname, join, posix, relative, sep, win32 } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
@@ -158,7 +158,7 @@ export async function reservePrivate(folder: string, bytes: number): Promise<Res
     await unlink(temporary).catch(() => undefined);
   };
   try {
-    await makeFolder(folder);
+    await makePrivateFolder(folder);
     handle = await open(temporary, 'wx', 0o600);
     if (bytes > 0) {
       // Random, so that a file system that compresses or skips zeros takes the room all the same.
@@ -251,13 +251,32 @@ async function checkFolder(folder: string): Promise<boolean> {
   return true;
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/**
+ * A folder that only its owner can enter, with what is missing above it.
+ *
+ * @throws KleisError `storage_unavailable`, `storage_unsafe`
+ */
+export async function makePrivateFolder(folder: string): Promise<void> {
   if (await checkFolder(folder)) return;
   // `sudo -E` hands on the home of someone else: a folder of ours in it would lock that person out.
   const above = await nearest(dirname(folder));
   if (!onWindows && above.uid !== 0) checkUser(above.path, above.uid);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw storageError(await plainError(error, above.path, folder), 'write', folder);
+  }
   await checkFolder(folder);
+}
+
+/** With `recursive` Node says ENOENT where the system said EROFS (seen with 20.20). */
+async function plainError(error: unknown, above: string, folder: string): Promise<unknown> {
+  if (code(error) !== 'ENOENT') return error;
+  const [missing = ''] = relative(above, folder).split(sep);
+  return mkdir(join(above, missing), { mode: 0o700 }).then(
+    () => error,
+    (plain: unknown) => plain,
+  );
 }
 
 async function nearest(path: string): Promise<{ readonly path: string; readonly uid: number }> {

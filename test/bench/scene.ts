@@ -88,6 +88,8 @@ export async function createScene(): Promise<Scene> {
       kubelogin === undefined ? undefined : signInWithKubelogin(stage, kubelogin),
     ]);
     await sleep(shortLife * 1000);
+    // Most people have none; what it says is for a sign-in.
+    await rm(join(person.home, '.config'), { recursive: true });
     provider.lifetimes.idToken = 3600;
     const kleis = await signedIn[0].continue(cluster);
     const { stdout } = await output(kleis.cached);

@@ -30,11 +30,11 @@ try {
     const again = credentials.read(key);
     if (again !== undefined && (mode === 'normal' || again.generation !== before?.generation)) return again.text;
     await deps.clock.sleep(plan.delay ?? 0, deps.signal);
-    if (mode === 'rejected') credentials.holdForced(key, deps.clock.now() + 60_000);
     if (plan.fail === mode) throw new KleisError('sign_in_refused', "The provider said: 'no'.\n$(touch evil)");
     const now = deps.clock.now();
     const { age = 0, lifetime = 3_600_000, text: planned = '{"token":"brought"}\n' } = plan;
     credentials.write(key, planned, { issuedAt: now - age, expiresAt: now - age + lifetime, minValidity: 60_000 }, 's');
+    if (mode === 'rejected') credentials.holdForced(key, deps.clock.now() + 60_000);
     return planned;
   });
   if (mode !== 'background') deps.stdout.write(text);

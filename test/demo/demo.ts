@@ -108,6 +108,7 @@ async function play(root: string, realBrowser: boolean, interrupted: AbortSignal
 }
 
 async function end(root: string, setting: Promise<Stage>): Promise<void> {
+  screen.passing('cleaning up …');
   // A server that is still starting is waited for, or it would outlive us.
   const ended = setting.then((stage) => stage.end()).catch(() => undefined);
   await Promise.race([ended, sleep(15_000)]);

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Person } from '../support/kleis.ts';
@@ -76,6 +76,30 @@ describe('one person, without kubectl', () => {
     expect(said(await credential(person))).toEqual({ code: 0, stdout: first.stdout, stderr: '' });
     expect(await person.nodeStarts()).toBe(nodes);
   });
+
+  it('late in its life a credential is given at once, and the next one is fetched behind it', async () => {
+    const person = await world.person();
+    const first = await credential(person);
+    const run = join(person.home, 'run/kleis');
+    const sessions = join(person.home, '.local/state/kleis/sessions');
+    const sessionFile = async () => (await readdir(sessions)).find((name) => name.endsWith('.json')) ?? '';
+    // As if it had been issued four hours ago: more than three quarters of its life are over.
+    const past = new Date(Date.now() - 60_000);
+    for (const name of await readdir(run)) if (name.startsWith('soon-')) await utimes(join(run, name), past, past);
+    const file = join(sessions, await sessionFile());
+    const session = JSON.parse(await readFile(file, 'utf8')) as Record<string, number>;
+    await writeFile(file, JSON.stringify({ ...session, issuedAt: (session['issuedAt'] ?? 0) - 4 * 3_600_000 }));
+    // Two tokens of one second are the same bytes.
+    const began = Date.now();
+    await expect.poll(() => Date.now(), { timeout: 5000 }).toBeGreaterThan(began + 1000);
+    const refreshes = grants('refresh_token');
+    const late = await credential(person);
+    expect(said(late)).toEqual({ code: 0, stdout: first.stdout, stderr: '' });
+    await expect.poll(() => grants('refresh_token'), { timeout: 15_000 }).toBe(refreshes + 1);
+    await expect.poll(async () => (await credential(person)).stdout, { timeout: 15_000 }).not.toBe(first.stdout);
+    expect(grants('refresh_token')).toBe(refreshes + 1);
+    expect(await person.windows()).toHaveLength(1);
+  }, 60_000);
 
   it('a credential of one cluster is never handed to another', async () => {
     const person = await world.person();
