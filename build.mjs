@@ -23,7 +23,7 @@ const options = {
 const builds = await Promise.all([
   build({
     ...options,
-    entryPoints: { kleis: 'cli/main.ts' },
+    entryPoints: { kleis: 'cli/main.ts', 'kleis-broker': 'broker/main.ts' },
     chunkNames: 'chunks/[name]-[hash]',
     splitting: true,
   }),
@@ -31,7 +31,8 @@ const builds = await Promise.all([
   build({ ...options, entryPoints: { 'kleis-get-token': 'cli/main-get-token.ts' } }),
 ]);
 copyFileSync('cli/credential.sh', 'dist/kleis-credential');
-for (const program of ['kleis.js', 'kleis-get-token.js', 'kleis-credential']) chmodSync(`dist/${program}`, 0o755);
+for (const program of ['kleis.js', 'kleis-get-token.js', 'kleis-broker.js', 'kleis-credential'])
+  chmodSync(`dist/${program}`, 0o755);
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),

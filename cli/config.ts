@@ -190,7 +190,7 @@ function invalid(path: string, faults: readonly { line: number; col: number; wha
   const more = faults.length > list.length ? [`… and ${faults.length - list.length} more.`] : [];
   const head = faults.length === 1 ? [] : [`There are ${faults.length} faults in the configuration:`];
   return new KleisError('config_invalid', [...head, ...list, ...more].join('\n  '), {
-    hint: 'Correct the file; `kleis config` shows what may stand in it.',
+    hint: 'Correct the file; `kleis config --help` says what may stand in it.',
   });
 }
 

@@ -4,7 +4,7 @@ import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { serverOrigin } from './exec-credential.ts';
 import { addSignInFlags, type SignInFlags } from './flags.ts';
-import { findEntry } from './kubeconfig/find.ts';
+import { type ExecCluster, findEntry } from './kubeconfig/find.ts';
 
 export interface ContextSettings {
   readonly flags: SignInFlags;
@@ -12,6 +12,7 @@ export interface ContextSettings {
   readonly extension: unknown;
   /** Of the cluster's server. */
   readonly origin: string;
+  readonly cluster: ExecCluster;
 }
 
 /** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
@@ -20,7 +21,10 @@ export async function contextSettings(
   deps: Deps,
 ): Promise<ContextSettings> {
   const entry = await findEntry(request, deps);
-  const parser = addSignInFlags(new Command().exitOverride().configureOutput({ writeErr: () => undefined }))
+  const parser = addSignInFlags(new Command())
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
     .option('--force')
     .option('-v, --verbose');
   try {
@@ -37,5 +41,6 @@ export async function contextSettings(
     flags: parser.opts<SignInFlags>(),
     extension: entry.cluster.config,
     origin: serverOrigin(entry.cluster.server),
+    cluster: entry.cluster,
   };
 }

@@ -87,6 +87,8 @@ join() {
 
 join "$@" || become_node "$@"
 arguments=$joined
+# A person who forces a sign-in must not get what is cached.
+case $arguments$newline in *"$newline--force$newline"*) become_node "$@" ;; esac
 # The job, since job B on a persistent runner must never get job A's credential (the matrix legs of a GitHub job differ
 # in the URL only), and what says where sessions are kept.
 join "${GITHUB_RUN_ID-}" "${GITHUB_RUN_ATTEMPT-}" "${GITHUB_JOB-}" "${ACTIONS_ID_TOKEN_REQUEST_URL-}" "${CI_JOB_ID-}" \

@@ -22,6 +22,10 @@ export interface SignInFlags {
   minValidity?: string;
   loginTimeout?: string;
   force?: boolean;
+  broker?: string;
+  grant?: string;
+  ttl?: string;
+  brokerCertificateAuthority?: string;
 }
 
 /** Which kubeconfig entry a command takes its settings from. */
@@ -38,6 +42,19 @@ export interface LogoutFlags extends ContextFlags {
   issuerUrl?: string;
   account?: string;
   all?: boolean;
+}
+
+/** `kleis token`; the cluster is for those outputs that name it. */
+export interface TokenFlags extends SignInFlags, ContextFlags {
+  output: (typeof choices.tokenOutput)[number];
+  server?: string;
+  clusterCertificateAuthority?: string;
+  tlsServerName?: string;
+  namespace?: string;
+}
+
+export interface RevokeFlags extends SignInFlags, ContextFlags {
+  tokenFile?: string;
 }
 
 export interface OutputFlags {
@@ -58,6 +75,7 @@ export interface KubeconfigAddFlags extends SignInFlags {
   clusterAudience?: string;
   clusterScope?: string;
   clusterResource?: string;
+  clusterGrant?: string;
   kubeconfig?: string;
   current?: boolean;
   dryRun?: boolean;
@@ -68,9 +86,10 @@ export type Shell = 'bash' | 'zsh' | 'fish';
 
 export const choices = {
   login: ['auto', 'browser', 'device', 'paste'],
-  identity: ['sso', 'client-credentials'],
+  identity: ['sso', 'client-credentials', 'github', 'gitlab', 'circleci', 'buildkite', 'kubernetes', 'auto'],
   token: ['id', 'access'],
   cache: ['auto', 'keyring', 'file', 'none'],
+  tokenOutput: ['token', 'json', 'kubeconfig', 'env'],
 } as const;
 
 const collect = (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value];
@@ -96,7 +115,10 @@ const asked = [
 
 const how = [
   new Option('--account <name>', 'keep several accounts at one provider apart by name'),
-  new Option('--identity <source>', 'where the identity comes from (default: sso)').choices(choices.identity),
+  new Option('--identity <source>', 'who asks: one of these, file:PATH or env:NAME (default: sso)')
+    .choices(choices.identity)
+    // What the completion offers is not all there is.
+    .argParser((value: string) => value),
   new Option('--login <method>', 'how a person signs in (default: auto)').choices(choices.login),
   new Option('--listen-address <host:port>', 'listen here for the browser; loopback; may be repeated').argParser(
     collect,
@@ -107,12 +129,20 @@ const how = [
   new Option('--login-timeout <duration>', 'give up a sign-in after this long (default: 5m)'),
 ];
 
+const broker = [
+  new Option('--broker <url>', 'exchange the token at this broker for one of a service account'),
+  new Option('--grant <name>', 'the grant of the broker that is wanted'),
+  new Option('--ttl <duration>', 'how long the token is to live (default: what the grant says)'),
+  new Option('--broker-certificate-authority <file>', 'PEM; trust this for the broker, and nothing else'),
+];
+
 /** The flags that say what to get and how: the same for `get-token`, `login` and `kubeconfig add`. */
 export function addSignInFlags(command: Command): Command {
   for (const [heading, options] of [
     ['Provider:', provider],
     ['What is asked for:', asked],
     ['How:', how],
+    ['Broker:', broker],
   ] as const) {
     command.optionsGroup(heading);
     for (const option of options) command.addOption(option);
@@ -123,7 +153,7 @@ export function addSignInFlags(command: Command): Command {
 /** The flags as the arguments of a kubeconfig entry: only what was given, in one fixed order, `--name=value`. */
 export function toArguments(flags: SignInFlags): string[] {
   const values: Readonly<Record<string, unknown>> = { ...flags };
-  return [...provider, ...asked, ...how].flatMap((option) => {
+  return [...provider, ...asked, ...how, ...broker].flatMap((option) => {
     const value = values[option.attributeName()];
     if (value === undefined) return [];
     if (value === true) return [option.long ?? ''];

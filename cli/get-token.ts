@@ -4,9 +4,12 @@ import type { Deps } from './deps.ts';
 import { type ExecInfo, formatCredential, parseExecInfo, serverOrigin } from './exec-credential.ts';
 import { toFailure } from './failure.ts';
 import type { SignInFlags } from './flags.ts';
-import { placesOf, storeOf } from './places.ts';
-import { clientCredentials, type FreshToken, forcedRefreshInterval, useSession } from './session.ts';
-import { resolveSettings, type Settings } from './settings.ts';
+import type { AmbientSettings } from './broker-settings.ts';
+import type { Identity } from './identity/source.ts';
+import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf } from './obtain.ts';
+import { placesOf } from './places.ts';
+import { forcedRefreshInterval } from './session.ts';
+import { isAmbient, resolveRequest, type Settings } from './settings.ts';
 import {
   credentialKey,
   type Credentials,
@@ -52,21 +55,23 @@ async function credentialFor(
 ): Promise<string> {
   const exec = parseExecInfo(deps.env);
   const cluster = clusterOf(exec);
-  const settings = resolveSettings(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
-  const kept = settings.cache === 'none' ? undefined : key;
+  const settings = resolveRequest(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
+  const identity = await identityOf(settings, deps);
+  const own = keyFor(key, identity);
+  const kept = settings.cache === 'none' || settings.force ? undefined : own;
 
-  const cached = settings.force ? undefined : credentials.read(kept);
+  const cached = credentials.read(kept);
   const refused = cached !== undefined && asked === 'normal' && credentials.isAskedAgain(kept, cached);
   if (cached !== undefined && asked === 'normal' && (!refused || credentials.isForcedHeld(kept))) return cached.text;
   const mode = refused ? 'rejected' : asked;
 
-  const deadline = workDeadline + (mode === 'normal' ? settings.loginTimeout : 0);
+  const deadline = workDeadline + (mode === 'normal' && !isAmbient(settings) ? settings.loginTimeout : 0);
   try {
-    return await credentials.queue(key, { mode, deadline, purpose: 'getting a credential' }, async () => {
-      const again = settings.force ? undefined : credentials.read(kept);
+    return await credentials.queue(own, { mode, deadline, purpose: 'getting a credential' }, async () => {
+      const again = credentials.read(kept);
       if (again !== undefined && again.generation !== cached?.generation) return again.text;
       try {
-        return await obtain({ settings, exec, cluster, mode, kept, credentials, deps });
+        return await obtain({ settings, identity, exec, cluster, mode, kept, credentials, deps });
       } finally {
         // Only now: whoever waits for a forced refresh takes the mark for its end.
         if (mode === 'rejected') credentials.holdForced(kept, deps.clock.now() + forcedRefreshInterval);
@@ -85,7 +90,8 @@ async function credentialFor(
 }
 
 interface Obtaining {
-  readonly settings: Settings;
+  readonly settings: Settings | AmbientSettings;
+  readonly identity: Identity | undefined;
   readonly exec: ExecInfo | undefined;
   readonly cluster: string | undefined;
   readonly mode: GetTokenRequest['mode'];
@@ -94,8 +100,10 @@ interface Obtaining {
   readonly deps: Deps;
 }
 
-async function obtain({ settings, exec, cluster, mode, kept, credentials, deps }: Obtaining): Promise<string> {
-  const keep = (fresh: FreshToken, session: string) => {
+async function obtain(obtaining: Obtaining): Promise<string> {
+  const { settings, identity, exec, cluster, mode, kept, credentials, deps } = obtaining;
+  const origin = await originOf(settings);
+  const keep = (fresh: ObtainedToken, session: string) => {
     const { token, issuedAt, expiresAt } = fresh;
     const times = { issuedAt, expiresAt: expiresAt ?? issuedAt + unknownLifetime, minValidity: settings.minValidity };
     const until = freshUntil(times);
@@ -103,21 +111,11 @@ async function obtain({ settings, exec, cluster, mode, kept, credentials, deps }
     // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
     const printed = expiresAt === undefined ? undefined : until > now ? until : expiresAt;
     const text = formatCredential(exec?.apiVersion, token.reveal(), printed);
-    if (until > now) credentials.write(kept, text, times, session);
+    if (until > now) credentials.write(kept, text, times, session, origin);
     return text;
   };
-  if (settings.identity === 'client-credentials')
-    return keep(await clientCredentials(settings, deps), 'client-credentials');
-  const store = storeOf(deps, settings.cache, mode === 'background');
-  try {
-    const interactive = exec?.interactive ?? deps.stdin.isTTY;
-    return await useSession(
-      { settings, deps, store, mode, cluster, interactive, allowPaste: false },
-      (fresh, session) => keep(fresh, session.key),
-    );
-  } finally {
-    await store.close();
-  }
+  const interactive = exec?.interactive ?? deps.stdin.isTTY;
+  return obtainToken({ settings, identity, mode, cluster, interactive, deps }, keep);
 }
 
 /**

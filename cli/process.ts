@@ -3,7 +3,7 @@ import type { Deps } from './deps.ts';
 import { lightFetch } from './light-fetch.ts';
 import { createReport, isLogLevel } from './report.ts';
 
-/** The real surroundings; with the two programs' main files the only place that touches `process`. */
+/** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */
 export function createDeps(): Deps {
   // libuv, the keyring's library and the launcher make files too: none of them for others.
   process.umask(0o077);

@@ -6,13 +6,16 @@ import type { Deps } from './deps.ts';
 import { toFailure } from './failure.ts';
 import {
   addSignInFlags,
+  choices,
   type KubeconfigAddFlags,
   type LoginFlags,
   type LogoutFlags,
   type OutputFlags,
+  type RevokeFlags,
   type Shell,
   type SignInFlags,
   type StatusFlags,
+  type TokenFlags,
 } from './flags.ts';
 import { useColour } from './report.ts';
 
@@ -53,10 +56,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
   addSignInFlags(withContext(program.command('login')))
     .description('sign in, in a browser, with a device code, or by pasting')
     .option('--browser-command <command>', 'open this program, its arguments divided by spaces; {url} is the address')
-    .addHelpText(
-      'after',
-      '\nWithout --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.',
-    )
+    .addHelpText('after', loginHelp)
     .action(async (flags: LoginFlags) => (await import('./commands/login.ts')).login(flags, deps));
   program
     .command('status')
@@ -68,8 +68,8 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .description('sign out: revoke at the provider, remove from this machine')
     .option('--issuer-url <url>', 'sessions at this provider')
     .option('--account <name>', 'sessions of this account')
-    .option('--all', 'every session')
-    .addHelpText('after', '\nWithout flags it ends the only session there is.')
+    .addOption(new Option('--all', 'every session').conflicts(['context', 'kubeconfig', 'issuerUrl', 'account']))
+    .addHelpText('after', logoutHelp)
     .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
 
   program.commandsGroup('Set up:');
@@ -78,6 +78,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .command('config')
     .description('show your settings and where each comes from')
     .addOption(output())
+    .addHelpText('after', configHelp)
     .action(async (flags: OutputFlags) => (await import('./commands/show-config.ts')).showConfig(flags, deps));
   program
     .command('completion')
@@ -88,6 +89,25 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
 
   program.commandsGroup('For kubectl:');
   describeGetToken(program.command('get-token'), argv.slice(argv.indexOf('get-token') + 1), deps);
+
+  program.commandsGroup('For scripts:');
+  addSignInFlags(withContext(program.command('token')))
+    .description('print the token that kubectl would get')
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(choices.tokenOutput).default('token'))
+    .option('--force', 'get a new one although the last is fresh')
+    .optionsGroup('Cluster, for -o kubeconfig and env:')
+    .option('--server <url>', 'the API server (default: that of the context)')
+    .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
+    .option('--tls-server-name <name>', 'the name in the certificate of the API server')
+    .option('--namespace <namespace>', 'the namespace of the kubeconfig')
+    .optionsGroup('Options:')
+    .addHelpText('after', contextHelp)
+    .action(async (flags: TokenFlags) => (await import('./commands/token.ts')).token(flags, deps));
+  addSignInFlags(withContext(program.command('revoke')))
+    .description('take back what a broker gave this job, or one token')
+    .option('--token-file <file>', 'the token in this file; - is standard input')
+    .addHelpText('after', contextHelp)
+    .action(async (flags: RevokeFlags) => (await import('./commands/revoke.ts')).revoke(flags, deps));
   program
     .command('__complete', { hidden: true })
     .argument('[words...]')
@@ -109,6 +129,31 @@ Exit codes:
   0 fine   1 unexpected   2 usage   3 sign-in needed or refused   4 denied by policy
   5 network or server unavailable, try again   6 configuration`;
 
+const contextHelp = `
+Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.`;
+
+const configHelp = `
+They stand in ~/.config/kleis/config.yaml, which may hold login, browserCommand, cache, listenAddress, redirectUri,
+proxy, loginTimeout, minValidity and confirmNewClusters. A flag of the same name wins.`;
+
+const loginHelp = `
+Without --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.
+
+  kleis login --context prod
+  kleis login --issuer-url https://login.example.com --login device`;
+
+const addHelp = `
+What it does not name in the file stays as it is, byte for byte.
+
+  kleis kubeconfig add prod --server https://api.example.com:6443 --cluster-certificate-authority ca.crt \\
+      --issuer-url https://login.example.com --scope groups`;
+
+const logoutHelp = `
+Without flags it ends the only session there is.
+
+  kleis logout --account alice@example.com
+  kleis logout --all`;
+
 const completionHelp = `
 bash:  source <(kleis completion bash)       in ~/.bashrc
 zsh:   source <(kleis completion zsh)        in ~/.zshrc, after compinit
@@ -123,7 +168,6 @@ function createRoot(name: string, deps: Deps): Command {
     .helpOption('-h, --help', 'explain this command')
     .exitOverride()
     .enablePositionalOptions()
-    .showHelpAfterError('See --help for what is possible.')
     .configureHelp({ styleTitle: colour('bold'), styleCommandText: colour('cyan'), styleOptionText: colour('cyan') })
     .configureOutput({
       writeOut: (text) => deps.stdout.write(text),
@@ -138,10 +182,13 @@ function createRoot(name: string, deps: Deps): Command {
     });
 }
 
-/** On every command, since people add it at the end of what they have typed. */
-function addVerbose(command: Command): void {
-  command.option('-v, --verbose', 'say on stderr what happens; never a secret');
-  for (const child of command.commands) addVerbose(child);
+/** On every command, since people add it at the end of what they have typed; and its own help as the next step. */
+function addVerbose(command: Command, path = command.name()): void {
+  command
+    .optionsGroup('Options:')
+    .option('-v, --verbose', 'say on stderr what happens; never a secret')
+    .showHelpAfterError(`next:  See \`${path} --help\`.`);
+  for (const child of command.commands) addVerbose(child, `${path} ${child.name()}`);
 }
 
 function describeGetToken(command: Command, args: readonly string[], deps: Deps): void {
@@ -163,7 +210,7 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .command('add')
     .argument('<name>', 'the name of the context')
     .description('add a cluster, a user and a context that sign in with Kleis')
-    .addHelpText('after', '\nWhat it does not name in the file stays as it is, byte for byte.');
+    .addHelpText('after', addHelp);
   addSignInFlags(add)
     .optionsGroup('Cluster:')
     .option('--server <url>', 'the API server; not needed if the cluster is in the kubeconfig already')
@@ -175,6 +222,7 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .option('--cluster-audience <audience>', 'as --audience, for this cluster alone: one user can serve many')
     .option('--cluster-scope <scope>', 'as --scope, for this cluster alone')
     .option('--cluster-resource <uri>', 'as --resource, for this cluster alone')
+    .option('--cluster-grant <name>', 'as --grant, for this cluster alone')
     .optionsGroup('File:')
     .option('--kubeconfig <file>', 'write here (default: as kubectl does)')
     .option('--current', 'make it the current context')
@@ -187,7 +235,7 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
 
 function withContext(command: Command): Command {
   return command
-    .option('--context <name>', 'the settings of this kubeconfig context')
+    .addOption(new Option('--context <name>', 'the settings of this kubeconfig context').conflicts('issuerUrl'))
     .option('--kubeconfig <file>', 'look in this kubeconfig');
 }
 

@@ -35,6 +35,8 @@ export interface SessionRequest {
   readonly mode: Mode;
   /** Origin of the server that the credential is for. */
   readonly cluster: string | undefined;
+  /** Origin of the broker that gets the session's token; the cluster then gets what the broker gives for it. */
+  readonly broker?: string | undefined;
   /** The terminal is ours to read from. */
   readonly interactive: boolean;
   /** Beside a browser sign-in, let the person paste the address. */
@@ -212,20 +214,33 @@ function timesOf({ tokens }: Session, { token, minValidity }: Settings): Credent
 
 /** Asked before anything is spent, where the person wants to be asked; the claim is held meanwhile. */
 async function askForCluster(session: Session | undefined, request: SessionRequest, claim?: Claim): Promise<void> {
-  const { cluster, settings } = request;
-  if (cluster === undefined || !settings.confirmNewClusters || session?.clusters.includes(cluster) === true) return;
+  const { settings } = request;
+  const places = newPlaces(session, request);
+  if (!settings.confirmNewClusters || places.length === 0) return;
   await claim?.extend(settings.loginTimeout, 'asking about a new cluster');
-  await confirm(`Let the cluster ${cluster} have tokens of ${whose(session)} at ${settings.issuerUrl}?`, request);
+  const names = places.map(({ kind, origin }) => `the ${kind} ${origin}`).join(' and ');
+  await confirm(`Let ${names} have tokens of ${whose(session)} at ${settings.issuerUrl}?`, request);
 }
 
 /** A session that meets a new server says so: a kubeconfig from elsewhere may name a server that nobody knows. */
 async function noteCluster(session: Session, request: SessionRequest): Promise<Session> {
-  const { cluster, settings, deps, store } = request;
-  if (cluster === undefined || session.clusters.includes(cluster)) return session;
-  if (session.clusters.length > 0) {
-    deps.report.info(`New cluster: ${cluster} now gets tokens of ${whose(session)} at ${settings.issuerUrl}.`);
+  const { settings, deps, store } = request;
+  const places = newPlaces(session, request);
+  if (places.length === 0) return session;
+  for (const { kind, origin } of session.clusters.length > 0 ? places : []) {
+    deps.report.info(`New ${kind}: ${origin} now gets tokens of ${whose(session)} at ${settings.issuerUrl}.`);
   }
-  return store.save({ ...session, clusters: [...session.clusters, cluster] });
+  return store.save({ ...session, clusters: [...session.clusters, ...places.map(({ origin }) => origin)] });
+}
+
+/** Where tokens of the session go now and have never gone. */
+function newPlaces(session: Session | undefined, { broker, cluster }: SessionRequest) {
+  return [
+    { kind: 'broker', origin: broker },
+    { kind: 'cluster', origin: cluster },
+  ].flatMap(({ kind, origin }) =>
+    origin === undefined || session?.clusters.includes(origin) === true ? [] : [{ kind, origin }],
+  );
 }
 
 function whose(session: Session | undefined): string {
@@ -241,18 +256,11 @@ async function confirm(question: string, request: SessionRequest): Promise<void>
   if (!request.interactive) {
     throw new KleisError('sign_in_needed', `${question} Nobody can be asked here.`, { hint });
   }
-  const { createInterface } = await import('node:readline/promises');
-  const lines = createInterface({ input: deps.stdin, output: deps.stderr });
-  try {
-    const answer = await lines.question(`${question} [y/N] `, { signal: deps.signal });
-    if (!/^y(es)?$/i.test(answer.trim())) {
-      throw new KleisError('sign_in_refused', 'The new cluster was not confirmed, so it gets no token.', {
-        hint: 'Answer y if you trust that cluster.',
-      });
-    }
-  } finally {
-    lines.close();
-  }
+  const { askYesNo } = await import('./ask.ts');
+  if (await askYesNo(question, deps)) return;
+  throw new KleisError('sign_in_refused', 'The new cluster was not confirmed, so it gets no token.', {
+    hint: 'Answer y if you trust that cluster.',
+  });
 }
 
 /** For machines: no person, no session; the client itself is the identity (RFC 6749 section 4.4). */

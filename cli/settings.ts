@@ -1,9 +1,15 @@
-import { resolve } from 'node:path';
-import { parseDuration } from '../shared/duration.ts';
 import { KleisError } from '../shared/errors.ts';
 import { isLoopback } from '../shared/proxy.ts';
 import { clean } from '../shared/text.ts';
+import {
+  type AmbientSettings,
+  type BrokerSettings,
+  isAmbientName,
+  resolveAmbient,
+  resolveBroker,
+} from './broker-settings.ts';
 import { choices, type SignInFlags } from './flags.ts';
+import { duration, file, oneOf, text, usage } from './values.ts';
 
 /**
  * What a command works with, whole and checked: made once by `resolveSettings` from flags, the cluster's extension and
@@ -37,6 +43,8 @@ export interface Settings {
   /** Milliseconds. */
   readonly loginTimeout: number;
   readonly force: boolean;
+  /** Where what was signed in for is exchanged; undefined: the cluster gets the provider's own token. */
+  readonly broker: BrokerSettings | undefined;
 
   // From the person's configuration alone: no flag or extension of a kubeconfig may name a command.
   readonly browserCommand: readonly string[] | undefined;
@@ -50,7 +58,6 @@ export type PersonChoices = Partial<
     Pick<Settings, 'loginTimeout' | 'minValidity' | 'confirmNewClusters'>
 >;
 
-const maxText = 2048;
 const maxItems = 64;
 
 // What Kleis itself says in these requests (RFC 6749, 7636, 8628, 9101, 9126, 9449; OpenID Connect Core): a kubeconfig that could set
@@ -66,6 +73,22 @@ interface ClusterChoices {
   readonly audience?: string;
   readonly scope?: readonly string[];
   readonly resource?: string;
+  readonly grant?: string;
+}
+
+/** Nobody signs in: the token of the job or machine is there. */
+export function isAmbient(settings: Settings | AmbientSettings): settings is AmbientSettings {
+  return settings.issuerUrl === undefined;
+}
+
+/** As `resolveSettings`, also for identities that nobody signs in for. */
+export function resolveRequest(
+  flags: SignInFlags,
+  extension: unknown,
+  person: PersonChoices,
+): Settings | AmbientSettings {
+  if (!isAmbientName(flags.identity)) return resolveSettings(flags, extension, person);
+  return resolveAmbient(flags, parseExtension(extension), person);
 }
 
 /**
@@ -74,11 +97,14 @@ interface ClusterChoices {
  */
 export function resolveSettings(flags: SignInFlags, extension: unknown, person: PersonChoices): Settings {
   const cluster = parseExtension(extension);
-  const identity = oneOf('--identity', choices.identity, flags.identity) ?? 'sso';
+  if (isAmbientName(flags.identity)) {
+    throw usage(`With --identity ${clean(flags.identity, 80)} nobody signs in: the token is there already.`);
+  }
+  const identity = oneOf('--identity', ['sso', 'client-credentials'], flags.identity) ?? 'sso';
   const issuerUrl = text('--issuer-url', flags.issuerUrl);
   if (issuerUrl === undefined) {
     throw new KleisError('usage', 'No issuer is given, so there is nothing to sign in to.', {
-      hint: 'Name the provider with --issuer-url, or a kubeconfig entry with `kleis login --context NAME`.',
+      hint: 'Name the provider with --issuer-url.',
     });
   }
   const clientSecretFile = file('--client-secret-file', flags.clientSecretFile);
@@ -114,6 +140,7 @@ export function resolveSettings(flags: SignInFlags, extension: unknown, person: 
     minValidity: duration('--min-validity', flags.minValidity, 0, 24) ?? person.minValidity ?? 60_000,
     loginTimeout: duration('--login-timeout', flags.loginTimeout, 1000, 1) ?? person.loginTimeout ?? 300_000,
     force: flags.force ?? false,
+    broker: resolveBroker(flags, cluster),
     browserCommand: person.browserCommand,
     proxy: person.proxy,
     confirmNewClusters: person.confirmNewClusters ?? false,
@@ -126,18 +153,18 @@ function parseExtension(extension: unknown): ClusterChoices {
   if (typeof extension !== 'object' || Array.isArray(extension)) {
     throw new KleisError('kubeconfig_invalid', `${where} is not a mapping.`);
   }
-  const result: { audience?: string; scope?: string[]; resource?: string } = {};
+  const result: { audience?: string; scope?: string[]; resource?: string; grant?: string } = {};
   for (const [name, value] of Object.entries(extension)) {
     if (name === 'scope') {
       result.scope = (Array.isArray(value) ? value : [value]).map((item) => extensionText(where, name, item));
-    } else if (name === 'audience' || name === 'resource') {
+    } else if (name === 'audience' || name === 'resource' || name === 'grant') {
       result[name] = extensionText(where, name, value);
     } else {
       throw new KleisError(
         'kubeconfig_invalid',
         `${where} has ${clean(name, 60)}, which Kleis takes from flags alone.`,
         {
-          hint: 'It may hold audience, scope and resource.',
+          hint: 'It may hold audience, scope, resource and grant.',
         },
       );
     }
@@ -233,39 +260,4 @@ function scopes(flag: string, value: string): string[] {
     throw usage(`${flag} ${clean(value)} is not a scope (RFC 6749 section 3.3).`);
   }
   return list;
-}
-
-function duration(flag: string, value: string | undefined, least: number, hours: number): number | undefined {
-  if (value === undefined) return undefined;
-  const milliseconds = parseDuration(value);
-  if (milliseconds === undefined || milliseconds < least || milliseconds > hours * 3_600_000) {
-    throw usage(`${flag} ${clean(value, 40)} is not a duration such as 90s or 15m of at most ${hours} h.`);
-  }
-  return milliseconds;
-}
-
-function oneOf<T extends string>(flag: string, allowed: readonly T[], value: string | undefined): T | undefined {
-  const found = allowed.find((choice) => choice === value);
-  if (value !== undefined && found === undefined) {
-    throw usage(`${flag} ${clean(value, 40)} is not one of ${allowed.join(', ')}.`);
-  }
-  return found;
-}
-
-function text(flag: string, value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  if (value === '' || value.length > maxText || clean(value, maxText) !== value) {
-    throw usage(`${flag} is empty, longer than ${maxText} characters or holds control characters.`);
-  }
-  return value;
-}
-
-/** Absolute, since a session outlives the folder that a command was typed in. */
-function file(flag: string, value: string | undefined): string | undefined {
-  const path = text(flag, value);
-  return path === undefined ? undefined : resolve(path);
-}
-
-function usage(message: string): KleisError {
-  return new KleisError('usage', message);
 }

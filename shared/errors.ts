@@ -49,6 +49,7 @@ const table = {
 
   provider_unavailable: { exit: 5, hint: 'Check the network and try again; nothing was lost.' },
   provider_invalid: { exit: 5, hint: 'Check that the issuer URL names an OpenID provider, then try again.' },
+  broker_invalid: { exit: 5, hint: 'Check that --broker names a Kleis broker, and that nothing else answers for it.' },
   claim_held: { exit: 5, hint: 'Wait for it to end, or end that process, and try again.' },
 
   subject_malformed: { ...refused, exit: 3, hint: 'Send the token exactly as its issuer gave it.' },
@@ -124,10 +125,10 @@ const table = {
   audit_unavailable: { ...unavailable, hint: 'Try again in a moment; no token was given out.' },
   broker_not_ready: { ...unavailable, hint: 'Try again in a moment.' },
   caller_gone: { exit: 5, status: 499, oauth: 'server_error', hint: 'Try again with the same Idempotency-Key.' },
-  audit_broken: { exit: 1, hint: 'Find out who could write to the files that it names.' },
 
   config_invalid: { exit: 6, hint: 'Correct the configuration.' },
   kubeconfig_invalid: { exit: 6, hint: 'Correct the kubeconfig.' },
+  identity_missing: { exit: 6, hint: 'See docs/ci.md for what gives a job an identity.' },
   cluster_unknown: { exit: 6, hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user.' },
   issuer_invalid: { exit: 6, hint: 'Check --issuer-url.' },
   issuer_mismatch: { exit: 6, hint: 'Use the issuer exactly as the provider spells it.' },

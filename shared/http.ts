@@ -16,7 +16,7 @@ export interface FetchOptions {
   readonly certificateAuthority?: string | undefined;
   /** `http://` or `https://` URL; wins over the proxy variables, but not over NO_PROXY. */
   readonly proxy?: string | undefined;
-  /** Read: HTTPS_PROXY, HTTP_PROXY, NO_PROXY (both cases), KLEIS_EXTRA_CA_CERTS, NODE_EXTRA_CA_CERTS. */
+  /** Read: HTTPS_PROXY, NO_PROXY (both cases), KLEIS_EXTRA_CA_CERTS, NODE_EXTRA_CA_CERTS. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds for one call with its retries and its body; 20 s if not given. */
   readonly timeout?: number;

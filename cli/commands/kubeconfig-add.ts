@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import { type KubeconfigAddFlags, toArguments } from '../flags.ts';
 import { addEntries, type AddResult } from '../kubeconfig/add.ts';
-import { resolveSettings } from '../settings.ts';
+import { resolveRequest } from '../settings.ts';
 
 /** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
 export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {
@@ -12,8 +13,12 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
     ...(flags.clusterAudience !== undefined && { audience: flags.clusterAudience }),
     ...(flags.clusterScope !== undefined && { scope: flags.clusterScope }),
     ...(flags.clusterResource !== undefined && { resource: flags.clusterResource }),
+    ...(flags.clusterGrant !== undefined && { grant: flags.clusterGrant }),
   };
-  resolveSettings(flags, extension, (await loadConfig(deps)).choices);
+  const settings = resolveRequest(flags, extension, (await loadConfig(deps)).choices);
+  if (flags.clusterGrant !== undefined && settings.broker === undefined) {
+    throw new KleisError('usage', '--cluster-grant is for a broker: give --broker too.');
+  }
   const result = await addEntries(
     {
       name,
@@ -38,10 +43,17 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
 /** kubectl runs the plugin in whatever folder the person is in. */
 function withAbsoluteFiles(flags: KubeconfigAddFlags): KubeconfigAddFlags {
   const files: KubeconfigAddFlags = {};
-  for (const name of ['clientSecretFile', 'clientKeyFile', 'certificateAuthority'] as const) {
+  for (const name of [
+    'clientSecretFile',
+    'clientKeyFile',
+    'certificateAuthority',
+    'brokerCertificateAuthority',
+  ] as const) {
     const file = flags[name];
     if (file !== undefined) files[name] = resolve(file);
   }
+  const [, path] = /^file:(.+)$/s.exec(flags.identity ?? '') ?? [];
+  if (path !== undefined) files.identity = `file:${resolve(path)}`;
   return { ...flags, ...files };
 }
 

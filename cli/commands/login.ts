@@ -16,7 +16,7 @@ export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
       ? person
       : { ...person, browserCommand: flags.browserCommand.split(/\s+/).filter(Boolean) };
   const entry = flags.issuerUrl === undefined ? await contextSettings(flags, deps) : undefined;
-  const settings = resolveSettings({ ...entry?.flags, ...withoutContext(flags) }, entry?.extension, choices);
+  const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
   const store = storeOf(deps, settings.cache);
   try {
     const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
@@ -48,8 +48,4 @@ export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
   } finally {
     await store.close();
   }
-}
-
-function withoutContext({ context: _context, kubeconfig: _kubeconfig, browserCommand: _command, ...rest }: LoginFlags) {
-  return rest;
 }

@@ -37,7 +37,6 @@ async function choose(
   deps: Deps,
 ): Promise<readonly SessionEntry[]> {
   const { context, kubeconfig, issuerUrl, account } = flags;
-  if (flags.all === true) return all;
   let chosen = all;
   if (context !== undefined || kubeconfig !== undefined) {
     const entry = await contextSettings(flags, deps);
@@ -51,13 +50,14 @@ async function choose(
     );
   });
   const narrowed = [context, kubeconfig, issuerUrl, account].some((each) => each !== undefined);
-  if (chosen.length > 1 && !narrowed) {
+  if (chosen.length > 1 && !narrowed && flags.all !== true) {
     const list = chosen.map((each) => `\n  ${nameOf(each)}`).join('');
     throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {
       hint: 'Say which with --context, --issuer-url or --account, or --all.',
     });
   }
-  if (chosen.length === 0) deps.report.info('Nobody is signed in there, so there is nothing to end.');
+  if (chosen.length === 0)
+    deps.report.info(`Nobody is signed in${narrowed ? ' there' : ''}, so there is nothing to end.`);
   return chosen;
 }
 

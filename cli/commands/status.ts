@@ -1,3 +1,4 @@
+import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import type { StatusFlags } from '../flags.ts';
@@ -18,13 +19,13 @@ export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
     deps.report.info('Nobody is signed in. `kleis login` signs in, and so does kubectl when it needs to.');
     return;
   }
+  // All of it before the first byte: what cannot be read must not leave half an answer on stdout.
+  const tokens = flags.showToken === true ? await Promise.all(entries.map((entry) => tokensOf(entry, store))) : [];
   const rows = entries.map((entry) => toRow(entry, deps));
-  deps.stdout.write(
-    formatTable(['ACCOUNT', 'ISSUER', 'CLIENT', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps),
-  );
+  const table = formatTable(['ACCOUNT', 'ISSUER', 'CLIENT', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps);
+  deps.stdout.write([table, ...tokens].join(''));
   for (const entry of entries) {
     if ('problem' in entry) deps.report.warn(`${entry.problem.message} ${entry.problem.hint}`);
-    else if (flags.showToken === true) await printTokens(entry.key, store, deps);
   }
 }
 
@@ -73,10 +74,11 @@ function toRow(entry: SessionEntry, deps: Deps): string[] {
   ].map((cell) => clean(cell, 120));
 }
 
-async function printTokens(key: string, store: SessionStore, deps: Deps): Promise<void> {
-  const tokens = (await store.load(key))?.tokens;
-  if (tokens?.idToken !== undefined) deps.stdout.write(`\nID token\n${tokens.idToken.reveal()}\n`);
-  if (tokens?.accessToken !== undefined) deps.stdout.write(`\naccess token\n${tokens.accessToken.reveal()}\n`);
+async function tokensOf(entry: SessionEntry, store: SessionStore): Promise<string> {
+  if ('problem' in entry) return '';
+  const tokens = (await store.load(entry.key))?.tokens;
+  const of = (kind: string, token: Secret | undefined) => (token === undefined ? '' : `\n${kind}\n${token.reveal()}\n`);
+  return of('ID token', tokens?.idToken) + of('access token', tokens?.accessToken);
 }
 
 function remaining(expiresAt: number | undefined, now: number): string {

@@ -1,7 +1,7 @@
-import { createInterface } from 'node:readline/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
+import { askYesNo } from '../ask.ts';
 import type { Deps } from '../deps.ts';
 import { bodyKey, isMapping, type Mapping, type Section, sections } from './document.ts';
 import { editKubeconfig } from './edit.ts';
@@ -15,7 +15,6 @@ import { followLinks, replaceKubeconfig } from './write.ts';
 export interface AddRequest {
   /** Of the context; the cluster is called the same and the user `kleis-NAME` if nothing else is said. */
   readonly name: string;
-  readonly contextName?: string | undefined;
   readonly userName?: string | undefined;
   readonly clusterName?: string | undefined;
   /** https. Not needed if the cluster is in the kubeconfig already. */
@@ -128,7 +127,7 @@ async function check(request: AddRequest): Promise<Wanted> {
   const { tlsServerName, namespace, server } = request;
   return {
     names: {
-      contexts: entry.checkName('The name of the context', request.contextName ?? name),
+      contexts: entry.checkName('The name of the context', name),
       clusters: entry.checkName('--cluster', request.clusterName ?? name),
       users: entry.checkName('--user', request.userName ?? `kleis-${name}`),
     },
@@ -261,21 +260,7 @@ async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean>
     });
   }
   for (const line of list) deps.report.info(`This changes ${line}.`);
-  // Not in raw mode, in which Ctrl-C would be a character.
-  const lines = createInterface({ input: deps.stdin, output: deps.stderr, terminal: false });
-  const closed = new AbortController();
-  lines.once('close', () => closed.abort());
-  try {
-    const answer = await lines.question('Replace? [y/N] ', { signal: AbortSignal.any([deps.signal, closed.signal]) });
-    return /^y(es)?$/i.test(answer.trim());
-  } catch (error) {
-    deps.signal.throwIfAborted();
-    // The end of the input is no consent.
-    if (closed.signal.aborted) return false;
-    throw error;
-  } finally {
-    lines.close();
-  }
+  return askYesNo('Replace?', deps);
 }
 
 /** Which fields; not what is in them, since it may be a token. The server is worth reading, however. */

@@ -25,6 +25,8 @@ export interface CredentialKey {
   readonly arguments: string;
   readonly execInfo: string;
   readonly job: string;
+  /** The launcher does not know of it: only Node can tell whose it is. */
+  readonly own?: true;
 }
 
 /**
@@ -36,13 +38,41 @@ export function credentialKey(
   env: Readonly<Record<string, string | undefined>>,
 ): CredentialKey | undefined {
   const all = joinLines(args);
-  const job = joinLines(jobVariables.map((name) => env[name] ?? ''));
+  const job = jobOf(env);
   // kubectl says `interactive` by whether there is a terminal; the answer is the same. It is the last thing kubectl says.
   const execInfo = /^([^]*)"interactive":(?:true|false)\}\}\n?$/.exec(env['KUBERNETES_EXEC_INFO'] ?? '')?.[1];
   if (all === undefined || job === undefined || execInfo === undefined || execInfo.includes('\uFFFD')) return undefined;
   const lengths = `${Buffer.byteLength(all)}-${Buffer.byteLength(execInfo)}`;
   const hash = createHash('sha256').update([all, execInfo, job].join('\0')).digest('hex').slice(0, 32);
   return { name: `${lengths}-${hash}`, lengths, arguments: all, execInfo, job };
+}
+
+/** As `key`, but only for that subject: a hash of its token, or whatever else only Node can find out. */
+export function subjectKey(key: CredentialKey, subject: string): CredentialKey {
+  return ownKey(key, [key.arguments, key.execInfo, key.job, subject], `${key.job}\n${subject}`);
+}
+
+/** The key of what a script asks for, by all that makes its answer another; and of the job. */
+export function scriptKey(
+  request: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): CredentialKey | undefined {
+  const all = joinLines(['kleis token', ...request]);
+  const job = jobOf(env);
+  if (all === undefined || job === undefined) return undefined;
+  const lengths = `${Buffer.byteLength(all)}-0`;
+  return ownKey({ name: '', lengths, arguments: all, execInfo: '', job }, [all, job], job);
+}
+
+// The launcher looks for names that begin with a length, so that it never meets one of these.
+function ownKey(key: CredentialKey, parts: readonly string[], job: string): CredentialKey {
+  const hash = createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
+  return { ...key, name: `own-${hash}`, job, own: true };
+}
+
+/** What tells this job, and this place for sessions, from every other. */
+export function jobOf(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  return joinLines(jobVariables.map((name) => env[name] ?? ''));
 }
 
 // U+FFFD stands for bytes that are not UTF-8: two that differ would look the same here.

@@ -4,7 +4,7 @@ import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../deps.ts';
 import { type Claim, type ClaimOptions, isLauncherClaim, releaseLauncherClaim, takeClaim, tryClaim } from './claim.ts';
 import { openFolder } from './credential-folder.ts';
-import { type CredentialKey, formatAssignments, parseAssignments } from './credential-format.ts';
+import { type CredentialKey, formatAssignments, jobOf, parseAssignments } from './credential-format.ts';
 import { findFailure, forgetFailure, noteFailure, toReportable } from './failures.ts';
 
 // The other side of cli/credential.sh, which lists the files.
@@ -87,8 +87,8 @@ export class Credentials {
    * very likely refused it (401). Never for a run that the launcher started: it has looked itself.
    */
   isAskedAgain(key: CredentialKey | undefined, cached: CachedCredential): boolean {
-    if (key === undefined || this.#launched) return false;
-    const last = this.#folder.read(this.#slot())?.text;
+    if (key === undefined || (this.#launched && key.own !== true)) return false;
+    const last = this.#folder.read(this.#slot(key))?.text;
     this.#noteAnswer(key, cached.generation);
     return last === this.#answer(key, cached.generation);
   }
@@ -106,16 +106,21 @@ export class Credentials {
 
   /**
    * Keeps a credential and forgets failures. To be called while the claim of its session is held: that is what keeps it
-   * from bringing back what a logout removes. `session` is the session's key.
+   * from bringing back what a logout removes. `session` is the session's key, `origin` what `ofOrigin` finds it by.
    */
-  write(key: CredentialKey | undefined, text: string, times: CredentialTimes, session: string): void {
+  write(key: CredentialKey | undefined, text: string, times: CredentialTimes, session: string, origin?: string): void {
     if (key === undefined) return;
     const now = this.#deps.clock.now();
     const until = freshUntil(times);
     const generation = `${now.toString(36)}${randomBytes(4).toString('hex')}`;
     // The mark first: whoever reads in between must not find the new credential due already.
     this.#holdBackground(key, Math.max(renewalDueAt(times), now + backgroundPause));
-    const content = this.#format(key, { G: generation, S: sessionTag(session), T: text.replace(/\n$/, '') });
+    const content = this.#format(key, {
+      G: generation,
+      S: sessionTag(session),
+      ...(origin !== undefined && { R: sessionTag(origin) }),
+      T: text.replace(/\n$/, ''),
+    });
     if (!this.#folder.write(key.name, content, until, { report: true })) return;
     forgetFailure(this.#folder, key);
     this.#folder.sweep();
@@ -124,10 +129,30 @@ export class Credentials {
   /** Removes the credentials of a session; to be called while the session's claim is held. Returns how many. */
   removeSession(session: string): number {
     const tag = sessionTag(session);
-    const names = this.#folder.list().filter((name) => /^\d+-\d+-[0-9a-f]+$/.test(name));
-    const its = names.filter((name) => parseAssignments(this.#folder.read(name)?.text ?? '').get('S') === tag);
-    for (const name of its) for (const kind of ['', 'soon-', 'forced-']) this.#folder.remove(`${kind}${name}`);
+    const its = this.#names().filter((name) => parseAssignments(this.#folder.read(name)?.text ?? '').get('S') === tag);
+    for (const name of its) this.remove(name);
     return its.length;
+  }
+
+  /** What this job keeps of that origin, fresh or not. */
+  ofOrigin(origin: string): { readonly name: string; readonly text: string }[] {
+    const tag = sessionTag(origin);
+    const job = jobOf(this.#deps.env);
+    return this.#names().flatMap((name) => {
+      const values = parseAssignments(this.#folder.read(name)?.text ?? '');
+      const its = values.get('J');
+      const ours = job !== undefined && (its === job || its?.startsWith(`${job}\n`) === true);
+      return ours && values.get('R') === tag ? [{ name, text: values.get('T') ?? '' }] : [];
+    });
+  }
+
+  /** By its name in `ofOrigin`. */
+  remove(name: string): void {
+    for (const kind of ['', 'soon-', 'forced-']) this.#folder.remove(`${kind}${name}`);
+  }
+
+  #names(): string[] {
+    return this.#folder.list().filter((name) => /^(?:\d+-\d+|own)-[0-9a-f]+$/.test(name));
   }
 
   /**
@@ -227,8 +252,9 @@ export class Credentials {
     this.#folder.write(`soon-${key.name}`, '', until);
   }
 
-  #slot(): string {
-    return `asked-${this.#parent % slots}`;
+  #slot(key: CredentialKey): string {
+    // The launcher writes into its own for each call, also for those that it cannot answer.
+    return `asked-${key.own === true ? 'own-' : ''}${this.#parent % slots}`;
   }
 
   #answer(key: CredentialKey, generation: string): string {
@@ -236,7 +262,7 @@ export class Credentials {
   }
 
   #noteAnswer(key: CredentialKey, generation: string): void {
-    this.#folder.write(this.#slot(), this.#answer(key, generation));
+    this.#folder.write(this.#slot(key), this.#answer(key, generation));
   }
 }
 

@@ -32,8 +32,6 @@ export interface Session extends Pick<
   /** When a refresh was last made because a server seemed to refuse the token. */
   readonly forcedRefreshAt: number | undefined;
   readonly provider: { readonly metadata: ProviderMetadata; readonly fetchedAt: number } | undefined;
-  /** Names of the notices that are given once and were. */
-  readonly noted: readonly string[];
 }
 
 /** Where in the keyring the secrets of one generation are. */
@@ -54,7 +52,6 @@ export interface StoredSession {
 
 const version = 1;
 const maxClusters = 64;
-const maxNoted = 64;
 const maxToken = 256 * 1024;
 // What Linux lets one argument of a program have: no flag is longer.
 const maxText = 128 * 1024;
@@ -89,7 +86,6 @@ export function encodeSession(session: Session, secrets: string | KeyringSet, ma
     refreshedAt: session.refreshedAt,
     forcedRefreshAt: session.forcedRefreshAt,
     provider: session.provider,
-    noted: session.noted.slice(-maxNoted),
     ...(typeof secrets === 'string' ? { secrets: JSON.parse(secrets) as unknown } : { keyring: secrets }),
   });
   if (text.length > maxBytes) {
@@ -155,7 +151,6 @@ export function decodeSession(text: string, key: string, generation: number, pat
     const issuedAt = time(at('issuedAt'));
     const forcedRefreshAt = optional(at('forcedRefreshAt'), time);
     const provider = optional(at('provider'), readProvider);
-    const noted = strings(at('noted'), maxNoted);
     const inFile = set === undefined ? readSecrets(at('secrets')) : undefined;
     const { subject: who, idTokenExpiresAt, accessTokenExpiresAt, refreshable: _, ...rest } = info;
     return {
@@ -172,7 +167,6 @@ export function decodeSession(text: string, key: string, generation: number, pat
         },
         forcedRefreshAt,
         provider,
-        noted,
       }),
     };
   });

@@ -49,7 +49,7 @@ export interface SessionStore {
    * @throws KleisError `storage_unavailable`, `storage_unsafe`, `keyring_unavailable`; nothing has been lost then
    */
   reserve(key: string, bytes?: number): Promise<void>;
-  /** A session after a sign-in, not saved yet. It keeps what the earlier one knew of clusters and notices. */
+  /** A session after a sign-in, not saved yet. It keeps what the earlier one knew of clusters. */
   start(key: string, settings: Settings, tokens: TokenSet, metadata: ProviderMetadata, earlier?: Session): Session;
   /**
    * Stores the session as the successor of the generation that was loaded; one from `start` replaces whatever there is. On
@@ -383,7 +383,6 @@ function startSession(now: number, ...parts: Parameters<SessionStore['start']>):
     refreshedAt: now,
     forcedRefreshAt: undefined,
     provider: { metadata, fetchedAt: now },
-    noted: earlier?.noted ?? [],
   };
 }
 

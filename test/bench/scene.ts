@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -24,9 +24,11 @@ export interface Scene {
   readonly person: Person;
   readonly cluster: Cluster;
   readonly kleis: {
-    /** A valid credential, and ten of other clusters. */
+    /** A valid credential, and ten of other clusters, in memory as $XDG_RUNTIME_DIR is; on a disk where there is no such. */
     readonly cached: Call;
-    /** The same where the entries of all clusters have one length: the launcher tells files apart by lengths first. */
+    /** The same on a disk: without $XDG_RUNTIME_DIR, as in containers and on macOS. */
+    readonly cachedOnDisk: Call;
+    /** In memory, where the entries of all clusters have one length: the launcher tells files apart by lengths first. */
     readonly cachedAlike: Call;
     /** A valid session and no credential yet. */
     readonly session: Call;
@@ -48,6 +50,8 @@ export interface Scene {
   end(): Promise<void>;
 }
 
+// A file system in memory.
+const memory = '/dev/shm';
 const scopes = ['email', 'groups', 'offline_access'];
 // Seconds: long enough for a sign-in on a busy machine.
 const shortLife = 3;
@@ -81,7 +85,9 @@ export async function createScene(): Promise<Scene> {
       PATH: [dirname(process.execPath), '/usr/bin', '/bin'].join(':'),
       KUBERNETES_EXEC_INFO: execInfo(cluster.server, cluster.caPem),
     };
-    const stage: Stage = { person, provider, base };
+    const cache = existsSync(memory) ? await mkdtemp(join(memory, 'kleis-bench-')) : join(person.home, 'memory');
+    undo.push(() => rm(cache, { recursive: true, force: true }));
+    const stage: Stage = { person, provider, base, cache };
     const kubelogin = findTool('kubelogin');
     const signedIn = await Promise.all([
       signInWithKleis(stage),
@@ -117,48 +123,45 @@ interface Stage {
   readonly person: Person;
   readonly provider: TestProvider;
   readonly base: Readonly<Record<string, string>>;
+  /** Where credentials are kept. */
+  readonly cache: string;
 }
 
 /** Continues once the token of the sign-in has ended. */
-async function signInWithKleis({ person, provider, base }: Stage) {
+async function signInWithKleis({ person, provider, base, cache }: Stage) {
   const at = (name: string) => join(person.home, name);
-  const flags = ['--issuer-url', provider.issuer, '--certificate-authority', person.providerCaFile];
   const command = [
     join(person.bin, 'kleis-credential'),
-    ...flags,
-    ...scopes.flatMap((scope) => ['--scope', scope]),
+    `--issuer-url=${provider.issuer}`,
+    `--certificate-authority=${person.providerCaFile}`,
+    ...scopes.map((scope) => `--scope=${scope}`),
   ] as const satisfies Call['command'];
-  const ended = { command, env: { ...base, KLEIS_STATE_DIR: at('ended/state'), KLEIS_CACHE_DIR: at('ended/cache') } };
-  await output(ended);
+  const call = (folder: string, more = {}): Call => ({ command, env: { ...base, KLEIS_CACHE_DIR: folder, ...more } });
+  const expired = call(join(cache, 'ended'), { KLEIS_STATE_DIR: at('ended') });
+  await output(expired);
+  const folders = [at('ended'), join(cache, 'ended')];
   return {
-    async continue(cluster: Pick<Cluster, 'server' | 'caPem'>): Promise<Scene['kleis']> {
-      copy(at('ended'), at('ended.kept'));
-      copy(at('ended/state'), at('.local/state/kleis'));
+    async continue({ server, caPem }: Cluster): Promise<Scene['kleis']> {
+      for (const folder of folders) copy(folder, `${folder}.kept`);
+      copy(at('ended'), at('.local/state/kleis'));
+      const fill = async (folder: string, infos: readonly string[]) => {
+        for (const info of infos) await output(call(folder, { KUBERNETES_EXEC_INFO: info }));
+        const [ONE = '', OTHER = ''] = infos;
+        return call(folder, { ONE, OTHER });
+      };
       const infos = Array.from({ length: 1 + others }, (_, other) => {
         // Certificates differ in length by a few bytes, so the same length comes again by chance.
-        const ca = cluster.caPem + ' '.repeat((other % 7) * 3);
-        return execInfo(other === 0 ? cluster.server : `https://10.${other * 9}.0.1:6443`, ca);
+        const ca = caPem + ' '.repeat((other % 7) * 3);
+        return execInfo(other === 0 ? server : `https://10.${other * 9}.0.1:6443`, ca);
       });
-      const alike = infos.map((_, other) => execInfo(`https://10.0.0.${10 + other}:6443`, cluster.caPem));
-      const asking = (all: readonly string[], folder: string): Call => {
-        const [ONE = '', OTHER = ''] = all;
-        return { command, env: { ...base, ONE, OTHER, KUBERNETES_EXEC_INFO: ONE, KLEIS_CACHE_DIR: folder } };
-      };
-      const cached = asking(infos, at('run/kleis'));
-      const cachedAlike = asking(alike, at('run/alike'));
-      for (const info of infos) await output({ ...cached, env: { ...cached.env, KUBERNETES_EXEC_INFO: info } });
-      for (const info of alike)
-        await output({ ...cachedAlike, env: { ...cachedAlike.env, KUBERNETES_EXEC_INFO: info } });
-      const fresh = at('run/session');
+      const alike = infos.map((_, other) => execInfo(`https://10.0.0.${10 + other}:6443`, caPem));
+      const fresh = join(cache, 'session');
       return {
-        cached,
-        cachedAlike,
-        session: {
-          command,
-          env: { ...base, KLEIS_CACHE_DIR: fresh },
-          prepare: () => rmSync(fresh, { recursive: true, force: true }),
-        },
-        expired: { ...ended, prepare: () => copy(at('ended.kept'), at('ended')) },
+        cached: await fill(join(cache, 'cached'), infos),
+        cachedOnDisk: await fill(at('cached'), infos),
+        cachedAlike: await fill(join(cache, 'alike'), alike),
+        session: { ...call(fresh), prepare: () => rmSync(fresh, { recursive: true, force: true }) },
+        expired: { ...expired, prepare: () => folders.forEach((folder) => copy(`${folder}.kept`, folder)) },
       };
     },
   };

@@ -69,6 +69,7 @@ export function settingsFor(issuerUrl: string, changes: Partial<Settings> = {}):
   return {
     issuerUrl,
     clientId: 'kleis',
+    broker: undefined,
     clientSecretFile: undefined,
     clientKeyFile: undefined,
     scopes: ['openid'],

@@ -30,7 +30,7 @@ function withKubectl(program: string, { commands }: Stage, screen: Screen, optio
     namespaces: (context) => kubectl(['get', 'ns', ...(context === undefined ? [] : ['--context', context])]),
     async whoami() {
       const { stdout } = await kubectl(['auth', 'whoami']);
-      return /^Username +(\S+)$/m.exec(stdout)?.[1] ?? '';
+      return /^Username +(.+)$/m.exec(stdout)?.[1] ?? '';
     },
     async manyAtOnce(count) {
       screen.command(`for i in $(seq ${count}); do kubectl get ns & done; wait`);

@@ -137,8 +137,8 @@ async function browse(url: string, stage: Stage | undefined, realBrowser: boolea
   if (stage === undefined) return;
   const { origin } = new URL(url);
   if (realBrowser) {
-    screen.aside(`your browser opens; if it does not, open this address:`);
-    screen.output(`${url}\n`);
+    screen.aside('your browser opens; if it does not, open this address:');
+    screen.address(url);
     const child = await open(url);
     child.once('error', () => undefined);
     return;

@@ -21,6 +21,8 @@ export interface Screen {
   readonly output: (text: string) => void;
   /** What happens beside the program: in the browser, at the provider. */
   readonly aside: (text: string) => void;
+  /** On lines of its own and whole, so that it can be copied. */
+  readonly address: (url: string) => void;
   /** What it means. */
   readonly meaning: (text: string) => void;
   readonly bars: (bars: readonly Bar[]) => void;
@@ -88,6 +90,7 @@ export function createScreen(
           .map((line) => paint('yellow', line))
           .join(''),
       ),
+    address: (url) => write(`\n${url}\n\n`),
     meaning: (text) => write(`\n${paragraph(text, '   ').join('')}`),
     bars(bars) {
       const most = Math.max(...bars.map(({ value }) => value));

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { createAuthority } from '../support/certificates.ts';
@@ -107,11 +107,10 @@ async function makeHome(home: string, files: readonly (readonly [text: string, n
   for (const folder of ['bin', 'run', '.config/kleis']) await mkdir(path(folder), { recursive: true, mode: 0o700 });
   await installPrograms(resolve('dist'), path('bin'));
   // Hands the address to us, who know which browser to open.
-  await writeFile(path('bin/browse'), `#!/bin/sh\nprintf '%s\\n' "$1" >>'${path('browser.urls')}'\n`);
-  await chmod(path('bin/browse'), 0o755);
+  await writeFile(path('browse'), `printf '%s\\n' "$1" >>'${path('browser.urls')}'\n`);
   for (const [text, name] of files) await writeFile(path(name), text);
   const config = {
-    browserCommand: [path('bin/browse')],
+    browserCommand: ['/bin/sh', path('browse')],
     login: 'browser',
     // A keyring belongs to the reader, and so does port 8000.
     cache: 'file',

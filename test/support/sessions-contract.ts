@@ -89,9 +89,9 @@ export function sessionsContract(
   test('a new sign-in replaces whatever is there, and keeps the clusters', async () => {
     const store = bed.open(options());
     const first = await bed.begin(store);
-    const used = await store.save({ ...first, clusters: ['https://a', 'https://b'], noted: ['n'] });
+    const used = await store.save({ ...first, clusters: ['https://a', 'https://b'] });
     const again = await store.save(store.start(key, settings, tokens('new'), metadata, used));
-    expect(again).toMatchObject({ generation: 3, clusters: ['https://a', 'https://b'], noted: ['n'] });
+    expect(again).toMatchObject({ generation: 3, clusters: ['https://a', 'https://b'] });
     expect((await store.load(key))?.tokens.refreshToken?.reveal()).toBe('refresh-new');
   });
 

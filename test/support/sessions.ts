@@ -13,6 +13,7 @@ export const metadata = { issuer: 'https://login.example.com', token_endpoint: '
 export const settings: Settings = {
   issuerUrl: 'https://login.example.com',
   clientId: 'kleis',
+  broker: undefined,
   clientSecretFile: undefined,
   clientKeyFile: undefined,
   scopes: ['openid'],

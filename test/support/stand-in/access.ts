@@ -1,18 +1,14 @@
 import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify, type JWTPayload } from 'jose';
 import { Agent, fetch, type RequestInit } from 'undici';
 import { peoplesRole, type ClusterOidc } from '../cluster.ts';
-import type { KubeObject } from './store.ts';
+import { type Attributes, rbacAllows } from './rbac.ts';
+import type { KubeObject, Store } from './store.ts';
 
 /** authentication.k8s.io/v1 UserInfo. */
 export interface User {
   readonly username: string;
   readonly groups: readonly string[];
-}
-
-export interface Attributes {
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Tells whose a bearer token is; undefined if nobody's. */
@@ -67,16 +63,22 @@ function createVerifier({
   };
 }
 
-/** RBAC with the two roles that there are: cluster-admin, and the people's. */
+/** RBAC: cluster-admin, the people's role, and whatever Roles and bindings are in the store. */
 export function isAllowed(
+  store: Store,
   user: User | undefined,
-  { verb, group, resource }: Attributes,
+  attributes: Attributes,
   oidc: ClusterOidc | undefined,
 ): boolean {
   if (user === undefined) return false;
   if (user.groups.includes('system:masters')) return true;
+  const { verb, group, resource } = attributes;
   if (verb === 'create' && resource.startsWith('selfsubject')) return true;
-  if (!user.groups.includes(`${oidc?.prefix ?? 'oidc:'}developers`)) return false;
+  if (user.groups.includes(`${oidc?.prefix ?? 'oidc:'}developers`) && isPeoples(verb, group, resource)) return true;
+  return rbacAllows(store, user, attributes);
+}
+
+function isPeoples(verb: string, group: string, resource: string): boolean {
   return peoplesRole.rules.some((rule) => {
     const [groups, plurals, verbs]: (readonly string[])[] = [rule.apiGroups, rule.resources, rule.verbs];
     return groups?.includes(group) && plurals?.includes(resource) && (verbs?.includes('*') || verbs?.includes(verb));
@@ -84,11 +86,14 @@ export function isAllowed(
 }
 
 /** `kubectl auth whoami` and `kubectl auth can-i`. */
-export function review(object: KubeObject, user: User, oidc: ClusterOidc | undefined): KubeObject {
+export function review(store: Store, object: KubeObject, user: User, oidc: ClusterOidc | undefined): KubeObject {
   if (object.kind === 'SelfSubjectReview') return { ...object, status: { userInfo: user } };
   const spec = object['spec'] as
-    | { resourceAttributes?: { verb?: string; group?: string; resource?: string } }
+    | { resourceAttributes?: Partial<Attributes> & { readonly subresource?: string } }
     | undefined;
-  const { verb = '', group = '', resource = '' } = spec?.resourceAttributes ?? {};
-  return { ...object, status: { allowed: isAllowed(user, { verb, group, resource }, oidc) } };
+  const { verb = '', group = '', resource = '', subresource, namespace, name } = spec?.resourceAttributes ?? {};
+  const whole = subresource ? `${resource}/${subresource}` : resource;
+  // Empty means all of them here, and none in particular there.
+  const attributes = { verb, group, resource: whole, namespace: namespace || undefined, name: name || undefined };
+  return { ...object, status: { allowed: isAllowed(store, user, attributes, oidc) } };
 }

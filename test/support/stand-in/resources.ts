@@ -11,6 +11,9 @@ export interface Resource {
   readonly review?: true;
 }
 
+const rbac = 'rbac.authorization.k8s.io';
+const admission = 'admissionregistration.k8s.io';
+
 export const resources: readonly Resource[] = [
   { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false, shortNames: ['ns'] },
   { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false, shortNames: ['no'] },
@@ -19,6 +22,24 @@ export const resources: readonly Resource[] = [
   { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true },
   { group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true, shortNames: ['sa'] },
   { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', namespaced: true },
+  { group: rbac, version: 'v1', plural: 'roles', kind: 'Role', namespaced: true },
+  { group: rbac, version: 'v1', plural: 'rolebindings', kind: 'RoleBinding', namespaced: true },
+  { group: rbac, version: 'v1', plural: 'clusterroles', kind: 'ClusterRole', namespaced: false },
+  { group: rbac, version: 'v1', plural: 'clusterrolebindings', kind: 'ClusterRoleBinding', namespaced: false },
+  {
+    group: admission,
+    version: 'v1',
+    plural: 'validatingadmissionpolicies',
+    kind: 'ValidatingAdmissionPolicy',
+    namespaced: false,
+  },
+  {
+    group: admission,
+    version: 'v1',
+    plural: 'validatingadmissionpolicybindings',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    namespaced: false,
+  },
   {
     group: 'authentication.k8s.io',
     version: 'v1',

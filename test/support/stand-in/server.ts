@@ -4,9 +4,11 @@ import type { AddressInfo } from 'node:net';
 import type { KeyPair } from '../certificates.ts';
 import type { AuditEvent, ClusterOidc } from '../cluster.ts';
 import { createAuthenticator, isAllowed, review, type User } from './access.ts';
+import { admit } from './validation.ts';
 import {
   createObject,
   deleteObject,
+  pageOf,
   patchObject,
   replaceObject,
   selector,
@@ -15,6 +17,7 @@ import {
 } from './objects.ts';
 import { decodeReview, protobufType } from './protobuf.ts';
 import { apiVersion, describePath, fullName, resources, versionInfo } from './resources.ts';
+import { createServiceAccounts, type ServiceAccounts } from './service-accounts.ts';
 import { ApiError, badRequest, unauthorized, unknownPath } from './status.ts';
 import { createStore, type KubeObject, type Store } from './store.ts';
 import { toTable, wantsTable } from './table.ts';
@@ -33,7 +36,33 @@ export interface StandIn {
   readonly requests: readonly AuditEvent[];
   /** 401 for this token from now on, however valid it is. */
   refuse(token: string): void;
+  /** Asked before each request is dealt with; undefined lets it be. */
+  fault: ((request: { readonly method: string; readonly path: string }) => Fault | undefined) | undefined;
+  /** Milliseconds that its clock is ahead of ours. */
+  clockOffset: number;
+  /** A list that was begun before now cannot be continued: 410. */
+  compact(): void;
   stop(): Promise<void>;
+}
+
+/** What goes wrong with a request; `after` it was carried out, or instead. */
+export type Fault =
+  | { readonly kind: 'hang' | 'drop'; readonly after?: boolean }
+  | { readonly kind: 'wait'; readonly until: Promise<unknown> }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers?: Record<string, string | string[]>;
+      readonly body?: unknown;
+    };
+
+/** What the server has, besides its connections. */
+interface World {
+  readonly store: Store;
+  readonly accounts: ServiceAccounts;
+  readonly oidc: ClusterOidc | undefined;
+  /** The version before which lists cannot be continued. */
+  oldest: number;
 }
 
 interface Call {
@@ -55,14 +84,23 @@ export async function startStandIn({ tls, adminToken, oidc }: StandInOptions): P
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name }, status: { phase: 'Active' } };
     store.create('namespaces', namespace);
   }
-  const authenticate = createAuthenticator(adminToken, oidc);
   const refused = new Set<string>();
   const requests: AuditEvent[] = [];
+  const server = createServer({ ...tls }, (request, response) => void handle(request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const now = () => Date.now() + standIn.clockOffset;
+  const accounts = createServiceAccounts(store, url, now);
+  const people = createAuthenticator(adminToken, oidc);
+  const world: World = { store, accounts, oidc, oldest: 0 };
 
   async function identify(header: string | undefined): Promise<User | undefined> {
     const token = /^Bearer (.+)$/i.exec(header ?? '')?.[1];
     if (token === undefined) return undefined;
-    const user = refused.has(token) ? undefined : await authenticate(token);
+    const user = refused.has(token) ? undefined : ((await people(token)) ?? (await accounts.authenticate(token)));
     if (user === undefined) throw unauthorized();
     return user;
   }
@@ -70,13 +108,17 @@ export async function startStandIn({ tls, adminToken, oidc }: StandInOptions): P
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'https://stand-in.invalid');
     const method = request.method ?? 'GET';
+    if (standIn.clockOffset !== 0) response.setHeader('date', new Date(now()).toUTCString());
     let user: User | undefined;
     // When the answer begins, not when it ends: a watch is seen while it runs.
     const record = (status: number) =>
       requests.push({ method: method.toLowerCase(), uri: request.url ?? '/', user: user?.username, status });
     try {
+      const fault = standIn.fault?.({ method, path });
+      if (fault?.kind === 'wait') await fault.until;
+      else if (fault && (await fail(fault, request, response))) return;
       user = await identify(request.headers.authorization);
-      await answer({ method, path, query, request, response, user }, store, oidc, record);
+      await answer({ method, path, query, request, response, user }, world, record);
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(500, 'InternalError', String(error));
       record(failure.code);
@@ -84,30 +126,51 @@ export async function startStandIn({ tls, adminToken, oidc }: StandInOptions): P
     }
   }
 
-  const server = createServer({ ...tls }, (request, response) => void handle(request, response));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  return {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  const standIn: StandIn = {
+    url,
     store,
     requests,
+    fault: undefined,
+    clockOffset: 0,
     refuse: (token) => void refused.add(token),
+    compact: () => void (world.oldest = Number(store.version) + 1),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+  return standIn;
 }
 
-async function answer(
-  call: Call,
-  store: Store,
-  oidc: ClusterOidc | undefined,
-  record: (status: number) => void,
-): Promise<void> {
+/** What is done with the answers of requests that went well, when nobody is to hear of it. */
+const unheard = new WeakMap<ServerResponse, 'hang' | 'drop'>();
+
+/** True if the request is not to be dealt with. */
+async function fail(
+  fault: Exclude<Fault, { kind: 'wait' }>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  if (fault.kind !== 'answer') {
+    if (fault.after === true) {
+      unheard.set(response, fault.kind);
+      return false;
+    }
+    // Read to its end, as a server does that fails then.
+    await readBody(request);
+    if (fault.kind === 'drop') request.socket.destroy();
+    return true;
+  }
+  await readBody(request);
+  const text = typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body ?? {});
+  response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers });
+  response.end(text);
+  return true;
+}
+
+async function answer(call: Call, world: World, record: (status: number) => void): Promise<void> {
+  const { store, accounts, oidc } = world;
   const { method, path, query, request, response, user } = call;
   const succeed = (status: number, body: object | string) => {
     record(status);
@@ -118,17 +181,16 @@ async function answer(
   const described = method === 'GET' ? describePath(path) : undefined;
   if (described) return succeed(200, described);
 
+  if (path === '/openid/v1/jwks') return succeed(200, await accounts.jwks());
+
   const target = parsePath(path);
-  const { resource } = target;
+  const { resource, namespace, name, subresource } = target;
   const verb = verbOf(method, target, query);
-  if (!isAllowed(user, { verb, group: resource.group, resource: resource.plural }, oidc)) {
+  const plural = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;
+  if (!isAllowed(store, user, { verb, group: resource.group, resource: plural, namespace, name }, oidc)) {
     const where = target.namespace === undefined ? 'at the cluster scope' : `in the namespace "${target.namespace}"`;
     const what = `${fullName(resource)} ${target.name === undefined ? 'is' : `"${target.name}" is`} forbidden: `;
-    throw forbidden(
-      user,
-      `cannot ${verb} resource "${resource.plural}" in API group "${resource.group}" ${where}`,
-      what,
-    );
+    throw forbidden(user, `cannot ${verb} resource "${plural}" in API group "${resource.group}" ${where}`, what);
   }
   const table = wantsTable(request.headers.accept);
   if (verb === 'watch') {
@@ -136,16 +198,23 @@ async function answer(
     return streamWatch(call, store, target, table);
   }
   if (verb === 'list') {
-    const items = store.list(fullName(resource), target.namespace).filter(selector(query));
+    const found = store.list(fullName(resource), target.namespace).filter(selector(query));
+    const { items, continue: next } = pageOf(found, query, store.version, world.oldest);
     const list = {
       kind: `${resource.kind}List`,
       apiVersion: apiVersion(resource),
-      metadata: { resourceVersion: store.version },
+      metadata: { resourceVersion: store.version, ...(next === undefined ? {} : { continue: next }) },
       items,
     };
     return succeed(200, table ? toTable(resource, items, store.version) : list);
   }
   const body = method === 'GET' ? undefined : await readBody(request);
+  if (subresource !== undefined) {
+    const issued = await accounts.issue(namespace ?? '', name ?? '', body, (text) =>
+      response.appendHeader('warning', `299 - "${text}"`),
+    );
+    return succeed(201, issued);
+  }
   const object = run(verb, call, store, target, body, oidc);
   const isStatus = object.kind === 'Status';
   const sent = table && !isStatus ? toTable(resource, [object], object.metadata.resourceVersion ?? '') : object;
@@ -162,7 +231,8 @@ function run(
 ): KubeObject {
   const dryRun = call.query.get('dryRun') === 'All';
   const { resource, namespace, name = '' } = target;
-  if (resource.review) return review(body as KubeObject, call.user as User, oidc);
+  if (resource.review) return review(store, body as KubeObject, call.user as User, oidc);
+  if (body !== undefined) admit(store, call.user, resource, verb, body as KubeObject);
   switch (verb) {
     case 'get':
       return store.get(fullName(resource), namespace, name);
@@ -202,11 +272,14 @@ function parsePath(path: string): Target {
   const inNamespace = first === 'namespaces' && others.length > 0;
   const [plural, name, ...subresource] = inNamespace ? others : [first, second, ...others];
   const resource = resources.find((each) => each.group === group && each.version === version && each.plural === plural);
-  if (resource === undefined || subresource.length > 0 || (inNamespace && !resource.namespaced)) throw unknownPath();
-  return { resource, namespace: inNamespace ? second : undefined, name };
+  if (resource === undefined || (inNamespace && !resource.namespaced)) throw unknownPath();
+  const isToken = resource.plural === 'serviceaccounts' && inNamespace && subresource.join('/') === 'token';
+  if (subresource.length > 0 && !isToken) throw unknownPath();
+  return { resource, namespace: inNamespace ? second : undefined, name, subresource: isToken ? 'token' : undefined };
 }
 
-function verbOf(method: string, { name }: Target, query: URLSearchParams): string {
+function verbOf(method: string, { name, subresource }: Target, query: URLSearchParams): string {
+  if (subresource !== undefined) return method === 'POST' ? 'create' : `unknown method ${method}`;
   if (method === 'GET') {
     if (['true', '1'].includes(query.get('watch') ?? '')) return 'watch';
     return name === undefined ? 'list' : 'get';
@@ -239,6 +312,9 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
 }
 
 function send(response: ServerResponse, status: number, body: object | string): void {
+  const lost = unheard.get(response);
+  if (lost === 'drop') response.socket?.destroy();
+  if (lost !== undefined) return;
   if (response.headersSent) {
     response.end();
     return;

@@ -35,3 +35,11 @@ export const conflict = (resource: string, name: string, why: string): ApiError 
     name,
     kind: resource,
   });
+
+/** As the field validation of kube-apiserver says it. */
+export const invalid = (resource: string, name: string, why: string): ApiError =>
+  new ApiError(422, 'Invalid', `${resource} "${name}" is invalid: ${why}`, { name, kind: resource });
+
+/** A `continue` from before the last compaction. */
+export const expired = (): ApiError =>
+  new ApiError(410, 'Expired', 'The provided continue parameter is too old to display a consistent list result.');

@@ -42,15 +42,18 @@ export interface Store {
   get(resource: string, namespace: string | undefined, name: string): KubeObject;
   list(resource: string, namespace: string | undefined): KubeObject[];
   /** Names the object if it has a `generateName` only. */
-  create(resource: string, object: KubeObject): KubeObject;
+  create(resource: string, object: KubeObject, dryRun?: boolean): KubeObject;
   /** 409 if the object names a resourceVersion that is not the newest. */
   update(resource: string, object: KubeObject): KubeObject;
+  /** One with finalizers is only marked, and goes with the update that takes the last of them away. */
   remove(resource: string, namespace: string | undefined, name: string, preconditions?: Preconditions): KubeObject;
   /** Tells every change after `since` (a resourceVersion), first those already made; the result ends it. */
   watch(resource: string, namespace: string | undefined, since: string, tell: (event: WatchEvent) => void): () => void;
 }
 
 const key = (resource: string, namespace: string | undefined, name: string) => `${resource}/${namespace ?? ''}/${name}`;
+
+const isFinal = ({ metadata }: KubeObject) => ((metadata['finalizers'] ?? []) as unknown[]).length === 0;
 
 /** Callers get copies: what they do to one must not change what is stored. */
 const copy = (object: KubeObject) => structuredClone(object);
@@ -107,7 +110,7 @@ export function createStore(): Store {
         return object ? [copy(object)] : [];
       });
     },
-    create(resource, given) {
+    create(resource, given, dryRun = false) {
       const object = copy(given);
       const { metadata } = object;
       if (!metadata.name && typeof metadata['generateName'] === 'string') {
@@ -117,6 +120,7 @@ export function createStore(): Store {
       if (objects.has(at)) throw alreadyExists(resource, metadata.name);
       metadata.uid = randomUUID();
       metadata.creationTimestamp = new Date().toISOString().replace(/\.\d+/, '');
+      if (dryRun) return object;
       objects.set(at, object);
       return record('ADDED', resource, object);
     },
@@ -125,13 +129,23 @@ export function createStore(): Store {
       const old = stored(resource, metadata.namespace, metadata.name);
       check(resource, old, metadata);
       const { uid, creationTimestamp } = old.metadata;
-      const object = { ...copy(given), metadata: { ...metadata, uid, creationTimestamp } } as KubeObject;
+      const deletionTimestamp = old.metadata['deletionTimestamp'];
+      const marked = deletionTimestamp === undefined ? {} : { deletionTimestamp };
+      const object = { ...copy(given), metadata: { ...metadata, uid, creationTimestamp, ...marked } } as KubeObject;
+      if (deletionTimestamp !== undefined && isFinal(object)) {
+        objects.delete(key(resource, metadata.namespace, metadata.name));
+        return record('DELETED', resource, object);
+      }
       objects.set(key(resource, metadata.namespace, metadata.name), object);
       return record('MODIFIED', resource, object);
     },
     remove(resource, namespace, name, preconditions = {}) {
       const object = stored(resource, namespace, name);
       check(resource, object, preconditions);
+      if (!isFinal(object)) {
+        object.metadata['deletionTimestamp'] ??= new Date().toISOString().replace(/\.\d+/, '');
+        return record('MODIFIED', resource, object);
+      }
       objects.delete(key(resource, namespace, name));
       return record('DELETED', resource, object);
     },

@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { AmbientSettings } from '../broker-settings.ts';
+import { loadConfig } from '../config.ts';
+import { type ContextSettings, contextSettings } from '../context.ts';
+import type { Deps } from '../deps.ts';
+import type { SignInFlags, TokenFlags } from '../flags.ts';
+import type { ExecCluster } from '../kubeconfig/find.ts';
+import { printBlock } from '../kubeconfig/print.ts';
+import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf } from '../obtain.ts';
+import { placesOf } from '../places.ts';
+import { keyOf } from '../session.ts';
+import { isAmbient, resolveRequest, type Settings } from '../settings.ts';
+import { freshUntil, openCredentials } from '../store/credentials.ts';
+import { scriptKey } from '../store/credential-format.ts';
+
+// An opaque token whose maker does not say how long it lives is got anew after this.
+const unknownLifetime = 300_000;
+
+/** What `-o json` prints, and what is kept for the next call. */
+interface TokenText {
+  readonly token: string;
+  /** RFC 3339. */
+  readonly expiresAt?: string | undefined;
+  readonly grant?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly lease?: string | undefined;
+  readonly revocable?: boolean | undefined;
+}
+
+/** `kleis token`: what kubectl would get, for scripts. */
+export async function token(flags: TokenFlags, deps: Deps): Promise<void> {
+  const { settings, entry } = await settingsFor(flags, deps);
+  const cluster = await targetOf(flags, entry);
+  if (flags.output === 'kubeconfig' && cluster === undefined) {
+    throw new KleisError('usage', 'A kubeconfig needs to know the cluster.', {
+      hint: 'Name it with --server and --cluster-certificate-authority, or a context with --context.',
+    });
+  }
+  const text = await getText(settings, entry?.origin ?? originOfServer(cluster), deps);
+  deps.stdout.write(format(flags, JSON.parse(text) as TokenText, cluster));
+}
+
+/** Flags, and where they name neither provider nor identity nor broker, those of a context of the kubeconfig below them. */
+export async function settingsFor(
+  flags: SignInFlags & { readonly context?: string; readonly kubeconfig?: string },
+  deps: Deps,
+): Promise<{ readonly settings: Settings | AmbientSettings; readonly entry: ContextSettings | undefined }> {
+  const alone = flags.issuerUrl ?? flags.identity ?? flags.broker;
+  const entry = flags.context !== undefined || alone === undefined ? await contextSettings(flags, deps) : undefined;
+  const { choices } = await loadConfig(deps);
+  return { settings: resolveRequest({ ...entry?.flags, ...flags }, entry?.extension, choices), entry };
+}
+
+/** Kept like kubectl's credentials: a script that asks ten times gets one token, and `kleis revoke` finds it. */
+async function getText(settings: Settings | AmbientSettings, cluster: string | undefined, deps: Deps): Promise<string> {
+  const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
+  const identity = await identityOf(settings, deps);
+  const key = settings.cache === 'none' ? undefined : keyFor(scriptKey(await describe(settings), deps.env), identity);
+  const cached = settings.force ? undefined : credentials.read(key);
+  if (cached !== undefined) return cached.text;
+  const origin = await originOf(settings);
+  const interactive = deps.stdin.isTTY;
+  return obtainToken({ settings, identity, mode: 'normal', cluster, interactive, deps }, (fresh, session) => {
+    const text = JSON.stringify(describeToken(fresh, settings));
+    const { issuedAt, expiresAt = issuedAt + unknownLifetime } = fresh;
+    const times = { issuedAt, expiresAt, minValidity: settings.minValidity };
+    if (freshUntil(times) > deps.clock.now()) credentials.write(key, text, times, session, origin);
+    return text;
+  });
+}
+
+/** All that may give another token. */
+async function describe(settings: Settings | AmbientSettings): Promise<string[]> {
+  const { broker } = settings;
+  const who = isAmbient(settings)
+    ? [settings.identity, settings.audience ?? '']
+    : [await keyOf(settings), settings.token];
+  return [...who, broker?.url ?? '', broker?.grant ?? '', String(broker?.ttl ?? '')];
+}
+
+function describeToken(fresh: ObtainedToken, settings: Settings | AmbientSettings): TokenText {
+  const { expiresAt, cluster, lease, revocable } = fresh;
+  return {
+    token: fresh.token.reveal(),
+    ...(expiresAt !== undefined && {
+      expiresAt: new Date(Math.floor(expiresAt / 1000) * 1000).toISOString().replace('.000Z', 'Z'),
+    }),
+    ...(settings.broker && { grant: settings.broker.grant, cluster, lease, revocable }),
+  };
+}
+
+type Target = Pick<
+  ExecCluster,
+  'server' | 'tls-server-name' | 'certificate-authority-data' | 'insecure-skip-tls-verify' | 'proxy-url'
+>;
+
+/** The cluster that a kubeconfig or the variables are to name: that of the flags, else that of the context. */
+async function targetOf(flags: TokenFlags, entry: ContextSettings | undefined): Promise<Target | undefined> {
+  const server = flags.server ?? entry?.cluster.server;
+  if (server === undefined) return undefined;
+  if (flags.server === undefined) return entry?.cluster;
+  const url = URL.parse(server);
+  if (url?.protocol !== 'https:') throw new KleisError('usage', `--server ${clean(server)} is not an https URL.`);
+  const file = flags.clusterCertificateAuthority;
+  return {
+    server,
+    ...(flags.tlsServerName !== undefined && { 'tls-server-name': flags.tlsServerName }),
+    ...(file !== undefined && { 'certificate-authority-data': await readCertificates(file) }),
+  };
+}
+
+async function readCertificates(path: string): Promise<string> {
+  try {
+    const pem = await readFile(path);
+    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem.toString('base64');
+  } catch (cause) {
+    throw new KleisError('config_invalid', `The file ${clean(path, 400)} cannot be read.`, { cause });
+  }
+  throw new KleisError('config_invalid', `The file ${clean(path, 400)} holds no certificate in PEM form.`);
+}
+
+function originOfServer(cluster: Target | undefined): string | undefined {
+  return cluster === undefined ? undefined : new URL(cluster.server).origin;
+}
+
+function format(flags: TokenFlags, text: TokenText, cluster: Target | undefined): string {
+  switch (flags.output) {
+    case 'json':
+      return `${JSON.stringify(text, undefined, 2)}\n`;
+    case 'env':
+      return formatVariables(text, cluster);
+    case 'kubeconfig':
+      return formatKubeconfig(text, cluster, flags.namespace);
+    case 'token':
+      return `${text.token}\n`;
+  }
+}
+
+/** For `eval` in a POSIX shell. The names are those that Terraform's Kubernetes and Helm providers read. */
+function formatVariables(text: TokenText, cluster: Target | undefined): string {
+  const authority = cluster?.['certificate-authority-data'];
+  const variables = {
+    KUBE_TOKEN: text.token,
+    KUBE_TOKEN_EXPIRES_AT: text.expiresAt,
+    KUBE_HOST: cluster?.server,
+    KUBE_CLUSTER_CA_CERT_DATA: authority === undefined ? undefined : Buffer.from(authority, 'base64').toString('utf8'),
+    KUBE_TLS_SERVER_NAME: cluster?.['tls-server-name'],
+  };
+  return Object.entries(variables)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `export ${name}='${String(value).replaceAll("'", String.raw`'\''`)}'\n`)
+    .join('');
+}
+
+/** With the token itself in it, until that ends: for programs that run no plugin. */
+function formatKubeconfig(text: TokenText, cluster: Target | undefined, namespace: string | undefined): string {
+  const name = 'kleis';
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': name,
+    clusters: [{ cluster: withoutConfig(cluster), name }],
+    contexts: [{ context: { cluster: name, ...(namespace !== undefined && { namespace }), user: name }, name }],
+    users: [{ name, user: { token: text.token } }],
+  };
+  const end = text.expiresAt === undefined ? '' : `# Until ${text.expiresAt}.\n`;
+  return `${end}${printBlock(config, { listIndent: 0 }).join('\n')}\n`;
+}
+
+function withoutConfig(cluster: Target | undefined): Record<string, unknown> {
+  const { config: _config, ...rest } = (cluster ?? {}) as Partial<ExecCluster>;
+  return rest;
+}

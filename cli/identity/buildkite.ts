@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { Env, Platform, Surroundings } from './platform.ts';
+import { readSubject } from './subject.ts';
+
+// https://buildkite.com/docs/agent/cli/reference/oidc: the agent's own command is the documented way to a token. Its name
+// is fixed here, no flag or kubeconfig can say another, and it runs only in a job of Buildkite.
+
+const program = 'buildkite-agent';
+const timeout = 30_000;
+const maxOutput = 64 * 1024;
+
+export const buildkite: Platform = {
+  name: 'buildkite',
+  title: 'Buildkite',
+  isHere: (env) => env['BUILDKITE'] === 'true',
+  job: ['BUILDKITE_JOB_ID'],
+  asks: true,
+  issuer: () => 'https://agent.buildkite.com',
+  hint: (audience) => `\`${program} oidc request-token --audience ${clean(audience)}\` makes one.`,
+
+  async getToken(audience, surroundings) {
+    const { env, now } = surroundings;
+    if (env['BUILDKITE'] !== 'true' || (env['BUILDKITE_JOB_ID'] ?? '') === '') {
+      throw new KleisError('identity_missing', 'This is no job of Buildkite.', { hint: 'Choose another --identity.' });
+    }
+    const output = await run(find(surroundings), ['oidc', 'request-token', '--audience', audience ?? ''], surroundings);
+    return readSubject(output, `What ${program} printed`, now());
+  },
+};
+
+/** Only in absolute folders of PATH: `.` and its like would run what a checkout brought along. */
+function find({ env, platform }: Surroundings): string {
+  const name = platform === 'win32' ? `${program}.exe` : program;
+  for (const folder of searchPath(env)) {
+    const file = join(folder, name);
+    try {
+      accessSync(file, constants.X_OK);
+      if (statSync(file).isFile()) return file;
+    } catch {
+      // Not there.
+    }
+  }
+  throw new KleisError('identity_missing', `${program} is not in PATH.`, {
+    hint: 'Run the step where the agent is; in a container, mount its program and pass its variables on.',
+  });
+}
+
+function searchPath(env: Env): string[] {
+  return (env['PATH'] ?? env['Path'] ?? '').split(delimiter).filter((folder) => isAbsolute(folder));
+}
+
+async function run(file: string, args: readonly string[], { env, signal }: Surroundings): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      env: { ...env },
+      timeout,
+      maxBuffer: maxOutput,
+      killSignal: 'SIGKILL',
+      windowsHide: true,
+    } as const;
+    const child = execFile(file, [...args], { ...options, shell: false, signal }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else if (signal.aborted) reject(error);
+      else reject(failure(error, stderr));
+    });
+    child.stdin?.end();
+  });
+}
+
+function failure(error: Error & { code?: unknown; killed?: boolean }, stderr: string): KleisError {
+  const why =
+    error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
+      ? 'printed more than a token'
+      : error.killed === true
+        ? `gave no answer within ${timeout / 1000} s`
+        : `failed (${clean(error.code ?? 'a signal ended it', 40)})`;
+  // The last line is what it died of. What looks like a token is none of a log's business.
+  const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+  const said = clean(last.replaceAll(/[\w-]{10,}\.[\w-]{10,}\.[\w-]*/g, '[redacted]'));
+  return new KleisError('provider_unavailable', `${program} ${why}${said === '' ? '.' : `: ${said}`}`, {
+    hint: `Try \`${program} oidc request-token\` in the job.`,
+    cause: error,
+  });
+}

@@ -1,0 +1,78 @@
+import { type Claims, decodeUnverified, JwtFault, tokenHash } from '../../shared/jwt.ts';
+import { KleisError } from '../../shared/errors.ts';
+import { Secret } from '../../shared/secret.ts';
+import { clean } from '../../shared/text.ts';
+
+/** A token that says who this job or machine is. Whoever gets it verifies it; here it is only read. */
+export interface SubjectToken {
+  readonly token: Secret;
+  /** SHA-256 of the token, in hex. */
+  readonly hash: string;
+  readonly issuer: string | undefined;
+  readonly audiences: readonly string[];
+  /** Milliseconds; now if the token does not say. */
+  readonly issuedAt: number;
+  /** Milliseconds; undefined if the token does not say. */
+  readonly expiresAt: number | undefined;
+}
+
+// As much as a broker allows at most (design 3.3): what ended longer ago, nobody takes.
+const leeway = 60_000;
+
+/**
+ * Checks that a text from the surroundings is a signed JWT that has not ended. It leaves the machine only then: a variable
+ * or a file named by mistake may hold any other secret.
+ *
+ * @param where begins the sentences of errors: `The token in KLEIS_ID_TOKEN`
+ * @throws KleisError `subject_malformed`, `subject_expired`
+ */
+export function readSubject(text: unknown, where: string, now: number): SubjectToken {
+  const token = typeof text === 'string' ? text.trim() : text;
+  let claims: Claims;
+  try {
+    ({ claims } = decodeUnverified(token));
+  } catch (error) {
+    if (!(error instanceof JwtFault)) throw error;
+    throw new KleisError('subject_malformed', `${where} cannot be used. ${error.message}`, {
+      hint: 'Give the ID token exactly as its platform made it; see docs/ci.md.',
+    });
+  }
+  const expiresAt = time(claims, 'exp');
+  if (expiresAt !== undefined && expiresAt + leeway <= now) {
+    const ended = new Date(expiresAt).toISOString().replace(/\.\d+Z$/, 'Z');
+    throw new KleisError('subject_expired', `${where} ended at ${ended}, so nobody takes it any more.`, {
+      hint: 'Get a new token from the platform; if it is new, set the clock of this machine.',
+    });
+  }
+  const issuer = own(claims, 'iss');
+  const audience = own(claims, 'aud');
+  return {
+    token: new Secret(String(token)),
+    hash: tokenHash(String(token)),
+    issuer: typeof issuer === 'string' ? issuer : undefined,
+    audiences: (Array.isArray(audience) ? audience : [audience]).filter((item) => typeof item === 'string'),
+    issuedAt: Math.min(time(claims, 'iat') ?? now, now),
+    expiresAt,
+  };
+}
+
+/**
+ * For tokens whose audience was fixed before we came.
+ *
+ * @throws KleisError `subject_audience`
+ */
+export function requireAudience(subject: SubjectToken, audience: string, where: string, hint: string): void {
+  if (subject.audiences.includes(audience)) return;
+  const has = subject.audiences.length === 0 ? 'nobody' : subject.audiences.map((item) => clean(item)).join(', ');
+  throw new KleisError('subject_audience', `${where} is meant for ${has}, not for ${clean(audience)}.`, { hint });
+}
+
+/** NumericDate of RFC 7519 section 2, in milliseconds. */
+function time(claims: Claims, name: string): number | undefined {
+  const value = own(claims, name);
+  return typeof value === 'number' && value >= 0 && value < 1e11 ? value * 1000 : undefined;
+}
+
+function own(claims: Claims, name: string): Claims[string] | undefined {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
+}

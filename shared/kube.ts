@@ -1,0 +1,217 @@
+import https from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
+import { checkAuthority } from './http.ts';
+import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './kube-call.ts';
+import { type KubeConnection, type KubeConnectionOptions, readConnection } from './kube-credentials.ts';
+import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
+
+export interface KubeClient {
+  /**
+   * Throws `KubeError`, and `KleisError` `config_invalid` if there are no credentials to go by. Repeats only what
+   * cannot have been carried out (no connection, 429), what changes nothing, and what is `repeatable`.
+   */
+  request<T>(method: Method, path: string, request?: KubeRequest): Promise<KubeAnswer<T>>;
+  /** Milliseconds that the server's clock is certainly ahead (or behind: negative), as of the last answer. */
+  skew(): number | undefined;
+  /** `performance.now()` of the last new connection: an API server that just started refuses what it allows later. */
+  connectedAt(): number | undefined;
+  /** The bearer token in use, if there is one. Reads the files if none was read yet. */
+  token(): Promise<string | undefined>;
+  /** What is wrong with the files of the credentials, while the last good ones are in use. */
+  fault(): Error | undefined;
+  close(): void;
+}
+
+export interface KubeOptions extends KubeConnectionOptions {
+  readonly now: () => number;
+  /** Milliseconds for a call that says nothing else; 10 s if not given. */
+  readonly timeout?: number;
+}
+
+/** A Role may be known, and a token renewed, this late. */
+const filesAge = 10_000;
+/** Below the 90 s after which kube-apiserver cuts idle connections: a write on one that it just cut is ambiguous. */
+const idleTimeout = 45_000;
+const maxSockets = 128;
+const attempts = 3;
+const longestWait = 2_000;
+
+interface Live extends Target {
+  readonly connection: KubeConnection;
+  readonly agent: https.Agent;
+}
+
+/** Nothing is read or connected before the first request. */
+export function openCluster(options: KubeOptions): KubeClient {
+  const { now } = options;
+  let live: Live | undefined;
+  let checkedAt = 0;
+  let checking: Promise<Live> | undefined;
+  let fault: Error | undefined;
+  let skew: number | undefined;
+  let connectedAt: number | undefined;
+
+  async function check(): Promise<Live> {
+    try {
+      const connection = await readConnection(options);
+      live = sameServer(live?.connection, connection)
+        ? withToken(live!, connection)
+        : replace(
+            live,
+            connect(connection, options, () => (connectedAt = performance.now())),
+          );
+      fault = undefined;
+    } catch (error) {
+      if (live === undefined) throw error;
+      fault = error as Error;
+    } finally {
+      checkedAt = now();
+      checking = undefined;
+    }
+    return live;
+  }
+
+  function current(anew = false): Live | Promise<Live> {
+    const age = now() - checkedAt;
+    if (!anew && live !== undefined && age >= 0 && age < filesAge) return live;
+    return (checking ??= check());
+  }
+
+  async function request<T>(method: Method, path: string, wanted: KubeRequest = {}): Promise<KubeAnswer<T>> {
+    const deadline = performance.now() + (wanted.timeout ?? options.timeout ?? 10_000);
+    const text = wanted.body === undefined ? undefined : JSON.stringify(wanted.body);
+    const repeatable = method === 'GET' || wanted.repeatable === true;
+    let use = await current();
+    for (let attempt = 1; ; attempt += 1) {
+      const sentAt = now();
+      try {
+        const answer = await exchange<T>(use, method, path, text, wanted, deadline);
+        skew = skewOf(answer.date, sentAt, now()) ?? skew;
+        return answer;
+      } catch (error) {
+        if (!(error instanceof CallError)) throw error;
+        skew = skewOf(error.date, sentAt, now()) ?? skew;
+        const { failure } = error;
+        if (failure.status === 401 && attempt === 1) {
+          const renewed = await current(true);
+          if (renewed.authorization !== use.authorization) {
+            use = renewed;
+            continue;
+          }
+        }
+        const wait = attempt < attempts ? waitBeforeNext(error, attempt, repeatable) : undefined;
+        if (wait === undefined || performance.now() + wait >= deadline) throw failure;
+        await sleep(wait, undefined, wanted.signal ? { signal: wanted.signal } : {}).catch(() => {
+          throw failure;
+        });
+      }
+    }
+  }
+
+  return {
+    request,
+    skew: () => skew,
+    connectedAt: () => connectedAt,
+    token: async () => (await current()).connection.token,
+    fault: () => fault,
+    close: () => live?.agent.destroy(),
+  };
+}
+
+/** `/api/v1/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE`, each part encoded. */
+export function apiPath(
+  groupVersion: string,
+  namespace: string | undefined,
+  resource: string,
+  ...rest: readonly string[]
+): string {
+  const root = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`;
+  const folder = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${root}${folder}/${[resource, ...rest].map(encodeURIComponent).join('/')}`;
+}
+
+const comparable = ({ server, ...rest }: KubeConnection) => ({ ...rest, server: server.href, token: undefined });
+
+function sameServer(old: KubeConnection | undefined, connection: KubeConnection): boolean {
+  return old !== undefined && isDeepStrictEqual(comparable(old), comparable(connection));
+}
+
+function withToken(live: Live, connection: KubeConnection): Live {
+  return { ...live, connection, authorization: bearer(connection) };
+}
+
+const bearer = ({ token }: KubeConnection) => (token === undefined ? undefined : `Bearer ${token}`);
+
+function replace(old: Live | undefined, next: Live): Live {
+  // Not destroyed: what is under way on it ends by itself, and then it idles out.
+  if (old !== undefined) setTimeout(() => old.agent.destroy(), 60_000).unref();
+  return next;
+}
+
+function connect(connection: KubeConnection, { env }: KubeOptions, connected: () => void): Live {
+  const { server, ca, cert, key, tlsServerName } = connection;
+  if (ca !== undefined) checkAuthority(ca);
+  // Made once, not for each connection: parsing the certificates takes a millisecond.
+  const secureContext = tls.createSecureContext({
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  });
+  const agent = new https.Agent({ keepAlive: true, maxSockets, timeout: idleTimeout, secureContext });
+  const proxy = proxyChooser(connection.proxy, env)(server);
+  if (proxy !== undefined) {
+    // Node's documented way to supply the connection later: return nothing, call back when it is there.
+    const tunnelling = agent as unknown as { createConnection: unknown };
+    tunnelling.createConnection = (target: TunnelTarget, done: (error: unknown, socket?: tls.TLSSocket) => void) => {
+      openTunnel(proxy, target, secureContext).then((socket) => {
+        connected();
+        done(null, socket);
+      }, done);
+    };
+  }
+  const host = server.hostname.replace(/^\[|\]$/g, '');
+  return {
+    connection,
+    agent,
+    base: {
+      host,
+      port: server.port === '' ? 443 : Number(server.port),
+      agent,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: 1_000,
+      ...(tlsServerName === undefined ? {} : { servername: tlsServerName }),
+    } as https.RequestOptions,
+    prefix: server.pathname.replace(/\/$/, ''),
+    authorization: bearer(connection),
+    connected,
+  };
+}
+
+/** Milliseconds, or undefined if it must not be sent again. */
+function waitBeforeNext({ kind, failure }: CallError, attempt: number, repeatable: boolean): number | undefined {
+  const backoff = 100 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+  switch (kind) {
+    case 'unsent':
+      return failure.retryable ? backoff : undefined;
+    case 'cut':
+      // The API server closes idle connections, and all of them when it restarts.
+      return repeatable ? backoff : undefined;
+    case 'answer': {
+      const wait = failure.retryAfter === undefined ? backoff : failure.retryAfter * 1000;
+      // 429 is API Priority and Fairness: it was not carried out.
+      const harmless = failure.status === 429 || (repeatable && (failure.status ?? 0) >= 500);
+      return harmless && wait <= longestWait ? wait : undefined;
+    }
+    case 'late':
+      return undefined;
+  }
+}
+
+/** `Date` is a whole second, and somewhere between question and answer: only what lies outside of that is a difference. */
+function skewOf(date: number | undefined, sentAt: number, receivedAt: number): number | undefined {
+  if (date === undefined) return undefined;
+  if (date > receivedAt) return date - receivedAt;
+  return date + 1000 < sentAt ? date + 1000 - sentAt : 0;
+}

@@ -1,0 +1,170 @@
+import type { ErrorCode, OAuthError } from './errors.ts';
+
+// What goes between the broker and those who call it. Names are the wire's own: RFC 8693, 7009, 6749; ours beside them.
+
+export const tokenExchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+const tokenType = (name: string): string => `urn:ietf:params:oauth:token-type:${name}`;
+
+/** RFC 8693 section 3. All three say "a JWT of one of the issuers" here. */
+export const subjectTokenTypes = {
+  jwt: tokenType('jwt'),
+  idToken: tokenType('id_token'),
+  accessToken: tokenType('access_token'),
+};
+/** What may be asked for, and the first of them is what is issued: a token that an API server takes as a bearer. */
+export const issuedTokenTypes: readonly string[] = [tokenType('access_token'), tokenType('jwt')];
+
+export const routes = {
+  token: '/token',
+  revoke: '/revoke',
+  explain: '/explain',
+  wellKnown: '/.well-known/kleis',
+  kubeconfig: '/kubeconfig',
+  leases: '/leases',
+  healthz: '/healthz',
+  readyz: '/readyz',
+  metrics: '/metrics',
+} as const;
+
+/** Request: the same key, subject token and grant within two minutes is one request that was sent again. */
+export const idempotencyHeader = 'idempotency-key';
+export const idempotencyPattern = /^[\x21-\x7e]{1,128}$/;
+/** Response, always: stands in the broker's log and audit too. */
+export const requestIdHeader = 'x-request-id';
+
+/** Form of `POST /token`, RFC 8693 section 2.1. */
+export interface TokenRequest {
+  readonly grant_type: typeof tokenExchangeGrant;
+  readonly subject_token: string;
+  readonly subject_token_type: string;
+  /** The grant; exactly one. */
+  readonly scope: string;
+  /** The cluster, by its name in the broker's configuration; that of the grant unless given. */
+  readonly audience?: string;
+  readonly requested_token_type?: string;
+  /** Seconds, in decimal. Less than 600 gives 600, more than the grant allows gives what it allows. */
+  readonly expires_in?: string;
+}
+
+export interface TokenResponse {
+  readonly access_token: string;
+  readonly issued_token_type: string;
+  readonly token_type: 'Bearer';
+  /** Seconds from now, by what the API server really gave. */
+  readonly expires_in: number;
+  /** The grant. */
+  readonly scope: string;
+  /** The handle to find the token by; absent where the grant keeps none. */
+  readonly lease?: string;
+  readonly revocable: boolean;
+  readonly cluster: string;
+  /** Warning headers of the API server; for people. */
+  readonly warnings?: readonly string[];
+}
+
+/** Every answer that is not 2xx. */
+export interface ErrorResponse {
+  readonly error: OAuthError;
+  /** ASCII without `"` and `\` (RFC 6749 section 5.2); what happened and what to do. */
+  readonly error_description: string;
+  /** Stable; scripts may rely on it. */
+  readonly code: ErrorCode;
+  /** Any text; for people. */
+  readonly message: string;
+  readonly hint: string;
+  readonly request_id: string;
+  /** For a caller whose token is of somebody that the grant is for: which of its own claims did not fit. */
+  readonly failed?: readonly FailedCondition[];
+}
+
+export interface FailedCondition {
+  readonly claim: string;
+  readonly seen: string;
+  /** Only where the grant says `explain: true`, and for admins. */
+  readonly expected?: string;
+}
+
+/** Form of `POST /revoke`, RFC 7009 section 2.1. `token_type_hint` may be there and means nothing. */
+export interface RevokeRequest {
+  readonly token: string;
+  readonly token_type_hint?: string;
+}
+
+/** 200 in any case, as RFC 7009 section 2.2 wants it; what is true is in the body. */
+export interface RevokeResponse {
+  readonly revoked: boolean;
+  /** Seconds after which no API server takes the token any more; 0 if it is dead already. Absent if it was not revoked. */
+  readonly dead_within?: number;
+  /** Absent if it was revoked. */
+  readonly reason?: 'unknown' | 'expired';
+  readonly lease?: string;
+}
+
+/** Form of `POST /explain`. An admin may send a bearer token of his own besides. */
+export type ExplainRequest = Omit<TokenRequest, 'grant_type' | 'requested_token_type'>;
+
+export interface ExplainResponse {
+  readonly allowed: boolean;
+  readonly grant: string;
+  /** For admins; see docs/broker.md. */
+  readonly reason?: string;
+  readonly cluster?: string;
+  /** Seconds. */
+  readonly expires_in?: number;
+  readonly conditions?: readonly (FailedCondition & { readonly ok: boolean })[];
+}
+
+export interface WellKnown {
+  readonly broker: string;
+  readonly token_endpoint: string;
+  readonly revocation_endpoint: string;
+  readonly grant_types_supported: readonly string[];
+  readonly subject_token_types_supported: readonly string[];
+  readonly issuers: readonly { readonly name: string; readonly issuer: string; readonly audience: string }[];
+  /** The client that people sign in with; absent until one is configured. */
+  readonly sso?: { readonly issuer: string; readonly client_id: string };
+  /** Only with a bearer token: what its subject may use. */
+  readonly clusters?: readonly WellKnownCluster[];
+  readonly grants?: readonly WellKnownGrant[];
+}
+
+export interface WellKnownCluster {
+  readonly name: string;
+  readonly server: string;
+  /** PEM. */
+  readonly certificate_authority?: string;
+  readonly tls_server_name?: string;
+}
+
+export interface WellKnownGrant {
+  readonly name: string;
+  readonly cluster: string;
+  /** Seconds. */
+  readonly expires_in: number;
+  readonly max_expires_in: number;
+  readonly revocable: boolean;
+}
+
+export interface LeaseView {
+  readonly id: string;
+  readonly grant: string;
+  readonly cluster: string;
+  readonly state: string;
+  readonly account: string;
+  /** Issuer and subject. */
+  readonly holder: string;
+  /** RFC 3339. */
+  readonly created: string;
+  /** At the latest; the audit has the exact time. */
+  readonly expires: string;
+  readonly revocable: boolean;
+  /** Why it was revoked or withdrawn. */
+  readonly why?: string;
+}
+
+export interface LeasesResponse {
+  readonly leases: readonly LeaseView[];
+  /** For the next page; absent on the last. */
+  readonly continue?: string;
+}
