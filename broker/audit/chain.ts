@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import type { AuditEvent } from './event.ts';
+
+/** Where a chain stands: what the next line names as its predecessor, and what an anchor holds. */
+export interface Head {
+  /** One for each start of a replica; a Kubernetes name. */
+  readonly chain: string;
+  /** Of the last line; the first is 1. */
+  readonly seq: number;
+  /** Of the last line, in hex; 64 zeros before the first. */
+  readonly hash: string;
+}
+
+/** A line as it was read back. */
+export interface Sealed {
+  readonly chain: string;
+  readonly seq: number;
+  readonly previous: string;
+  readonly hash: string;
+  /** The hash is that of the text. */
+  readonly intact: boolean;
+  readonly event: string;
+  readonly time: string;
+}
+
+const noHash = '0'.repeat(64);
+const ending = /^(.*),"hash":"([0-9a-f]{64})"\}$/s;
+
+export function startOfChain(chain: string): Head {
+  return { chain, seq: 0, hash: noHash };
+}
+
+/**
+ * The next line of a chain, without its line feed. The hash is the last member and is over the text before it, so that
+ * it can be checked without agreeing on a canonical form of JSON.
+ */
+export function seal(head: Head, event: AuditEvent, now: number): { readonly line: string; readonly head: Head } {
+  const seq = head.seq + 1;
+  const time = new Date(now).toISOString();
+  const body = JSON.stringify({ time, chain: head.chain, seq, ...event, previous: head.hash });
+  const hash = sha256(body);
+  return { line: `${body.slice(0, -1)},"hash":"${hash}"}`, head: { chain: head.chain, seq, hash } };
+}
+
+/** Undefined if it is no line of an audit. */
+export function unseal(line: string): Sealed | undefined {
+  const match = ending.exec(line);
+  if (match === null) return undefined;
+  const [, start = '', hash = ''] = match;
+  const body = `${start}}`;
+  const record = parse(body);
+  if (record === undefined) return undefined;
+  const { chain, seq, previous, event, time } = record;
+  if (typeof chain !== 'string' || typeof seq !== 'number' || typeof previous !== 'string') return undefined;
+  if (!Number.isSafeInteger(seq) || seq < 1) return undefined;
+  return {
+    chain,
+    seq,
+    previous,
+    hash,
+    intact: sha256(body) === hash,
+    event: String(event),
+    time: String(time),
+  };
+}
+
+export function isStart({ seq, hash }: Pick<Head, 'seq' | 'hash'>): boolean {
+  return seq === 0 && hash === noHash;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

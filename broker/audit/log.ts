@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import { seal, startOfChain, type Head } from './chain.ts';
+import type { AuditEvent } from './event.ts';
+import { openFile, SinkError, streamSink, type Sink } from './sink.ts';
+
+export interface AuditLog {
+  /**
+   * Resolves when the event is written. Throws `audit_unavailable`: then it is written as soon as that is possible, and
+   * what it tells of must not happen.
+   */
+  record(event: AuditEvent): Promise<void>;
+  /** Throws `audit_unavailable` while events wait to be written: nothing that must be recorded is to begin then. */
+  assertWritable(): void;
+  /** Of the last line that is written. */
+  readonly head: Head;
+  readonly health: AuditHealth;
+  /** Writes what is left and says goodbye. */
+  close(): Promise<void>;
+}
+
+export interface AuditHealth {
+  readonly ok: boolean;
+  /** Lines that are written. */
+  readonly lines: number;
+  /** Outcomes that nothing is left of but this number. */
+  readonly lost: number;
+  readonly lastError: string | undefined;
+}
+
+export interface AuditOptions {
+  /** A path, or `-` for standard output. */
+  readonly file: string;
+  readonly stdout: NodeJS.WritableStream;
+  readonly now: () => number;
+  readonly host: string;
+  readonly version: string;
+  /** Milliseconds that one event waits to be written; 5 s if not given. */
+  readonly patience?: number;
+}
+
+/** What is kept for later while the audit cannot be written: some thousands of events. */
+const maxBacklog = 2 * 1024 * 1024;
+const retryEvery = 1000;
+
+interface Waiting {
+  readonly bytes: Buffer;
+  readonly head: Head;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Begins a chain and writes its first line. Throws `audit_unavailable`. */
+export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
+  const { file, stdout, now, host, version } = options;
+  const sink = await openSink(file, stdout, now);
+  const log = createAuditLog(sink, options);
+  await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version });
+  return log;
+}
+
+async function openSink(file: string, stdout: NodeJS.WritableStream, now: () => number): Promise<Sink> {
+  if (file === '-') return streamSink(stdout);
+  try {
+    return await openFile(file, now);
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+}
+
+/** The same on a sink of any kind, without the first line. */
+export function createAuditLog(
+  sink: Sink,
+  { now, host, patience = 5000 }: Omit<AuditOptions, 'file' | 'stdout'>,
+): AuditLog {
+  let sealed = startOfChain(chainName(host));
+  let written = sealed;
+  let queue: Waiting[] = [];
+  let queued = 0;
+  /** Of lines whose writing failed; the rest of a line that was cut in the middle stands first. */
+  let backlog: Buffer = Buffer.alloc(0);
+  let backlogHead = sealed;
+  let writing: Promise<void> | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let lost = 0;
+  let lastError: string | undefined;
+  let closed = false;
+
+  const append = async (event: AuditEvent): Promise<void> => {
+    const { line, head } = seal(sealed, event, now());
+    sealed = head;
+    const bytes = Buffer.from(`${line}\n`);
+    queued += bytes.length;
+    const settled = new Promise<void>((done, failed) => {
+      const timer = setTimeout(() => failed(unavailable(new Error('it takes too long'))), patience);
+      const settle = (end: () => void) => () => {
+        clearTimeout(timer);
+        end();
+      };
+      queue.push({ bytes, head, done: settle(done), failed: (error) => settle(() => failed(error))() });
+    });
+    writing ??= write();
+    return settled;
+  };
+
+  /** All that came while the last lot was written goes out as one: under load one sync serves many. */
+  const write = async (): Promise<void> => {
+    // Whoever comes within the same turn goes along.
+    await undefined;
+    do {
+      const lot = queue;
+      queue = [];
+      const bytes = Buffer.concat([backlog, ...lot.map((one) => one.bytes)]);
+      const last = lot.at(-1)?.head ?? backlogHead;
+      try {
+        await sink.write(bytes);
+        backlog = Buffer.alloc(0);
+        lastError = undefined;
+        written = last;
+        for (const one of lot) one.done();
+      } catch (error) {
+        backlog = bytes.subarray(error instanceof SinkError ? error.written : 0);
+        lastError = reasonOf(error);
+        for (const one of lot) one.failed(unavailable(error));
+        retryLater();
+      }
+      backlogHead = last;
+      queued = backlog.length + queue.reduce((sum, one) => sum + one.bytes.length, 0);
+    } while (queue.length > 0);
+    writing = undefined;
+    if (lost > 0 && lastError === undefined) tellLost();
+  };
+
+  const retryLater = (): void => {
+    if (closed) return;
+    retry ??= setTimeout(() => {
+      retry = undefined;
+      writing ??= write();
+    }, retryEvery);
+    retry.unref();
+  };
+
+  const tellLost = (): void => {
+    const missing = lost;
+    lost = 0;
+    append({ event: 'resumed', outcome: 'done', lost: missing }).catch(() => undefined);
+  };
+
+  return {
+    async record(event) {
+      if (queued > maxBacklog) {
+        lost += 1;
+        throw unavailable(new Error('too many events wait already'));
+      }
+      await append(event);
+    },
+    assertWritable() {
+      if (lastError !== undefined) throw unavailable(new Error(lastError));
+    },
+    get head() {
+      return written;
+    },
+    get health() {
+      return { ok: lastError === undefined, lines: written.seq, lost, lastError };
+    },
+    async close() {
+      closed = true;
+      clearTimeout(retry);
+      await append({ event: 'stopped', outcome: 'done' }).catch(() => undefined);
+      await writing;
+      await sink.close().catch(() => undefined);
+    },
+  };
+}
+
+/** A Kubernetes name that says whose it is to people and is no one else's. */
+function chainName(host: string): string {
+  const readable = host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 40);
+  return `${readable === '' ? 'replica' : readable}-${randomBytes(6).toString('hex')}`;
+}
+
+function unavailable(cause: unknown): KleisError {
+  return new KleisError('audit_unavailable', 'The broker cannot write its audit at the moment.', {
+    detail: reasonOf(cause),
+    cause,
+    retryAfter: 5,
+  });
+}
+
+function reasonOf(error: unknown): string {
+  const inner = error instanceof SinkError ? error.cause : error;
+  const { code, message } = inner as NodeJS.ErrnoException;
+  return clean(code ?? message);
+}

@@ -1,0 +1,96 @@
+import { open, stat, type FileHandle } from 'node:fs/promises';
+
+/** Where lines go. */
+export interface Sink {
+  /** Resolves when they are there to stay. Throws `SinkError`. */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `written` bytes of it are there all the same; nobody knows how many if it is undefined. */
+export class SinkError extends Error {
+  override readonly name = 'SinkError';
+  readonly written: number;
+
+  constructor(cause: unknown, written: number) {
+    super('the audit cannot be written', { cause });
+    this.written = written;
+  }
+}
+
+/** How often it is looked whether somebody has moved the file away, as log rotation does. */
+const lookEvery = 1000;
+
+/** Appends to a file, which is made readable by its owner alone. Throws what `open` throws. */
+export async function openFile(path: string, now: () => number): Promise<Sink> {
+  let file = await openForAppend(path);
+  let looked = now();
+
+  async function followRotation(): Promise<void> {
+    if (now() - looked < lookEvery && now() >= looked) return;
+    looked = now();
+    const there = await stat(path).catch(() => undefined);
+    if (there !== undefined && there.ino === file.ino && there.dev === file.dev) return;
+    const next = await openForAppend(path);
+    await file.handle.close().catch(() => undefined);
+    file = next;
+  }
+
+  return {
+    async write(bytes) {
+      let written = 0;
+      try {
+        await followRotation();
+        while (written < bytes.length) {
+          const { bytesWritten } = await file.handle.write(bytes, written, bytes.length - written, null);
+          written += bytesWritten;
+        }
+        // Not only out of the process: a token must not survive a power cut that its event did not.
+        if (file.regular) await file.handle.datasync();
+      } catch (error) {
+        throw new SinkError(error, written);
+      }
+    },
+    close: async () => file.handle.close(),
+  };
+}
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly ino: number;
+  readonly dev: number;
+  readonly regular: boolean;
+}
+
+async function openForAppend(path: string): Promise<OpenFile> {
+  const regular = (await stat(path).catch(() => undefined))?.isFile() ?? true;
+  const handle = await open(path, regular ? 'a+' : 'a', 0o600);
+  try {
+    const { ino, dev, size } = await handle.stat();
+    if (regular && size > 0) {
+      // A power cut may have left half a line; what follows must not become its other half.
+      const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+      if (buffer[0] !== 0x0a) await handle.write('\n');
+    }
+    return { handle, ino, dev, regular };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Standard output, for whoever collects the logs of containers. */
+export function streamSink(stream: NodeJS.WritableStream): Sink {
+  // Without a listener a reader that went away would end the process.
+  stream.on('error', () => undefined);
+  return {
+    write: async (bytes) =>
+      new Promise((resolve, reject) => {
+        stream.write(bytes, (error) => {
+          if (error) reject(new SinkError(error, 0));
+          else resolve();
+        });
+      }),
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,180 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { createGunzip } from 'node:zlib';
+import { clean } from '../../shared/text.ts';
+import type { Anchor } from './anchors.ts';
+import { isStart, type Sealed, unseal } from './chain.ts';
+
+export interface AuditFault {
+  readonly kind: 'edited' | 'contradiction' | 'gap' | 'cut' | 'rewritten' | 'missing' | 'damaged';
+  readonly chain: string | undefined;
+  /** `file:line`, where there is one. */
+  readonly place: string | undefined;
+  readonly message: string;
+}
+
+export interface ChainReport {
+  readonly chain: string;
+  readonly first: number;
+  readonly last: number;
+  /** RFC 3339, as its lines say. */
+  readonly from: string;
+  readonly to: string;
+  readonly lines: number;
+  /** The replica said goodbye; if not it was killed, is running still, or its last lines are gone. */
+  readonly ended: boolean;
+  /** Up to which line an anchor vouches; undefined without an anchor. */
+  readonly anchored: number | undefined;
+}
+
+export interface AuditReport {
+  readonly ok: boolean;
+  readonly chains: readonly ChainReport[];
+  readonly faults: readonly AuditFault[];
+  /** Lines that are no audit: other logs in the same files. */
+  readonly others: number;
+}
+
+export interface VerifyOptions {
+  /** Undefined: nobody could ask for them. */
+  readonly anchors: readonly Anchor[] | undefined;
+  /** The files are only a part of what was written: what is before, after and beside them is no fault. */
+  readonly partial: boolean;
+}
+
+interface Line {
+  readonly sealed: Sealed;
+  readonly place: string;
+}
+
+// What container runtimes write before each line of standard output.
+const runtimePrefix = /^\S+ stdout F (?=\{)/;
+/** More than any event; a longer line is none, and is not kept in memory. */
+const maxLine = 256 * 1024;
+
+/** Reads the files (also .gz), in whatever order the lines are in. Throws what reading throws. */
+export async function verifyAudit(files: readonly string[], { anchors, partial }: VerifyOptions): Promise<AuditReport> {
+  const faults: AuditFault[] = [];
+  const chains = new Map<string, Map<number, Line>>();
+  let others = 0;
+
+  for (const file of files) {
+    let number = 0;
+    for await (const raw of linesOf(file)) {
+      number += 1;
+      const place = `${file}:${number}`;
+      const text = raw.replace(runtimePrefix, '');
+      const sealed = text.length > maxLine ? undefined : unseal(text);
+      if (sealed === undefined) {
+        if (looksLikeOurs(text)) faults.push(damaged(place));
+        else if (text.trim() !== '') others += 1;
+        continue;
+      }
+      const chain = chains.get(sealed.chain) ?? new Map<number, Line>();
+      chains.set(sealed.chain, chain);
+      const earlier = chain.get(sealed.seq);
+      if (!sealed.intact) {
+        faults.push(fault('edited', sealed.chain, place, `line ${sealed.seq} is not what the broker wrote`));
+      }
+      // Collectors deliver a line twice now and then.
+      if (earlier !== undefined && earlier.sealed.hash !== sealed.hash) {
+        const message = `line ${sealed.seq} says something else than at ${earlier.place}`;
+        faults.push(fault('contradiction', sealed.chain, place, message));
+      } else if (earlier === undefined) chain.set(sealed.seq, { sealed, place });
+    }
+  }
+
+  const reports = Array.from(chains, ([chain, lines]) => checkChain(chain, lines, anchors, partial, faults));
+  if (!partial) {
+    for (const anchor of anchors ?? []) {
+      if (chains.has(anchor.chain)) continue;
+      const message = `${anchor.seq} lines up to ${anchor.time} are in none of the files`;
+      faults.push(fault('missing', anchor.chain, undefined, message));
+    }
+  }
+  return { ok: faults.length === 0, chains: reports, faults, others };
+}
+
+function checkChain(
+  chain: string,
+  lines: ReadonlyMap<number, Line>,
+  anchors: readonly Anchor[] | undefined,
+  partial: boolean,
+  faults: AuditFault[],
+): ChainReport {
+  const sorted = [...lines.values()].toSorted((a, b) => a.sealed.seq - b.sealed.seq);
+  const first = sorted[0]!.sealed;
+  const last = sorted.at(-1)!.sealed;
+  if (!partial && first.seq > 1) {
+    faults.push(fault('cut', chain, sorted[0]!.place, `begins with line ${first.seq}: those before it are gone`));
+  }
+  if (first.seq === 1 && !isStart({ seq: 0, hash: first.previous })) {
+    faults.push(fault('edited', chain, sorted[0]!.place, 'line 1 follows on something, which a first line does not'));
+  }
+  for (const [index, { sealed, place }] of sorted.entries()) {
+    const before = sorted[index - 1]?.sealed;
+    if (before === undefined) continue;
+    if (sealed.seq !== before.seq + 1) {
+      const missing = sealed.seq - before.seq - 1;
+      const which = missing === 1 ? `line ${before.seq + 1} is` : `lines ${before.seq + 1} to ${sealed.seq - 1} are`;
+      faults.push(fault('gap', chain, place, `${which} missing`));
+    } else if (sealed.previous !== before.hash) {
+      faults.push(fault('edited', chain, place, `line ${sealed.seq} does not follow on line ${before.seq}`));
+    }
+  }
+  const anchor = anchors?.find((one) => one.chain === chain);
+  if (anchor !== undefined) checkAnchor(chain, lines, anchor, last, partial, faults);
+  return {
+    chain,
+    first: first.seq,
+    last: last.seq,
+    from: clean(first.time, 40),
+    to: clean(last.time, 40),
+    lines: sorted.length,
+    ended: last.event === 'stopped',
+    anchored: anchor?.seq,
+  };
+}
+
+function checkAnchor(
+  chain: string,
+  lines: ReadonlyMap<number, Line>,
+  anchor: Anchor,
+  last: Sealed,
+  partial: boolean,
+  faults: AuditFault[],
+): void {
+  const line = lines.get(anchor.seq);
+  if (line !== undefined && line.sealed.hash !== anchor.hash) {
+    const message = `line ${anchor.seq} is not the one that was anchored at ${anchor.time}: the chain was written anew`;
+    faults.push(fault('rewritten', chain, line.place, message));
+  } else if (line === undefined && last.seq < anchor.seq && !partial) {
+    const message = `ends with line ${last.seq}, but ${anchor.seq} were written by ${anchor.time}`;
+    faults.push(fault('cut', chain, undefined, message));
+  }
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  const raw = createReadStream(file);
+  const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+  // A pipe passes errors on to nobody.
+  raw.on('error', (error) => input.destroy(error));
+  yield* createInterface({ input, crlfDelay: Infinity });
+}
+
+function looksLikeOurs(text: string): boolean {
+  return /"chain":"[^"]*","seq":\d/.test(text.slice(0, 400)) || /"previous":"[0-9a-f]{64}"/.test(text);
+}
+
+function damaged(place: string): AuditFault {
+  return fault('damaged', undefined, place, 'half a line of an audit');
+}
+
+function fault(
+  kind: AuditFault['kind'],
+  chain: string | undefined,
+  place: string | undefined,
+  message: string,
+): AuditFault {
+  return { kind, chain: chain === undefined ? undefined : clean(chain, 80), place, message };
+}

@@ -1,0 +1,44 @@
+import { clean } from '../../shared/text.ts';
+
+export type Severity = 'error' | 'warning' | 'ok';
+
+export interface Finding {
+  readonly severity: Severity;
+  /** Stable; docs/rbac.md explains each. */
+  readonly code: string;
+  /** `grants.NAME`, `clusters.NAME`, `broker`, or a place in a file. */
+  readonly about: string;
+  readonly what: string;
+  readonly why?: string;
+  /** What to do. */
+  readonly next?: string;
+}
+
+const order: Readonly<Record<Severity, number>> = { error: 0, warning: 1, ok: 2 };
+
+/** Errors first; otherwise in the order in which they were found. */
+export function sortFindings(findings: readonly Finding[]): Finding[] {
+  return findings.toSorted((a, b) => order[a.severity] - order[b.severity]);
+}
+
+export function countFindings(findings: readonly Finding[]): Record<Severity, number> {
+  const count = (severity: Severity) => findings.filter((finding) => finding.severity === severity).length;
+  return { error: count('error'), warning: count('warning'), ok: count('ok') };
+}
+
+/** Names of a cluster's objects come from the cluster: what a terminal would obey is taken out. */
+export function printTable(findings: readonly Finding[]): string {
+  const sorted = sortFindings(findings);
+  const width = Math.min(40, Math.max(0, ...sorted.map(({ about }) => about.length)));
+  const lines = sorted.flatMap(({ severity, about, what, why, next }) => [
+    `${severity.padEnd(7)}  ${clean(about, 400).padEnd(width)}  ${clean(what, 2000)}`,
+    ...(why === undefined ? [] : [`         why   ${clean(why, 2000)}`]),
+    ...(next === undefined ? [] : [`         next  ${clean(next, 2000)}`]),
+  ]);
+  const { error, warning, ok } = countFindings(findings);
+  return `${[...lines, '', `${plural(error, 'error')}, ${plural(warning, 'warning')}, ${ok} ok`].join('\n')}\n`;
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

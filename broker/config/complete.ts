@@ -1,0 +1,117 @@
+import { parseDuration } from '../../shared/duration.ts';
+import { kindOfIssuer, knownIssuers } from '../policy/issuer-kinds.ts';
+import type {
+  BrokerConfig,
+  BrokerDocument,
+  ClusterConfig,
+  GrantAccount,
+  GrantConfig,
+  GrantDocument,
+  IssuerConfig,
+  IssuerDocument,
+  Where,
+} from './schema.ts';
+
+const minute = 60_000;
+const defaultTtl = 15 * minute;
+const defaultMaxTtl = 60 * minute;
+
+/** Fills in what a document of the right shape leaves out. */
+export function completeConfig(document: BrokerDocument): BrokerConfig {
+  const clusters = mapEntries(document.clusters, completeCluster);
+  return {
+    publicUrl: document.publicUrl.replace(/\/$/, ''),
+    listen: defined(document.listen),
+    state: 'memory' in document.state ? document.state : { namespace: 'kleis-state', ...defined(document.state) },
+    audit: document.audit ?? { file: '-' },
+    admins: document.admins ?? [],
+    issuers: mapEntries(document.issuers, completeIssuer),
+    clusters,
+    grants: mapEntries(document.grants, (name, grant) => completeGrant(name, grant, clusters)),
+    admissionPolicy: document.admissionPolicy ?? 'required',
+    trustedProxies: document.trustedProxies ?? [],
+    // A pipeline of a hundred jobs starts within a minute, often behind one address; an organisation has many of them.
+    limits: { perAddress: 600, perTenant: 600, perIssuer: 6000, ...defined(document.limits ?? {}) },
+    ...(document.metrics && { metrics: document.metrics }),
+    reload: { maxStale: milliseconds(document.reload?.maxStale) ?? 24 * 60 * minute },
+  };
+}
+
+function completeIssuer(name: string, issuer: IssuerDocument): IssuerConfig {
+  const { allowLoopbackHttp: _, maxAge, leeway, ...rest } = issuer;
+  const kind = kindOfIssuer(issuer.url, issuer.idClaims);
+  const known = kind === 'other' ? undefined : knownIssuers[kind];
+  return {
+    // OpenID Connect Core 2: `sub` is never given to somebody else.
+    idClaims: known?.idClaims ?? ['sub'],
+    ...(known && { tenantClaim: known.tenantClaim }),
+    ...defined(rest),
+    name,
+    singleUse: issuer.singleUse ?? false,
+    leeway: milliseconds(leeway) ?? 30_000,
+    ...(maxAge !== undefined && { maxAge: milliseconds(maxAge)! }),
+  };
+}
+
+function completeCluster(name: string, cluster: BrokerDocument['clusters'][string]): ClusterConfig {
+  return {
+    identityNamespace: 'kleis-identities',
+    ephemeralNamespace: 'kleis-ephemeral',
+    systemNamespace: 'kleis-system',
+    serviceAccount: 'kleis-broker',
+    ...defined(cluster),
+    credentials: defined(cluster.credentials),
+    name,
+  };
+}
+
+function completeGrant(
+  name: string,
+  grant: GrantDocument,
+  clusters: Readonly<Record<string, ClusterConfig>>,
+): GrantConfig {
+  const { ttl, where, ...rest } = grant;
+  const account = accountOf(grant, clusters);
+  const longest = milliseconds(ttl?.max);
+  const usual = milliseconds(ttl?.default);
+  const max = longest ?? Math.max(defaultMaxTtl, usual ?? 0);
+  return {
+    ...defined(rest),
+    name,
+    // The policy compiler says what is wrong with it.
+    where: (where ?? {}) as Where,
+    account,
+    ttl: { default: usual ?? Math.min(defaultTtl, max), max },
+    revocable: grant.revocable ?? account.kind !== 'elsewhere',
+    explain: grant.explain ?? false,
+  };
+}
+
+function accountOf(grant: GrantDocument, clusters: Readonly<Record<string, ClusterConfig>>): GrantAccount {
+  // Rules report a cluster that is not there; until then the usual namespaces stand in for its own.
+  const cluster = Object.hasOwn(clusters, grant.cluster) ? clusters[grant.cluster] : undefined;
+  if (grant.ephemeral === true || grant.serviceAccount === undefined) {
+    return { kind: 'ephemeral', namespace: cluster?.ephemeralNamespace ?? 'kleis-ephemeral' };
+  }
+  if (typeof grant.serviceAccount === 'object') return { kind: 'elsewhere', ...grant.serviceAccount };
+  return { kind: 'identity', namespace: cluster?.identityNamespace ?? 'kleis-identities', name: grant.serviceAccount };
+}
+
+/** Of the schema's spelling, so it always reads. */
+function milliseconds(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDuration(text);
+}
+
+function mapEntries<From, To>(
+  entries: Record<string, From>,
+  complete: (name: string, entry: From) => To,
+): Record<string, To> {
+  return Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, complete(name, entry)]));
+}
+
+type Defined<T> = T extends unknown ? { [Key in keyof T]: Exclude<T[Key], undefined> } : never;
+
+/** Takes away what is spelled out as undefined, which YAML cannot write and the schema's types allow. */
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Defined<T>;
+}

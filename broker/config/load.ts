@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/compile.ts';
+import type { PolicyFault } from '../policy/parse-where.ts';
+import { findWarnings } from '../policy/warnings.ts';
+import { completeConfig } from './complete.ts';
+import { type ConfigFault, ConfigFaults, parseSource, readSources, type SourceFile } from './documents.ts';
+import { mergeDocuments } from './merge.ts';
+import { checkRules } from './rules.ts';
+import type { BrokerConfig } from './schema.ts';
+import { checkShape } from './shape.ts';
+
+/** Legal and unwise; `code` is stable and explained in docs/grants.md. */
+export interface Warning extends ConfigFault {
+  readonly code: string;
+}
+
+export interface LoadedConfig {
+  readonly config: BrokerConfig;
+  readonly policy: CompiledPolicy;
+  /** SHA-256 (hex) of what is in force; the same for the same meaning, however it is written. */
+  readonly hash: string;
+  readonly warnings: readonly Warning[];
+  readonly files: readonly string[];
+}
+
+/** Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. */
+export async function loadConfig(location: string): Promise<LoadedConfig> {
+  return parseConfig(await readSources(location));
+}
+
+/** The same for texts that were read. Throws ConfigFaults. */
+export function parseConfig(sources: readonly SourceFile[]): LoadedConfig {
+  const faults: ConfigFault[] = [];
+  const documents = sources.flatMap((source) => parseSource(source, faults));
+  const first = sources[0]?.file ?? 'configuration';
+  if (documents.length === 0 && faults.length === 0) {
+    faults.push({ file: first, line: 1, column: 1, path: '', message: 'is empty' });
+  }
+  // Of text that is no plain data nothing more can be said that would help.
+  if (faults.length > 0) throw new ConfigFaults(faults);
+
+  const merged = mergeDocuments(documents, faults);
+  const { faults: shapeFaults, document, dropped } = checkShape(merged.value);
+  for (const { path, message, key } of shapeFaults) faults.push(merged.fault(path, message, key));
+  if (document === undefined) throw new ConfigFaults(sortFaults(faults));
+
+  const config = completeConfig(document);
+  const compiled = compile(config);
+  const found = [...checkRules(config, document), ...compiled.faults];
+  for (const fault of found.filter((one) => !isEcho(one, dropped, merged.value))) {
+    faults.push(merged.fault(fault.path, fault.message));
+  }
+  if (faults.length > 0 || compiled.policy === undefined) throw new ConfigFaults(sortFaults(faults));
+  const warnings = findWarnings(config, compiled.policy).map(({ code, path, message }) => ({
+    code,
+    ...merged.fault(path, message),
+  }));
+  return {
+    config,
+    policy: compiled.policy,
+    hash: createHash('sha256').update(canonicalJson(config)).digest('hex'),
+    warnings,
+    files: sources.map(({ file }) => file),
+  };
+}
+
+function compile(config: BrokerConfig): { readonly policy?: CompiledPolicy; readonly faults: readonly PolicyFault[] } {
+  try {
+    return { policy: compilePolicy(config), faults: [] };
+  } catch (error) {
+    if (error instanceof PolicyFaults) return { faults: error.faults };
+    throw error;
+  }
+}
+
+/** A fault that only follows from another one: it is about a stand-in, or about an entry that was left out. */
+function isEcho(fault: PolicyFault, dropped: readonly (readonly (string | number)[])[], value: unknown): boolean {
+  if (dropped.some((path) => path.slice(0, fault.path.length).every((key, index) => fault.path[index] === key)))
+    return true;
+  if (!fault.message.startsWith('is no entry of ')) return false;
+  const section = fault.message.slice('is no entry of '.length).split(':')[0]!;
+  const named = fault.path.reduce<unknown>(
+    (inner, key) => (inner as Record<string, unknown> | undefined)?.[String(key)],
+    value,
+  );
+  return dropped.some(([top, entry]) => top === section && (entry === undefined || entry === named));
+}
+
+function sortFaults(faults: readonly ConfigFault[]): ConfigFault[] {
+  return faults.toSorted((a, b) =>
+    a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
+  );
+}
+
+/** JSON with sorted names, so that order in a file means nothing. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
+    return Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

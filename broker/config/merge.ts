@@ -1,0 +1,125 @@
+import { isMap } from 'yaml';
+import { clean } from '../../shared/text.ts';
+import { claimPath } from '../policy/match.ts';
+import { type ConfigFault, keyAt, nodeAt, position, type SourceDocument } from './documents.ts';
+import { documentSchema, mergedSections } from './schema.ts';
+
+type Path = readonly (string | number)[];
+type Entries = Record<string, unknown>;
+
+export interface Merged {
+  /** One document, of whatever shape. */
+  readonly value: Entries;
+  /** Turns a path into a place in a file. `key`: the name there, not what it stands for. */
+  fault(path: Path, message: string, key?: boolean): ConfigFault;
+}
+
+/** Brings documents together: issuers, clusters and grants by name, all else said once. */
+export function mergeDocuments(sources: readonly SourceDocument[], faults: ConfigFault[]): Merged {
+  const value: Entries = {};
+  const homes = new Map<string, SourceDocument>();
+  for (const source of sources) {
+    const content = plainContent(source, faults);
+    if (content === undefined) continue;
+    checkHeader(source, content, faults);
+    for (const [name, part] of Object.entries(content)) {
+      if (isMergedSection(name) && isEntries(part)) {
+        const section = (value[name] ??= {}) as Entries;
+        for (const [entry, body] of Object.entries(part)) {
+          if (taken(homes, source, [name, entry], faults)) continue;
+          if (isEntries(section)) section[entry] = body;
+        }
+        homes.set(homeOf([name]), homes.get(homeOf([name])) ?? source);
+      } else if (!isHeader(name) && !taken(homes, source, [name], faults)) {
+        value[name] = part;
+      }
+    }
+  }
+  Object.assign(value, { apiVersion: 'kleis.dev/v1', kind: 'BrokerConfig' });
+  const fallback = sources[0]!;
+  const find = (path: Path): SourceDocument =>
+    homes.get(homeOf(path.slice(0, 2))) ?? homes.get(homeOf(path.slice(0, 1))) ?? fallback;
+  return {
+    value,
+    fault: (path, message, key = false) => {
+      const source = find(path);
+      const node = key ? keyAt(source, path) : nodeAt(source, path);
+      const place = node === null ? { line: 1, column: 1 } : position(source, node);
+      return { file: source.file, ...place, path: showPath(path), message };
+    },
+  };
+}
+
+function plainContent(source: SourceDocument, faults: ConfigFault[]): Entries | undefined {
+  const { contents } = source.document;
+  if (!isMap(contents)) {
+    faults.push({
+      file: source.file,
+      line: 1,
+      column: 1,
+      path: '',
+      message: 'is no mapping: begin with apiVersion: kleis.dev/v1',
+    });
+    return undefined;
+  }
+  try {
+    return source.document.toJS({ maxAliasCount: 1000 }) as Entries;
+  } catch (error) {
+    faults.push({
+      file: source.file,
+      line: 1,
+      column: 1,
+      path: '',
+      message: `cannot be read: ${clean((error as Error).message)}`,
+    });
+    return undefined;
+  }
+}
+
+function checkHeader(source: SourceDocument, content: Entries, faults: ConfigFault[]): void {
+  for (const name of ['apiVersion', 'kind'] as const) {
+    const [expected] = documentSchema.shape[name].values;
+    if (content[name] === expected) continue;
+    const node = nodeAt(source, [name]);
+    const place = node === null ? { line: 1, column: 1 } : position(source, node);
+    const found = content[name] === undefined ? 'is missing' : `is ${clean(JSON.stringify(content[name]), 60)}`;
+    faults.push({ file: source.file, ...place, path: name, message: `${found}: write ${name}: ${expected}` });
+  }
+}
+
+function taken(homes: Map<string, SourceDocument>, source: SourceDocument, path: Path, faults: ConfigFault[]): boolean {
+  const first = homes.get(homeOf(path));
+  if (first === undefined) {
+    homes.set(homeOf(path), source);
+    return false;
+  }
+  const [here, there] = [keyAt(source, path), keyAt(first, path)];
+  const before = there === null ? 1 : position(first, there).line;
+  faults.push({
+    file: source.file,
+    ...(here === null ? { line: 1, column: 1 } : position(source, here)),
+    path: showPath(path),
+    message: `is said twice: first at ${first.file}:${before}`,
+  });
+  return true;
+}
+
+function homeOf(path: Path): string {
+  return JSON.stringify(path);
+}
+
+function isHeader(name: string): boolean {
+  return name === 'apiVersion' || name === 'kind';
+}
+
+function isMergedSection(name: string): boolean {
+  return (mergedSections as readonly string[]).includes(name);
+}
+
+export function isEntries(value: unknown): value is Entries {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function showPath(path: Path): string {
+  return claimPath(path.map(String)).replaceAll(/\.(\d+)(?=\.|$|\[)/g, '[$1]');
+}

@@ -1,0 +1,188 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { clean } from '../../shared/text.ts';
+import { CompiledPolicy } from '../policy/compile.ts';
+import { type ConfigFault, ConfigFaults, fingerprint } from './documents.ts';
+import { canonicalJson, type LoadedConfig, loadConfig } from './load.ts';
+import type { BrokerConfig } from './schema.ts';
+
+export interface ReloadState {
+  /** When what is in force was last seen to be what the files say; ms. */
+  readonly lastGoodAt: number;
+  /** Since when the files say something that cannot be used; ms. */
+  readonly failingSince: number | undefined;
+  /** When everything is or was denied unless the files are mended; ms. */
+  readonly deniesFrom: number | undefined;
+  readonly faults: readonly ConfigFault[];
+}
+
+/** Grants whose leases a new configuration does not cover any more. */
+export interface GrantChanges {
+  readonly dropped: readonly string[];
+  /** Another account, cluster or Role, or other demands on the claims: what was minted before might not be today. */
+  readonly changed: readonly string[];
+}
+
+export interface ConfigSource {
+  /** The snapshot in force. One request takes it once and goes by it to the end. */
+  readonly current: LoadedConfig;
+  readonly state: ReloadState;
+  /** Looks at the files now; for SIGHUP and tests. Never throws. */
+  check(): Promise<void>;
+  close(): void;
+}
+
+export interface WatchOptions {
+  readonly now: () => number;
+  /** A new snapshot is in force. */
+  readonly onChange?: (next: LoadedConfig, changes: GrantChanges) => void;
+  /** The files began to be unusable, or are so in another way. */
+  readonly onFault?: (state: ReloadState) => void;
+  /** Milliseconds; kubelet itself takes up to a minute to bring a new ConfigMap. */
+  readonly interval?: number;
+  /** Milliseconds that the files must stay the same before they are read, so that none is read half-written. */
+  readonly settle?: number;
+}
+
+// Ten seconds at the usual pace.
+const maxRounds = 50;
+
+/** Follows the files that `first` was loaded from. */
+export async function watchConfig(location: string, first: LoadedConfig, options: WatchOptions): Promise<ConfigSource> {
+  const { now, interval = 5000, settle = 200 } = options;
+  let current = first;
+  let state: ReloadState = { lastGoodAt: now(), failingSince: undefined, deniesFrom: undefined, faults: [] };
+  let loaded = '';
+  let running: Promise<void> | undefined;
+  let closed = false;
+
+  const accept = (next: LoadedConfig, print: string): void => {
+    if (closed) return;
+    loaded = print;
+    state = { lastGoodAt: now(), failingSince: undefined, deniesFrom: undefined, faults: [] };
+    if (next.hash === current.hash && CompiledPolicy.inForce(current.policy, Number.MAX_SAFE_INTEGER)) return;
+    const changes = compareGrants(current.config, next.config);
+    current = next;
+    options.onChange?.(next, changes);
+  };
+
+  const reject = (error: unknown): void => {
+    if (closed) return;
+    const faults = faultsOf(error, location);
+    const failingSince = state.failingSince ?? now();
+    // Taking the configuration out of its folder is not a slip of the pen: nothing is allowed from then on.
+    const empty = error instanceof ConfigFaults && error.empty;
+    const deniesFrom = Math.min(
+      state.deniesFrom ?? Number.POSITIVE_INFINITY,
+      empty ? now() : failingSince + current.config.reload.maxStale,
+    );
+    const news = JSON.stringify(faults) !== JSON.stringify(state.faults);
+    state = { lastGoodAt: state.lastGoodAt, failingSince, deniesFrom, faults };
+    // In the policy itself, so that it ends also for whoever holds on to it.
+    CompiledPolicy.end(current.policy, deniesFrom);
+    if (news) options.onFault?.(state);
+  };
+
+  const look = async (): Promise<void> => {
+    let print = await fingerprintOf(location);
+    if (print === loaded && state.failingSince === undefined) {
+      state = { ...state, lastGoodAt: now() };
+      return;
+    }
+    // A file that is written in place is a shorter, perhaps valid, file for a moment.
+    for (let round = 0; round < maxRounds; round++) {
+      await pause(settle);
+      const before = await fingerprintOf(location);
+      if (before === print) {
+        const outcome = await loadConfig(location).catch((error: unknown) => ({ error }));
+        print = await fingerprintOf(location);
+        if (print === before) return 'error' in outcome ? reject(outcome.error) : accept(outcome, print);
+      }
+      print = before;
+    }
+    reject(new Error('the files keep changing while they are read'));
+  };
+
+  const check = (): Promise<void> => {
+    running ??= look().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  const timer = setInterval(() => void check(), interval);
+  timer.unref();
+  const watcher = await watchFolder(location, () => void check());
+
+  return {
+    get current() {
+      return current;
+    },
+    get state() {
+      return state;
+    },
+    check: async () => {
+      // What is under way may have looked before the caller's change.
+      await running;
+      if (!closed) await check();
+    },
+    close: () => {
+      closed = true;
+      clearInterval(timer);
+      watcher?.close();
+    },
+  };
+}
+
+/** As `fingerprint`, with a value of its own for what cannot be looked at. */
+async function fingerprintOf(location: string): Promise<string> {
+  return fingerprint(location).catch((error: unknown) => `failed: ${String((error as NodeJS.ErrnoException).code)}`);
+}
+
+/** Only makes it quicker: network file systems and some containers report nothing, so the timer looks as well. */
+async function watchFolder(location: string, notice: () => void): Promise<FSWatcher | undefined> {
+  let pending: NodeJS.Timeout | undefined;
+  const later = (): void => {
+    clearTimeout(pending);
+    pending = setTimeout(notice, 50);
+    pending.unref();
+  };
+  try {
+    const folder = (await stat(location)).isDirectory() ? location : path.dirname(location);
+    const watcher = watch(folder, { persistent: false }, later);
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch {
+    return undefined;
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref();
+  });
+}
+
+function faultsOf(error: unknown, location: string): readonly ConfigFault[] {
+  if (error instanceof ConfigFaults) return error.faults;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const why = code === 'ENOENT' ? 'does not exist any more' : `cannot be read: ${clean(message)}`;
+  return [{ file: location, line: 1, column: 1, path: '', message: why }];
+}
+
+/** Grants whose earlier tokens the new configuration would not mint. */
+export function compareGrants(before: BrokerConfig, after: BrokerConfig): GrantChanges {
+  const names = Object.keys(before.grants);
+  const dropped = names.filter((name) => !Object.hasOwn(after.grants, name));
+  const changed = names.filter(
+    (name) => Object.hasOwn(after.grants, name) && essence(before, name) !== essence(after, name),
+  );
+  return { dropped, changed };
+}
+
+function essence(config: BrokerConfig, name: string): string {
+  const { issuer, where, condition, cluster, account, access, killSwitch } = config.grants[name]!;
+  const { url, audience } = config.issuers[issuer]!;
+  const { server, credentials } = config.clusters[cluster]!;
+  return canonicalJson({ url, audience, where, condition, cluster, server, credentials, account, access, killSwitch });
+}

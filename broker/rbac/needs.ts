@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import type { Access, BrokerConfig, ClusterConfig } from '../config/schema.ts';
+
+export interface Account {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** An account that tokens are minted for, with what all its grants together ask for. */
+export interface MintedAccount extends Account {
+  /** Names of its grants, sorted. */
+  readonly grants: readonly string[];
+  /** Seconds: the largest `ttl.max` of its grants. RBAC and admission know accounts, not grants. */
+  readonly maxTtl: number;
+  /** Some of its tokens are bound to a Secret of their own. */
+  readonly revocable: boolean;
+  /** Some of its tokens are bound to nothing. */
+  readonly unbound: boolean;
+  readonly killSwitch: string | undefined;
+  readonly access: readonly Access[];
+}
+
+/** What one cluster must hold for a configuration; everything sorted, so that the order of a file means nothing. */
+export interface ClusterNeeds {
+  readonly cluster: ClusterConfig;
+  readonly broker: Account;
+  /** As the API server knows the broker. */
+  readonly brokerUser: string;
+  /** Of the broker's Roles, bindings and policy; differs between two brokers on one cluster. */
+  readonly name: string;
+  readonly namespacesPolicy: string;
+  readonly audiences: readonly string[];
+  readonly stateNamespace: string | undefined;
+  readonly identityNamespace: string;
+  readonly identities: readonly MintedAccount[];
+  readonly elsewhere: readonly MintedAccount[];
+  readonly ephemeral:
+    | {
+        readonly namespace: string;
+        readonly maxTtl: number;
+        readonly grants: readonly string[];
+        readonly roles: readonly Access[];
+      }
+    | undefined;
+  /** Namespaces that hold nothing but what Kleis keeps there. */
+  readonly namespaces: readonly string[];
+}
+
+/** `audiences`: what the API server of that cluster accepts. */
+export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audiences: readonly string[]): ClusterNeeds {
+  const grants = Object.values(config.grants)
+    .filter((grant) => grant.cluster === cluster.name)
+    .toSorted((a, b) => compare(a.name, b.name));
+  const accounts = new Map<string, MintedAccount & { readonly kind: 'identity' | 'elsewhere' }>();
+  for (const { account, name, ttl, revocable, killSwitch, access = [] } of grants) {
+    if (account.kind === 'ephemeral') continue;
+    const key = `${account.namespace}/${account.name}`;
+    const other = accounts.get(key);
+    accounts.set(key, {
+      kind: account.kind,
+      namespace: account.namespace,
+      name: account.name,
+      grants: [...(other?.grants ?? []), name],
+      maxTtl: Math.max(other?.maxTtl ?? 0, seconds(ttl.max)),
+      revocable: (other?.revocable ?? false) || revocable,
+      unbound: (other?.unbound ?? false) || (!revocable && killSwitch === undefined),
+      killSwitch: killSwitch ?? other?.killSwitch,
+      access: sortAccess([...(other?.access ?? []), ...access]),
+    });
+  }
+  const sorted = [...accounts.values()].toSorted((a, b) => compare(keyOf(a), keyOf(b)));
+  const ephemeral = grants.filter((grant) => grant.account.kind === 'ephemeral');
+  const state = 'memory' in config.state || config.state.cluster !== cluster.name ? undefined : config.state.namespace;
+  const { identityNamespace, ephemeralNamespace, systemNamespace, serviceAccount } = cluster;
+  return {
+    cluster,
+    broker: { namespace: systemNamespace, name: serviceAccount },
+    brokerUser: `system:serviceaccount:${systemNamespace}:${serviceAccount}`,
+    name: ownName('kleis-broker', cluster),
+    namespacesPolicy: ownName('kleis-namespaces', cluster),
+    audiences: [...new Set(audiences)].toSorted(compare),
+    stateNamespace: state,
+    identityNamespace,
+    identities: sorted.filter(({ kind }) => kind === 'identity'),
+    elsewhere: sorted.filter(({ kind }) => kind === 'elsewhere'),
+    ephemeral:
+      ephemeral.length === 0
+        ? undefined
+        : {
+            namespace: ephemeralNamespace,
+            maxTtl: Math.max(...ephemeral.map(({ ttl }) => seconds(ttl.max))),
+            grants: ephemeral.map(({ name }) => name),
+            roles: sortAccess(ephemeral.flatMap(({ access = [] }) => access)),
+          },
+    namespaces: [
+      systemNamespace,
+      ...(state === undefined ? [] : [state]),
+      identityNamespace,
+      ...(ephemeral.length === 0 ? [] : [ephemeralNamespace]),
+    ],
+  };
+}
+
+/** `NAMESPACE/NAME`. */
+export function keyOf({ namespace, name }: Account): string {
+  return `${namespace}/${name}`;
+}
+
+/** By code unit: what a machine's language makes of letters must not change the output. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function sortAccess(access: readonly Access[]): Access[] {
+  const byKey = new Map(access.map(({ namespace, role }) => [`${namespace}/${role}`, { namespace, role }]));
+  return [...byKey].toSorted(([a], [b]) => compare(a, b)).map(([, each]) => each);
+}
+
+function seconds(milliseconds: number): number {
+  return Math.floor(milliseconds / 1000);
+}
+
+function ownName(base: string, { systemNamespace, serviceAccount }: ClusterConfig): string {
+  const account = serviceAccount === 'kleis-broker' ? '' : `.${serviceAccount}`;
+  const suffix = systemNamespace === 'kleis-system' && account === '' ? '' : `.${systemNamespace}${account}`;
+  return fit(`${base}${suffix}`);
+}
+
+/** A name of at most 253 characters; of a longer one the end gives way to its hash. */
+export function fit(name: string): string {
+  if (name.length <= 253) return name;
+  return `${name.slice(0, 236)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+}

@@ -1,0 +1,345 @@
+import { policyBindingKind, policyKind } from './kinds.ts';
+import type { Manifest } from './manifests.ts';
+import { type ClusterNeeds, keyOf } from './needs.ts';
+
+// Every value from the configuration gets into an expression through `literal`, never by itself.
+
+interface Named {
+  readonly name: string;
+  readonly expression: string;
+}
+
+interface Validation {
+  readonly message: string;
+  readonly expression: string;
+}
+
+// Every default of the API is spelled out, so that `check` can compare what it finds.
+const everything = {
+  matchPolicy: 'Equivalent',
+  objectSelector: {},
+  resourceRules: [{ apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*/*'], scope: '*' }],
+} as const;
+
+/** Denies the broker's account everything but what this configuration needs, whatever RBAC says. */
+export function brokerPolicy(needs: ClusterNeeds): Manifest[] {
+  const lookups = makeLookups(needs);
+  return policy(
+    needs.name,
+    'denies the broker everything but what it does, whoever has its token',
+    {
+      matchConstraints: { ...everything, namespaceSelector: {} },
+      matchConditions: [{ name: 'broker', expression: `request.userInfo.username == ${literal(needs.brokerUser)}` }],
+      variables: [...lookups.variables, ...commonVariables(needs)],
+      validations: [
+        ...commonValidations(lookups),
+        ...kindValidations(needs, lookups),
+        ...tokenValidations(needs, lookups),
+      ],
+    },
+    'and refuses, rather than warns',
+  );
+}
+
+/** Keeps everybody else, plain cluster-wide `edit` included, from writing in Kleis's namespaces. */
+export function namespacesPolicy(needs: ClusterNeeds): Manifest[] {
+  return policy(
+    needs.namespacesPolicy,
+    'keeps others, cluster-wide edit included, from writing in the namespaces of Kleis; whoever may change policies is not held up',
+    {
+      matchConstraints: {
+        ...everything,
+        namespaceSelector: {
+          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: needs.namespaces }],
+        },
+      },
+      matchConditions: [
+        {
+          name: 'others',
+          // Nodes and the control plane do their own work; who reviews access writes nothing.
+          expression: [
+            `request.userInfo.username != ${literal(needs.brokerUser)}`,
+            `!('system:nodes' in request.userInfo.groups)`,
+            `!('system:serviceaccounts:kube-system' in request.userInfo.groups)`,
+            `!request.userInfo.username.startsWith('system:kube-')`,
+            `!(request.operation == 'CREATE' && request.resource.group == 'authorization.k8s.io')`,
+          ].join(' && '),
+        },
+        {
+          name: 'who-may-not-change-this',
+          expression:
+            "!authorizer.group('admissionregistration.k8s.io').resource('validatingadmissionpolicies').check('update').allowed()",
+        },
+      ],
+      validations: [{ message: "these namespaces are Kleis's own", expression: 'false' }],
+    },
+    'and refuses, rather than warns',
+  );
+}
+
+function policy(name: string, comment: string, spec: Readonly<Record<string, unknown>>, bound: string): Manifest[] {
+  return [
+    { comment, object: { ...policyKind, metadata: { name }, spec: { failurePolicy: 'Fail', ...spec } } },
+    {
+      comment: bound,
+      object: { ...policyBindingKind, metadata: { name }, spec: { policyName: name, validationActions: ['Deny'] } },
+    },
+  ];
+}
+
+interface Lookups {
+  readonly variables: readonly Named[];
+  readonly done: Table;
+  readonly maxTtl: Table;
+  readonly killSwitch: Table;
+  readonly killSecrets: Table;
+  readonly unbound: Table;
+  readonly bindable: Table;
+}
+
+function makeLookups(needs: ClusterNeeds): Lookups {
+  const { identities, elsewhere, ephemeral, identityNamespace } = needs;
+  const accounts = [...identities, ...elsewhere];
+  const any = ephemeral === undefined ? [] : [`${ephemeral.namespace}/*`];
+  const done = new Table('done', whatIsDone(needs));
+  const maxTtl = new Table('maxTtl', [
+    ...accounts.map((account): Entry => [keyOf(account), account.maxTtl]),
+    ...any.map((key): Entry => [key, ephemeral!.maxTtl]),
+  ]);
+  const switched = accounts.filter(({ killSwitch }) => killSwitch !== undefined);
+  const killSwitch = new Table(
+    'killSwitch',
+    switched.map((account): Entry => [keyOf(account), account.killSwitch!]),
+  );
+  const killSecrets = new Table('killSecrets', [
+    ...new Set(switched.map(({ namespace, killSwitch: name }) => `${namespace}/${name}`)),
+  ]);
+  const unbound = new Table('unbound', [...accounts.filter((account) => account.unbound).map(keyOf), ...any]);
+  const bindable = new Table(
+    'bindable',
+    (ephemeral?.roles ?? []).map(({ namespace, role }) => `${namespace}/${role}`),
+  );
+  const tables = [done, maxTtl, killSwitch, killSecrets, unbound, bindable];
+  return {
+    variables: [
+      ...tables.flatMap((table) => table.variables()),
+      { name: 'audiences', expression: `[${needs.audiences.map(literal).join(', ')}]` },
+      { name: 'identities', expression: literal(identityNamespace) },
+    ],
+    done,
+    maxTtl,
+    killSwitch,
+    killSecrets,
+    unbound,
+    bindable,
+  };
+}
+
+/** `OPERATION NAMESPACE GROUP/RESOURCE[/SUBRESOURCE]` of each request that the broker makes. */
+function whatIsDone({ stateNamespace, identityNamespace, identities, elsewhere, ephemeral }: ClusterNeeds): string[] {
+  const leases = 'coordination.k8s.io/leases';
+  const bindings = 'rbac.authorization.k8s.io/rolebindings';
+  return [
+    ...(stateNamespace === undefined
+      ? []
+      : ['CREATE', 'UPDATE', 'DELETE'].map((operation) => `${operation} ${stateNamespace} ${leases}`)),
+    ...(identities.length === 0 ? [] : [`CREATE ${identityNamespace} /serviceaccounts/token`]),
+    ...(identities.some(({ revocable }) => revocable)
+      ? [`CREATE ${identityNamespace} /secrets`, `DELETE ${identityNamespace} /secrets`]
+      : []),
+    ...(ephemeral === undefined
+      ? []
+      : [
+          `CREATE ${ephemeral.namespace} /serviceaccounts`,
+          `DELETE ${ephemeral.namespace} /serviceaccounts`,
+          `CREATE ${ephemeral.namespace} /serviceaccounts/token`,
+        ]),
+    ...new Set(elsewhere.map(({ namespace }) => `CREATE ${namespace} /serviceaccounts/token`)),
+    ...new Set(
+      elsewhere.flatMap(({ namespace, killSwitch }) =>
+        killSwitch === undefined ? [] : [`DELETE ${namespace} /secrets`],
+      ),
+    ),
+    ...new Set(
+      (ephemeral?.roles ?? []).flatMap(({ namespace }) => [
+        `CREATE ${namespace} ${bindings}`,
+        `DELETE ${namespace} ${bindings}`,
+      ]),
+    ),
+  ];
+}
+
+function commonVariables({ ephemeral }: ClusterNeeds): Named[] {
+  return [
+    {
+      name: 'kind',
+      // An absent subresource is an empty text.
+      expression:
+        "request.resource.resource + (request.?subResource.orValue('') == '' ? '' : '/' + request.subResource)",
+    },
+    {
+      name: 'what',
+      expression:
+        "request.operation + ' ' + request.?namespace.orValue('') + ' ' + request.resource.group + '/' + variables.kind",
+    },
+    { name: 'o', expression: "request.operation == 'DELETE' ? oldObject : object" },
+    {
+      name: 'account',
+      expression:
+        ephemeral === undefined
+          ? "request.namespace + '/' + request.name"
+          : `request.namespace + '/' + (request.namespace == ${literal(ephemeral.namespace)} && request.name.startsWith('kleis-') ? '*' : request.name)`,
+    },
+    {
+      name: 'plain',
+      expression: [
+        'object.metadata.?finalizers.orValue([]).size() == 0',
+        'object.metadata.?ownerReferences.orValue([]).size() == 0',
+        "object.metadata.?labels.orValue({}).all(k, k.startsWith('kleis.dev/'))",
+        "object.metadata.?annotations.orValue({}).all(k, k.startsWith('kleis.dev/'))",
+      ].join(' && '),
+    },
+  ];
+}
+
+function commonValidations({ done }: Lookups): Validation[] {
+  return [
+    { message: 'the broker does nothing but this', expression: done.has('variables.what') },
+    {
+      message: 'the broker is here itself, with a token, not impersonated',
+      expression: "request.userInfo.?extra['authentication.kubernetes.io/credential-id'].orValue([]).size() > 0",
+    },
+    {
+      // Anything else keeps the object, and with it the tokens that are bound to it, or answers with its data.
+      message: 'deletes are plain deletes',
+      expression:
+        "request.operation != 'DELETE' || (request.options.?propagationPolicy.orValue('Background') == 'Background' && !has(request.options.orphanDependents))",
+    },
+    {
+      message: 'no finalizers, owners or foreign labels and annotations',
+      expression:
+        "!(request.operation in ['CREATE', 'UPDATE']) || !(variables.kind in ['secrets', 'serviceaccounts', 'rolebindings', 'leases']) || variables.plain",
+    },
+    {
+      message: 'names begin with kleis-',
+      expression:
+        "!(variables.kind in ['secrets', 'serviceaccounts', 'rolebindings']) || variables.o.metadata.name.startsWith('kleis-')",
+    },
+  ];
+}
+
+function kindValidations({ ephemeral }: ClusterNeeds, { killSecrets, bindable }: Lookups): Validation[] {
+  const secrets: Validation = {
+    message: 'only empty Secrets of type kleis.dev/lease, and kill switches deleted',
+    expression: [
+      "variables.kind != 'secrets' || (variables.o.?data.orValue({}).size() == 0 && (request.namespace == variables.identities",
+      "? variables.o.type == 'kleis.dev/lease'",
+      `: request.operation == 'DELETE' && variables.o.type == 'kleis.dev/kill-switch' && ${killSecrets.has("(request.namespace + '/' + variables.o.metadata.name)")}))`,
+    ].join(' '),
+  };
+  if (ephemeral === undefined) return [secrets];
+  return [
+    secrets,
+    {
+      message: 'service accounts carry nothing',
+      expression: [
+        "variables.kind != 'serviceaccounts' || request.operation != 'CREATE'",
+        '|| (object.?secrets.orValue([]).size() == 0 && object.?imagePullSecrets.orValue([]).size() == 0',
+        '&& object.?automountServiceAccountToken.orValue(true) == false)',
+      ].join(' '),
+    },
+    {
+      message: 'only an ephemeral account is bound, and only to a Role of a grant',
+      expression: [
+        "variables.kind != 'rolebindings' || (variables.o.roleRef.kind == 'Role'",
+        `&& ${bindable.has("(request.namespace + '/' + variables.o.roleRef.name)")}`,
+        '&& variables.o.?subjects.orValue([]).size() == 1',
+        "&& variables.o.subjects.all(s, s.kind == 'ServiceAccount'",
+        `&& s.?namespace.orValue('') == ${literal(ephemeral.namespace)} && s.name.startsWith('kleis-')))`,
+      ].join(' '),
+    },
+  ];
+}
+
+function tokenValidations({ identities, elsewhere, ephemeral }: ClusterNeeds, lookups: Lookups): Validation[] {
+  if (identities.length + elsewhere.length === 0 && ephemeral === undefined) return [];
+  const { maxTtl, killSwitch, unbound } = lookups;
+  return [
+    {
+      message: 'no such account, or its tokens live shorter',
+      expression: `variables.kind != 'serviceaccounts/token' || (${maxTtl.has('variables.account')} && object.spec.expirationSeconds <= ${maxTtl.get('variables.account')})`,
+    },
+    {
+      message: 'audience not allowed',
+      expression: "variables.kind != 'serviceaccounts/token' || object.spec.audiences.all(a, a in variables.audiences)",
+    },
+    {
+      message: 'the token must be bound to its Secret',
+      // An absent boundObjectRef is null: has() does not tell.
+      expression: [
+        "variables.kind != 'serviceaccounts/token' || (object.spec.?boundObjectRef.orValue(null) == null",
+        `? ${unbound.has('variables.account')}`,
+        `: object.spec.boundObjectRef.kind == 'Secret' && (${killSwitch.has('variables.account')}`,
+        `? object.spec.boundObjectRef.name == ${killSwitch.get('variables.account')}`,
+        ": request.namespace == variables.identities && object.spec.boundObjectRef.name.startsWith('kleis-')))",
+      ].join(' '),
+    },
+  ];
+}
+
+type Entry = readonly [key: string, value: string | number];
+
+// cel-go reads 100 000 characters of one expression at most, so a large table becomes several variables.
+const longestExpression = 50_000;
+
+/** A set of texts, or a mapping of them, as variables of a policy. An empty one is not there at all. */
+class Table {
+  readonly #name: string;
+  readonly #parts: readonly string[];
+
+  constructor(name: string, entries: readonly (string | Entry)[]) {
+    this.#name = name;
+    const isList = typeof entries[0] === 'string';
+    const parts: string[][] = [];
+    let length = Number.POSITIVE_INFINITY;
+    for (const entry of entries) {
+      const text = typeof entry === 'string' ? literal(entry) : `${literal(entry[0])}: ${literal(entry[1])}`;
+      if (length + text.length + 2 > longestExpression) {
+        parts.push([]);
+        length = 0;
+      }
+      parts.at(-1)!.push(text);
+      length += text.length + 2;
+    }
+    this.#parts = parts.map((part) => (isList ? `[${part.join(', ')}]` : `{${part.join(', ')}}`));
+  }
+
+  variables(): Named[] {
+    return this.#parts.map((expression, index) => ({ name: this.#partName(index), expression }));
+  }
+
+  has(key: string): string {
+    if (this.#parts.length === 0) return 'false';
+    const terms = this.#parts.map((_, index) => `${key} in variables.${this.#partName(index)}`);
+    return terms.length === 1 ? terms[0]! : `(${terms.join(' || ')})`;
+  }
+
+  /** Only where `has` holds. */
+  get(key: string): string {
+    const values = this.#parts.map((_, index) => `variables.${this.#partName(index)}[${key}]`);
+    const last = values.pop() ?? "''";
+    if (values.length === 0) return last;
+    const choices = values.map((value, index) => `${key} in variables.${this.#partName(index)} ? ${value} : `);
+    return `(${choices.join('')}${last})`;
+  }
+
+  #partName(index: number): string {
+    return index === 0 ? this.#name : `${this.#name}${index + 1}`;
+  }
+}
+
+/** A CEL literal; what JSON escapes, CEL reads the same. */
+function literal(value: string | number): string {
+  if (typeof value === 'number') return String(value);
+  return /^[A-Za-z0-9 ._:/*@-]*$/.test(value) ? `'${value}'` : JSON.stringify(value);
+}

@@ -1,0 +1,24 @@
+import type { Logger } from 'pino';
+import type { AuditLog } from './audit/log.ts';
+import type { Background } from './background.ts';
+import type { LoadedConfig } from './config/load.ts';
+import type { Clock } from './deps.ts';
+import type { Counters } from './limits.ts';
+import type { LeaseServices } from './state/revoke.ts';
+import type { Issuers } from './subject/issuers.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** What a request works with: one snapshot, taken when it comes, so that it is judged by one configuration to its end. */
+export interface Services {
+  readonly loaded: LoadedConfig;
+  readonly issuers: Issuers;
+  /** The store of leases, and the clusters. */
+  readonly leases: LeaseServices;
+  readonly audit: AuditLog;
+  readonly telemetry: Telemetry;
+  /** By issuer and tenant. */
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly background: Background;
+}

@@ -1,0 +1,202 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { clean } from '../../shared/text.ts';
+
+/** What the token of a lease depends on, and dies with. */
+export type Bound = 'secret' | 'account' | 'none';
+
+/**
+ * `active`: a token was minted or is being minted. `free`: minting failed for certain, so the subject token is unused.
+ * `withdrawing`, `withdrawn`: the broker took the token back itself, since its caller was gone; the same request may
+ * come again. `revoking`, `revoked`: for good. The `-ing` ones say that something of the token may still be there.
+ */
+export type LeaseState = 'active' | 'free' | 'withdrawing' | 'withdrawn' | 'revoking' | 'revoked';
+
+const states: readonly LeaseState[] = ['active', 'free', 'withdrawing', 'withdrawn', 'revoking', 'revoked'];
+
+export function isLeaseState(text: string): text is LeaseState {
+  return (states as readonly string[]).includes(text);
+}
+
+export interface Account {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The record of one minted token, or of several that came one after the other of the same request. Times in ms. */
+export interface Lease {
+  /** Of the object, and the handle that people revoke it by. */
+  readonly name: string;
+  readonly grant: string;
+  readonly cluster: string;
+  /** Whose token; the account of an ephemeral grant has the name of the lease's latest turn. */
+  readonly account: Account;
+  readonly bound: Bound;
+  /** Namespaces with RoleBindings of an ephemeral account: one for each entry, in this order. */
+  readonly access: readonly string[];
+  /** Who: one line, for people. */
+  readonly holder: string;
+  /** SHA-256. */
+  readonly subjectHash: string;
+  readonly idempotencyHash: string | undefined;
+  /** When it was first taken. */
+  readonly acquiredAt: number;
+  /** When its latest turn began. */
+  readonly renewedAt: number;
+  /** The latest that its token ends. */
+  readonly endsAt: number;
+  /** The minute (since the epoch) from which on it may be removed. */
+  readonly until: number;
+  /** How often it was taken again: the objects of each turn have names of their own. */
+  readonly turn: number;
+  readonly state: LeaseState;
+  readonly why: string | undefined;
+  /** Of this attempt: tells a create that timed out and was carried out from somebody else's. */
+  readonly nonce: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+export interface LeaseRequest {
+  /** The replay key of a single-use token, else `randomLeaseName()`; at most 63 of [a-z0-9-]. */
+  readonly name: string;
+  readonly grant: string;
+  readonly cluster: string;
+  /** For `bound: 'account'` the namespace counts; the name is made of the lease's. */
+  readonly account: Account;
+  readonly bound: Bound;
+  readonly access?: readonly string[];
+  readonly holder: string;
+  /** SHA-256 of the subject token, hex or base64url. */
+  readonly subjectHash: string;
+  readonly idempotencyHash?: string | undefined;
+  readonly subjectExpiresAt: number;
+  /** The latest that the token to be minted may end, ms. */
+  readonly endsAt: number;
+  readonly singleUse: boolean;
+  readonly now: number;
+}
+
+/** How long the same request may be sent again after it came first. */
+export const retryWindow = 120_000;
+/** No request is under way for longer than this: what was begun before can be cleaned up. */
+export const mintWindow = 120_000;
+/** In two minutes; each of them costs a Secret until the lease is removed. */
+const mostTurns = 20;
+/** How long a lease stays after everything that it is about has ended: leeways and clocks are within this. */
+const keepFor = 600_000;
+
+export function randomLeaseName(): string {
+  return `l${randomBytes(16).toString('hex')}`;
+}
+
+/**
+ * What to call the lease of a request. That of a single-use token is its replay key; that of any other is made of what
+ * makes two requests the same one, if the caller said so with an Idempotency-Key, and is new otherwise.
+ */
+export function leaseNameFor(request: {
+  readonly singleUse: boolean;
+  readonly replayKey: string;
+  readonly grant: string;
+  readonly subjectHash: string;
+  readonly idempotencyHash: string | undefined;
+}): string {
+  if (request.singleUse) return request.replayKey;
+  if (request.idempotencyHash === undefined) return randomLeaseName();
+  const parts = JSON.stringify([request.grant, request.subjectHash, request.idempotencyHash]);
+  return `i${createHash('sha256').update(parts).digest('hex').slice(0, 60)}`;
+}
+
+/** Of the Secret or the account of one turn: never used twice, since the name of a lease is not. */
+export function boundName(lease: Pick<Lease, 'name' | 'turn'>, turn = lease.turn): string {
+  return `kleis-${lease.name}-${turn}`;
+}
+
+/** The lease that a minted token belongs to, by the name of its Secret or its ephemeral account. */
+export function leaseOfBound(name: string): { readonly name: string; readonly turn: number } | undefined {
+  const match = /^kleis-(.{1,63})-(\d{1,6})$/.exec(name);
+  return match === null ? undefined : { name: match[1]!, turn: Number(match[2]) };
+}
+
+/** The lease that the request makes if there is none yet. */
+export function newLease(request: LeaseRequest): Omit<Lease, 'uid' | 'resourceVersion'> {
+  return {
+    ...partsOf(request, 0),
+    name: checkName(request.name),
+    acquiredAt: request.now,
+    until: keepUntil(request),
+  };
+}
+
+/** The lease as the request takes it again: everything of this turn is the request's. */
+export function nextTurn(lease: Lease, request: LeaseRequest): Lease {
+  return {
+    ...lease,
+    ...partsOf({ ...request, name: lease.name }, lease.turn + 1),
+    until: Math.max(lease.until, keepUntil(request)),
+  };
+}
+
+function partsOf(request: LeaseRequest, turn: number) {
+  const account =
+    request.bound === 'account'
+      ? { namespace: request.account.namespace, name: boundName({ name: request.name, turn }) }
+      : request.account;
+  return {
+    grant: request.grant,
+    cluster: request.cluster,
+    account,
+    bound: request.bound,
+    access: request.access ?? [],
+    // Annotations cost time on every write, so nothing in them is long.
+    holder: clean(request.holder, 120) || 'unknown',
+    subjectHash: checkHash(request.subjectHash),
+    idempotencyHash: request.idempotencyHash === undefined ? undefined : checkHash(request.idempotencyHash),
+    renewedAt: request.now,
+    // A Lease counts whole seconds, and at least one.
+    endsAt: request.now + Math.max(1, Math.ceil((request.endsAt - request.now) / 1000)) * 1000,
+    turn,
+    state: 'active' as const,
+    why: undefined,
+    nonce: randomBytes(9).toString('base64url'),
+  };
+}
+
+/** A subject token that is not single-use may come again at any time: nothing is to be remembered of it. */
+function keepUntil({ subjectExpiresAt, endsAt, singleUse }: LeaseRequest): number {
+  return Math.ceil((Math.max(endsAt, singleUse ? subjectExpiresAt : 0) + keepFor) / 60_000);
+}
+
+function checkName(name: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) throw new Error('the name of a lease is malformed');
+  return name;
+}
+
+function checkHash(hash: string): string {
+  if (!/^[\w-]{16,64}$/.test(hash)) throw new Error('a hash of a lease is malformed');
+  return hash;
+}
+
+/**
+ * What becomes of a request whose lease is there already. `take`: minting failed for certain before, so nothing of the
+ * subject token was used up. `retry`: the request that made the lease, sent again. Anything else is a replay.
+ */
+export function judge(lease: Lease, request: LeaseRequest): 'take' | 'retry' | 'replayed' {
+  if (lease.state === 'free') return 'take';
+  if (lease.state === 'revoked' || lease.state === 'revoking') return 'replayed';
+  const age = request.now - lease.acquiredAt;
+  const same =
+    lease.idempotencyHash !== undefined &&
+    lease.idempotencyHash === request.idempotencyHash &&
+    // One `jti`, two tokens: an issuer may do that, and the second is no less used up than the first.
+    lease.subjectHash === request.subjectHash &&
+    lease.grant === request.grant &&
+    lease.cluster === request.cluster &&
+    // A configuration that came between them made it another grant of the same name.
+    lease.bound === request.bound &&
+    lease.account.namespace === request.account.namespace &&
+    isDeepStrictEqual(lease.access, request.access ?? []) &&
+    lease.turn < mostTurns;
+  // Clocks of replicas differ a little, so the age may be negative.
+  return same && Math.abs(age) <= retryWindow ? 'retry' : 'replayed';
+}

@@ -1,0 +1,211 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { BlockList, isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fetch } from '../../shared/http.ts';
+import { isLoopback } from '../../shared/proxy.ts';
+import { clean } from '../../shared/text.ts';
+import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
+
+export interface LoadedKeys {
+  readonly keys: readonly VerificationKey[];
+  /** Milliseconds for which they count as fresh. */
+  readonly maxAge: number;
+}
+
+/** Loads the keys of one issuer; remembers what spares the next call a request. */
+export type KeyLoader = () => Promise<LoadedKeys>;
+
+export interface FetchRequirements {
+  /** PEM text; then no other authority is trusted. */
+  readonly certificateAuthority: string | undefined;
+  /** Milliseconds. */
+  readonly timeout: number;
+  /** Bytes. */
+  readonly maxBody: number;
+}
+
+export interface DiscoveryDeps {
+  readonly now: () => number;
+  /** `(options) => createFetch({ ...options, env })` */
+  readonly fetchFor: (options: FetchRequirements) => Fetch;
+  /** Addresses of a host name; the system's resolver if not given. */
+  readonly lookup?: ((host: string) => Promise<readonly string[]>) | undefined;
+}
+
+const second = 1000;
+const minute = 60 * second;
+const requirements = { timeout: 5 * second, maxBody: 1024 * 1024 };
+/** How long keys are fresh when their server does not say, and the bounds within which it may: a withdrawn key is
+ *  trusted no longer than this, and no server makes us ask more often than once a minute. */
+const freshness = { min: minute, usual: 10 * minute, max: 60 * minute };
+const fileFreshness = 5 * second;
+const discoveryMaxAge = 60 * minute;
+const maxFile = 1024 * 1024;
+
+/**
+ * Keys of an issuer by OpenID Connect Discovery 1.0 section 4. The document must name exactly this issuer (section 4.3).
+ * Where it sends us for the keys is checked, since the broker stands where its callers may not go: see `checkKeysUrl`.
+ */
+export function discoveredKeys(
+  issuer: { readonly url: string; readonly certificateAuthority?: string | undefined },
+  deps: DiscoveryDeps,
+): KeyLoader {
+  let door: { readonly authority: string | undefined; readonly fetch: Fetch } | undefined;
+  let found: { readonly keysUrl: URL; readonly at: number } | undefined;
+  let last: { readonly text: string; readonly keys: readonly VerificationKey[] } | undefined;
+
+  async function openDoor(): Promise<Fetch> {
+    const file = issuer.certificateAuthority;
+    const authority = file === undefined ? undefined : await readSmallFile(file, 'the certificate authority');
+    if (door === undefined || door.authority !== authority) {
+      door = { authority, fetch: deps.fetchFor({ ...requirements, certificateAuthority: authority }) };
+    }
+    return door.fetch;
+  }
+
+  return async () => {
+    const fetch = await openDoor();
+    const now = deps.now();
+    const known = found !== undefined && now >= found.at && now - found.at < discoveryMaxAge ? found : undefined;
+    // Forgotten until it has proved good again: the keys may have moved.
+    found = undefined;
+    const place = known ?? { keysUrl: await discover(new URL(issuer.url), issuer.url, fetch, deps), at: now };
+    const response = await fetch(place.keysUrl, { headers: { accept: 'application/jwk-set+json, application/json' } });
+    const text = await bodyOf(response, place.keysUrl);
+    const keys = last?.text === text ? last.keys : parseKeySet(text);
+    last = { text, keys };
+    found = place;
+    return { keys, maxAge: freshnessOf(response.headers.get('cache-control')) };
+  };
+}
+
+/** Keys from a file, for issuers that the broker cannot reach. Read again when it has changed. */
+export function fileKeys(path: string): KeyLoader {
+  let last: { readonly mark: string; readonly keys: readonly VerificationKey[] } | undefined;
+  return async () => {
+    // A mounted ConfigMap changes its link and so the file's inode; an editor changes time or size.
+    const { ino, mtimeMs, size } = await stat(path).catch((cause: unknown) => {
+      throw new KeySetFault('the file of keys cannot be read', { cause });
+    });
+    const mark = `${ino} ${mtimeMs} ${size}`;
+    if (last?.mark !== mark) last = { mark, keys: parseKeySet(await readSmallFile(path, 'the file of keys')) };
+    return { keys: last.keys, maxAge: fileFreshness };
+  };
+}
+
+async function discover(issuer: URL, spelled: string, fetch: Fetch, deps: DiscoveryDeps): Promise<URL> {
+  if (issuer.protocol !== 'https:' && !(issuer.protocol === 'http:' && isLoopback(issuer.hostname))) {
+    throw new KeySetFault('the issuer is neither https nor http on loopback');
+  }
+  // "Any terminating / MUST be removed" (section 4.1).
+  const place = new URL(`${spelled.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const text = await bodyOf(await fetch(place, { headers: { accept: 'application/json' } }), place);
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    throw new KeySetFault(`${clean(place.host)} answers with something else than a discovery document`);
+  }
+  const { issuer: named, jwks_uri: keysUrl } = (document ?? {}) as { issuer?: unknown; jwks_uri?: unknown };
+  if (named !== spelled) {
+    throw new KeySetFault(`the discovery document is of another issuer, ${clean(JSON.stringify(named))}`);
+  }
+  if (typeof keysUrl !== 'string' || keysUrl.length > 2048 || !URL.canParse(keysUrl)) {
+    throw new KeySetFault('the discovery document names no place for the keys (jwks_uri)');
+  }
+  const target = new URL(keysUrl);
+  await checkKeysUrl(issuer, target, deps.lookup ?? systemAddresses);
+  return target;
+}
+
+/**
+ * `jwks_uri` may name another host (Google's does, and that of many Kubernetes clusters), but only over https, and
+ * not one inside our network unless the issuer is inside it as well: an issuer on the Internet has no business there.
+ * The addresses are looked up for this check alone. A name that does not resolve here is left to the proxy; one that
+ * resolves differently a moment later meets TLS, which ends at a host without a certificate for that name.
+ */
+export async function checkKeysUrl(
+  issuer: URL,
+  target: URL,
+  lookup: (host: string) => Promise<readonly string[]>,
+): Promise<void> {
+  const refuse = (why: string) => new KeySetFault(`jwks_uri names ${clean(target.host)}, ${why}`);
+  if (target.username !== '' || target.password !== '') throw refuse('with a user name or password');
+  if (target.protocol !== 'https:') {
+    const alike = issuer.protocol === 'http:' && target.protocol === 'http:' && isLoopback(target.hostname);
+    if (alike) return;
+    throw refuse('not over https');
+  }
+  if (target.hostname === issuer.hostname) return;
+  if ((await isInside(target.hostname, lookup)) && !(await isInside(issuer.hostname, lookup))) {
+    throw refuse('a private address, which the issuer itself does not have');
+  }
+}
+
+const inside = new BlockList();
+for (const [network, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+] as const) {
+  inside.addSubnet(network, bits, 'ipv4');
+}
+for (const [network, bits] of [
+  ['::', 127],
+  ['64:ff9b::', 96],
+  ['64:ff9b:1::', 48],
+  ['2002::', 16],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['fec0::', 10],
+  ['ff00::', 8],
+] as const) {
+  inside.addSubnet(network, bits, 'ipv6');
+}
+
+/** One such address is enough: which of several is used later is not ours to say. */
+async function isInside(hostname: string, lookup: (host: string) => Promise<readonly string[]>): Promise<boolean> {
+  const bare = hostname.replace(/^\[|\]$/g, '');
+  const addresses = isIP(bare) === 0 ? await lookup(bare) : [bare];
+  // A BlockList knows IPv4 in the clothes of IPv6 (::ffff:10.0.0.1) by itself.
+  return addresses.some((address) => inside.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4'));
+}
+
+async function systemAddresses(host: string): Promise<readonly string[]> {
+  const late = sleep(requirements.timeout, undefined, { ref: false }).then(() => {
+    throw new KeySetFault(`the name ${clean(host)} is not answered for in time (DNS)`);
+  });
+  const found = systemLookup(host, { all: true }).then(
+    (records) => records.map(({ address }) => address),
+    () => [],
+  );
+  return Promise.race([found, late]);
+}
+
+async function bodyOf(response: Response, url: URL): Promise<string> {
+  // The door follows no redirect to another origin: it is then the redirect that arrives here.
+  if (response.status !== 200) throw new KeySetFault(`${clean(url.host)} answers with HTTP ${response.status}`);
+  return response.text();
+}
+
+function freshnessOf(cacheControl: string | null): number {
+  const written = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(cacheControl ?? '')?.[1];
+  if (written === undefined) return freshness.usual;
+  return Math.min(Math.max(Number(written) * second, freshness.min), freshness.max);
+}
+
+async function readSmallFile(path: string, what: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new KeySetFault(`${what} cannot be read`, { cause });
+  });
+  if (text.length > maxFile) throw new KeySetFault(`${what} is larger than ${maxFile} bytes`);
+  return text;
+}

@@ -1,0 +1,92 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What Prometheus sees. Labels hold names of the configuration and our own words, nothing that a caller chose. */
+export interface Telemetry {
+  /** Of `POST /token`; the grant only where it is one of the configuration. */
+  exchanged(labels: { outcome: string; reason: string; grant: string; issuer: string }, seconds: number): void;
+  minted(cluster: string, outcome: 'ok' | 'failed', seconds: number): void;
+  revoked(result: string): void;
+  limited(by: string): void;
+  swept(removed: number): void;
+  /** `true` or `false` becomes 1 or 0; undefined takes the value away. */
+  set(gauge: GaugeName, labels: Readonly<Record<string, string>>, value: number | boolean | undefined): void;
+  /** Takes away values with labels that are no longer there. */
+  clear(gauge: GaugeName): void;
+  /** The text that Prometheus reads, after `refresh` has set what is looked at only then. */
+  text(): Promise<string>;
+  readonly contentType: string;
+  onScrape(refresh: () => void): void;
+}
+
+const gauges = {
+  issuer_up: ['Whether the keys of the issuer could be loaded at the last attempt.', ['issuer']],
+  issuer_keys: ['Keys of the issuer that can be used.', ['issuer']],
+  cluster_up: ['Whether the cluster answered the last time that it was asked.', ['cluster']],
+  cluster_clock_skew_seconds: ["How far the cluster's clock is ahead of ours.", ['cluster']],
+  admission_policy_in_force: ['Whether the cluster confines the broker.', ['cluster']],
+  ready: ['Whether this replica takes requests.', []],
+  config_ok: ['Whether the files say something that can be used.', []],
+  config_last_good_timestamp_seconds: ['When what is in force was last seen in the files.', []],
+  config_info: ['The configuration that is in force.', ['hash']],
+  config_grants: ['Grants of the configuration in force.', []],
+  audit_ok: ['Whether the audit can be written.', []],
+  audit_lines: ['Lines of the audit that this replica has written.', []],
+  audit_lost: ['Outcomes that could not be recorded.', []],
+  audit_anchor_timestamp_seconds: ['When the audit was last anchored in the cluster.', []],
+  certificate_expires_timestamp_seconds: ['When the certificate for HTTPS expires.', []],
+} as const satisfies Record<string, readonly [help: string, labels: readonly string[]]>;
+
+export type GaugeName = keyof typeof gauges;
+
+const prefix = 'kleis_broker_';
+// From a denial, which takes one, to an API server that is nearly down.
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createTelemetry(): Telemetry {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name: `${prefix}${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string, labelNames: string[]) =>
+    new Histogram({ name: `${prefix}${name}`, help, labelNames, buckets, registers });
+
+  const exchanges = counter('exchanges_total', 'Outcomes of POST /token.', ['outcome', 'reason', 'grant', 'issuer']);
+  const duration = histogram('exchange_duration_seconds', 'How long POST /token took.', ['outcome']);
+  const mints = histogram('mint_duration_seconds', 'How long the cluster took to mint.', ['cluster', 'outcome']);
+  const revocations = counter('revocations_total', 'Outcomes of revoking.', ['result']);
+  const limited = counter('rate_limited_total', 'Requests that were one too many.', ['by']);
+  const swept = counter('leases_swept_total', 'Leases removed after their end.', []);
+  const byName = new Map(
+    Object.entries(gauges).map(([name, [help, labelNames]]) => [
+      name,
+      new Gauge<string>({ name: `${prefix}${name}`, help, labelNames, registers }),
+    ]),
+  );
+  let refresh: () => void = () => undefined;
+
+  return {
+    exchanged(labels, seconds) {
+      exchanges.inc(labels);
+      duration.observe({ outcome: labels.outcome }, seconds);
+    },
+    minted: (cluster, outcome, seconds) => mints.observe({ cluster, outcome }, seconds),
+    revoked: (result) => revocations.inc({ result }),
+    limited: (by) => limited.inc({ by }),
+    swept: (removed) => swept.inc(removed),
+    set(name, labels, value) {
+      const gauge = byName.get(name);
+      if (value === undefined) gauge?.remove(labels);
+      else gauge?.set(labels, Number(value));
+    },
+    clear: (name) => byName.get(name)?.reset(),
+    async text() {
+      refresh();
+      return registry.metrics();
+    },
+    contentType: registry.contentType,
+    onScrape(next) {
+      refresh = next;
+    },
+  };
+}
