@@ -142,7 +142,7 @@ function read(
   const secret = part(bound, 'secret');
   if (sub !== `system:serviceaccount:${account.namespace}:${account.name}`) wrong('is for another account');
   if (typeof accountUid !== 'string') return wrong('does not say which account it is for');
-  if (false) {
+  if (uid !== undefined && uid !== accountUid) {
     cluster.accounts.forget(account.namespace, account.name);
     wrong('is for an account that was made anew under its name', 'account_changed');
   }

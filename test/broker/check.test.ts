@@ -335,11 +335,12 @@ describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a 
   });
 
   test('a policy that is bound with Warn is changed and not in force', async () => {
+    // Undone in the opposite order.
+    undo.push(() => until('the policy is in force again', inForce));
     await change(`${admission}/validatingadmissionpolicybindings/kleis-broker`, (binding) => ({
       ...binding,
       spec: { policyName: 'kleis-broker', validationActions: ['Warn'] },
     }));
-    undo.push(() => until('the policy is in force again', inForce));
     await expect
       .poll(async () => errors((await check()).findings).map(({ code }) => code), { timeout: 15_000, interval: 250 })
       .toEqual(['policy-changed', 'policy-in-force']);

@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, customFetch, decodeJwt, jwtVerify } from 'jose';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, fetch } from 'undici';
@@ -26,9 +26,11 @@ for (const { kind, skip } of kinds) {
     let cluster: Cluster;
     let clusters: Clusters;
     let prod: BrokerCluster;
+    let folder: string;
     let made = 0;
 
     beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'kleis-mint-'));
       cluster = await startCluster({ kind });
       const plain = clusterConfig(cluster.adminKubeconfig);
       const strange = { ...plain, name: 'strange', audiences: ['https://vault.example'] };
@@ -41,6 +43,7 @@ for (const { kind, skip } of kinds) {
     afterAll(async () => {
       clusters?.close();
       await cluster?.stop();
+      await rm(folder, { recursive: true });
     });
 
     async function account(name = `account-${(made += 1)}`): Promise<{ namespace: string; name: string; uid: string }> {
@@ -101,7 +104,7 @@ for (const { kind, skip } of kinds) {
 
     it('knows what the API server accepts from its own token before it has minted', async () => {
       const { token } = await mint(prod, { account: await account(), ttl: 600 });
-      const tokenFile = join(tmpdir(), `kleis-mint-${process.pid}-${kind}`);
+      const tokenFile = join(folder, 'own.token');
       await writeFile(tokenFile, token.reveal(), { mode: 0o600 });
       const config = { ...clusterConfig(''), credentials: { tokenFile }, server: cluster.server };
       const own = openClusters({ own: { ...config, certificateAuthority: cluster.caFile } }, { clock: Date, env: {} });
@@ -152,7 +155,7 @@ for (const { kind, skip } of kinds) {
     it('fails for certain, and may be tried again after a restart, when RBAC says no', async () => {
       const owner = await account();
       const { token } = await mint(prod, { account: owner, ttl: 600 });
-      const tokenFile = join(tmpdir(), `kleis-mint-rbac-${process.pid}-${kind}`);
+      const tokenFile = join(folder, 'weak.token');
       await writeFile(tokenFile, token.reveal(), { mode: 0o600 });
       const config = { ...clusterConfig(''), credentials: { tokenFile }, server: cluster.server };
       const weak = openClusters(
