@@ -22,7 +22,7 @@ export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
   // All of it before the first byte: what cannot be read must not leave half an answer on stdout.
   const tokens = flags.showToken === true ? await Promise.all(entries.map((entry) => tokensOf(entry, store))) : [];
   const rows = entries.map((entry) => toRow(entry, deps));
-  const table = formatTable(['ACCOUNT', 'ISSUER', 'CLIENT', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps);
+  const table = formatTable(['ACCOUNT', 'ISSUER', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps);
   deps.stdout.write([table, ...tokens].join(''));
   for (const entry of entries) {
     if ('problem' in entry) deps.report.warn(`${entry.problem.message} ${entry.problem.hint}`);
@@ -58,7 +58,7 @@ async function toJson(entry: SessionEntry, showToken: boolean, store: SessionSto
 }
 
 function toRow(entry: SessionEntry, deps: Deps): string[] {
-  if ('problem' in entry) return [entry.key.slice(0, 12), '', '', '', 'unusable', 'file', ''];
+  if ('problem' in entry) return [entry.key.slice(0, 12), '', '', 'unusable', 'file', ''];
   const { info } = entry;
   const now = deps.clock.now();
   const name = info.subject?.name ?? info.subject?.sub ?? '';
@@ -66,12 +66,18 @@ function toRow(entry: SessionEntry, deps: Deps): string[] {
   return [
     account === undefined || account === name ? name : `${account} (${name})`,
     info.what.issuerUrl,
-    info.what.clientId,
     remaining(info.idTokenExpiresAt ?? info.accessTokenExpiresAt, now),
     info.refreshable ? 'renews itself' : 'sign in again',
     info.storage,
-    info.clusters.length === 0 ? '-' : info.clusters.join(' '),
+    shortList(info.clusters),
   ].map((cell) => clean(cell, 120));
+}
+
+/** The first and how many more, without what is the same for all: a table is to fit a terminal. */
+function shortList(origins: readonly string[]): string {
+  const [first, ...more] = origins.map((origin) => origin.replace(/^https:\/\//, ''));
+  if (first === undefined) return '-';
+  return more.length === 0 ? first : `${first} +${more.length}`;
 }
 
 async function tokensOf(entry: SessionEntry, store: SessionStore): Promise<string> {

@@ -213,14 +213,6 @@ describe('signing in', () => {
     expect(got.accessToken?.reveal()).not.toContain('.');
     expect(got.idToken).toBeUndefined();
   });
-
-  test('a parameter that Kleis sets itself cannot be given', async () => {
-    const connecting = connect(
-      settingsFor(provider.issuer, { authParams: { redirect_uri: 'https://evil.example' } }),
-      createTestDeps(),
-    );
-    expect(await failure(connecting)).toMatchObject({ code: 'config_invalid' });
-  });
 });
 
 /** The sign-in ends as if nothing had been. */

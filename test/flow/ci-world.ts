@@ -42,8 +42,6 @@ export interface CiWorld {
 }
 
 const audience = 'https://kleis.example.com';
-/** What the stand-in's API server takes for itself. */
-const standInAudience = 'https://kubernetes.default.svc';
 const access = [{ namespace: 'web', role: 'deployer' }];
 
 export const grants = {
@@ -124,7 +122,7 @@ async function build(
       clusters: {
         prod: {
           ...prod,
-          audiences: [kind === 'stand-in' ? standInAudience : cluster.server],
+          audiences: [cluster.server],
           credentials: { tokenFile },
         },
       },
