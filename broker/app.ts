@@ -373,7 +373,7 @@ function limitAddresses(broker: Broker) {
     legacyHeaders: false,
     // They look at how the keys are made, which a test here does.
     validate: false,
-    handler: async (request, _response, next) => {
+    handler: (request, _response, next) => {
       const services = broker.current;
       const { used, limit, resetTime } = (request as Request & { rateLimit: RateLimitInfo }).rateLimit;
       const wait = Math.ceil(((resetTime?.getTime() ?? 0) - services.clock.now()) / 1000);
@@ -381,7 +381,8 @@ function limitAddresses(broker: Broker) {
       services.telemetry.limited('address');
       // One event for each minute and address: a flood of requests must not become a flood of events.
       if (used === limit + 1) {
-        await openTrail('limited', contextOf(request), services.audit, services.loaded.hash).fail(error);
+        const trail = openTrail('limited', contextOf(request), services.audit, services.loaded.hash);
+        void services.background.run('record', async () => trail.fail(error));
       }
       next(error);
     },

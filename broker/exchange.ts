@@ -26,7 +26,7 @@ export interface ExchangeCall {
 export interface Exchanged {
   readonly response: TokenResponse;
   /** For when the answer cannot be sent: takes the token back as far as that is possible, and says so in the audit. */
-  withdraw(): Promise<void>;
+  readonly withdraw: () => Promise<void>;
 }
 
 /** API servers work by their own clock, and some seconds after us: a ceiling must not be too low. Milliseconds. */

@@ -115,7 +115,7 @@ async function allLeases(call: Call, grant: string | undefined): Promise<LeaseVi
     const query = new URLSearchParams({ limit: '500' });
     if (grant !== undefined) query.set('grant', grant);
     if (next !== undefined) query.set('continue', next);
-    const page = await call<LeasesResponse>('GET', `${routes.leases}?${query}`);
+    const page = await call<LeasesResponse>('GET', `${routes.leases}?${query.toString()}`);
     leases.push(...page.leases);
     next = page.continue;
   } while (next !== undefined);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import http, { type RequestListener, type Server } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import tls from 'node:tls';
 import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import { parseAddress } from './config/address.ts';
@@ -40,10 +41,10 @@ const maxConnections = 4096;
 
 /** Throws `config_invalid` (address, certificate) and `port_in_use`. */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { address, tls, listener } = options;
+  const { address, tls: files, listener } = options;
   const place = parseAddress(address);
   if (place === undefined) throw new KleisError('config_invalid', `${clean(address)} is no address to listen on.`);
-  let pair = tls === undefined ? undefined : await readPair(tls);
+  let pair = files === undefined ? undefined : await readPair(files);
   const common = { maxHeaderSize, connectionsCheckingInterval: 2000, ...limits };
   const server =
     pair === undefined
@@ -62,9 +63,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     options.onCertificate?.(fault);
   };
   const reloadCertificate = async (): Promise<void> => {
-    if (tls === undefined || pair === undefined) return;
+    if (files === undefined || pair === undefined) return;
     try {
-      const next = await readPair(tls);
+      const next = await readPair(files);
       if (next.cert !== pair.cert || next.key !== pair.key) {
         (server as https.Server).setSecureContext({ cert: next.cert, key: next.key, minVersion: 'TLSv1.2' });
         pair = next;
@@ -78,7 +79,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   timer.unref();
 
   return {
-    url: urlOf(server, tls !== undefined, place.host),
+    url: urlOf(server, files !== undefined, place.host),
     get certificateExpires() {
       return pair?.expires;
     },
@@ -136,7 +137,7 @@ interface Pair {
 async function readPair({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<Pair> {
   const [cert, key] = await Promise.all([certFile, keyFile].map(readPem));
   try {
-    https.createServer({ cert, key }).close();
+    tls.createSecureContext({ cert, key });
     return { cert: cert!, key: key!, expires: Date.parse(new X509Certificate(cert!).validTo) };
   } catch (cause) {
     throw new KleisError('config_invalid', `The certificate ${clean(certFile)} and its key cannot be used.`, {

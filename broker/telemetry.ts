@@ -63,7 +63,7 @@ export function createTelemetry(): Telemetry {
       new Gauge<string>({ name: `${prefix}${name}`, help, labelNames, registers }),
     ]),
   );
-  let refresh: () => void = () => undefined;
+  let refresh: (() => void) | undefined;
 
   return {
     exchanged(labels, seconds) {
@@ -81,7 +81,7 @@ export function createTelemetry(): Telemetry {
     },
     clear: (name) => byName.get(name)?.reset(),
     async text() {
-      refresh();
+      refresh?.();
       return registry.metrics();
     },
     contentType: registry.contentType,

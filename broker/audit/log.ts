@@ -36,6 +36,8 @@ export interface AuditOptions {
   readonly now: () => number;
   readonly host: string;
   readonly version: string;
+  /** SHA-256 (hex) of the configuration that it starts with. */
+  readonly policy: string;
   /** Milliseconds that one event waits to be written; 5 s if not given. */
   readonly patience?: number;
 }
@@ -53,10 +55,10 @@ interface Waiting {
 
 /** Begins a chain and writes its first line. Throws `audit_unavailable`. */
 export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
-  const { file, stdout, now, host, version } = options;
+  const { file, stdout, now, host, version, policy } = options;
   const sink = await openSink(file, stdout, now);
   const log = createAuditLog(sink, options);
-  await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version });
+  await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version, policy });
   return log;
 }
 
@@ -72,7 +74,7 @@ async function openSink(file: string, stdout: NodeJS.WritableStream, now: () => 
 /** The same on a sink of any kind, without the first line. */
 export function createAuditLog(
   sink: Sink,
-  { now, host, patience = 5000 }: Omit<AuditOptions, 'file' | 'stdout'>,
+  { now, host, patience = 5000 }: Pick<AuditOptions, 'now' | 'host' | 'patience'>,
 ): AuditLog {
   let sealed = startOfChain(chainName(host));
   let written = sealed;
@@ -107,7 +109,7 @@ export function createAuditLog(
   /** All that came while the last lot was written goes out as one: under load one sync serves many. */
   const write = async (): Promise<void> => {
     // Whoever comes within the same turn goes along.
-    await undefined;
+    await Promise.resolve();
     do {
       const lot = queue;
       queue = [];

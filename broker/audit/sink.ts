@@ -28,12 +28,14 @@ export async function openFile(path: string, now: () => number): Promise<Sink> {
 
   async function followRotation(): Promise<void> {
     if (now() - looked < lookEvery && now() >= looked) return;
-    looked = now();
     const there = await stat(path).catch(() => undefined);
-    if (there !== undefined && there.ino === file.ino && there.dev === file.dev) return;
-    const next = await openForAppend(path);
-    await file.handle.close().catch(() => undefined);
-    file = next;
+    if (there === undefined || there.ino !== file.ino || there.dev !== file.dev) {
+      // Not into the old one if this fails: it may be one that somebody has deleted.
+      const next = await openForAppend(path);
+      await file.handle.close().catch(() => undefined);
+      file = next;
+    }
+    looked = now();
   }
 
   return {

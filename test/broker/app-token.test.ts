@@ -89,7 +89,8 @@ describe('a token exchange', () => {
   });
 
   it('passes the trace on to the API server, under a span of its own', async () => {
-    const { cert, key } = await (await createAuthority()).issueServer(['127.0.0.1']);
+    const authority = await createAuthority();
+    const { cert, key } = await authority.issueServer(['127.0.0.1']);
     const seen: (string | undefined)[] = [];
     const spy = https.createServer({ cert, key }, (request, response) => {
       if (request.url?.endsWith('/token') === true) seen.push(request.headers['traceparent'] as string | undefined);
@@ -99,7 +100,7 @@ describe('a token exchange', () => {
     const tokenFile = join(world.folder, 'token');
     const certificateAuthority = join(world.folder, 'spy.crt');
     await writeFile(tokenFile, 'x');
-    await writeFile(certificateAuthority, cert);
+    await writeFile(certificateAuthority, authority.cert);
     const server = `https://127.0.0.1:${(spy.address() as AddressInfo).port}`;
     const watched = await world.start({
       state: { memory: true },
@@ -346,7 +347,7 @@ describe('a caller that is gone before its answer', () => {
     });
     await begun;
     leaving.abort();
-    await expect(call).rejects.toThrow();
+    await expect(call).rejects.toThrow('aborted');
     release();
     const withdrawn = await until('the event', async () => {
       const all = await broker.audit();

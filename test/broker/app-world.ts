@@ -149,7 +149,7 @@ async function startBroker(
   const auditFile = (first['audit'] as { file: string }).file;
   const broker: RunningBroker = {
     url,
-    operations: found['operations'] === undefined ? undefined : String(found['operations']),
+    operations: found['operations'] as string | undefined,
     output: world.output,
     lines,
     auditFile,

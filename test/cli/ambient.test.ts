@@ -348,7 +348,7 @@ describe('a script', () => {
     const result = await kleis(['revoke', ...flags('gitlab')]);
     expect(said(result)).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('Not revocable') });
     expect(
-      await readdir(join(job.home, 'run/kleis')).then((names) => names.filter((name) => /^own/.test(name))),
+      await readdir(join(job.home, 'run/kleis')).then((names) => names.filter((name) => name.startsWith('own'))),
     ).toEqual([]);
   });
 
@@ -377,14 +377,7 @@ describe('a script', () => {
     await writeFile(authority, (await createAuthority()).cert);
     await mkdir(join(job.home, 'sub'));
     const cluster = { server: 'https://prod.test:6443', caFile: authority };
-    await job.addContext('prod', cluster as never, [
-      '--identity',
-      'gitlab',
-      '--broker',
-      broker.url,
-      '--cluster-grant',
-      'g',
-    ]);
+    await job.addContext('prod', cluster, ['--identity', 'gitlab', '--broker', broker.url, '--cluster-grant', 'g']);
     expect(await readFile(job.kubeconfig, 'utf8')).toMatch(/extension:\s*\{?\s*grant: g/);
     expect(await kleis(['token'])).toMatchObject({ code: 0, stdout: 'minted-1\n' });
     expect(form(exchanges()[0])['scope']).toBe('g');

@@ -183,7 +183,7 @@ async function build(
       );
       return { GITLAB_CI: 'true', CI_SERVER_URL: gitlab.url, CI_JOB_ID: id, KLEIS_ID_TOKEN: token };
     },
-    repeatToken: platform.repeat,
+    repeatToken: (repeated) => platform.repeat(repeated),
     flags: (identity, grant) => [
       ...['--identity', identity, '--broker', brokerUrl, '--grant', grant],
       ...['--broker-certificate-authority', ca, ...(identity === 'github' ? ['--certificate-authority', ca] : [])],
