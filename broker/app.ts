@@ -1,6 +1,4 @@
-import { isIP } from 'node:net';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { rateLimit } from 'express-rate-limit';
 import helmet from 'helmet';
 import { KleisError } from '../shared/errors.ts';
 import { isLoopback } from '../shared/proxy.ts';
@@ -12,8 +10,9 @@ import type { ClusterPlaces } from './cluster-places.ts';
 import { exchange, translate } from './exchange.ts';
 import { explain } from './explain.ts';
 import { parseForm, parseQuestion } from './form.ts';
+import { limitAddresses, refuseClearText, trustOf } from './guards.ts';
 import type { Health } from './health.ts';
-import { countSubject, type Counters, keyOfAddress, storeOf, tooMany } from './limits.ts';
+import { countSubject, type Counters } from './limits.ts';
 import { contextOf, openContext } from './request.ts';
 import { revoke } from './revoke.ts';
 import type { Services } from './services.ts';
@@ -46,9 +45,9 @@ export function createApp(broker: Broker, options: AppOptions): Express {
   // Asked at each request, since a reload may name others.
   app.set('trust proxy', (address: string, hop: number) => trustOf(broker.current).covers(address, hop));
   app.use(forStart(broker));
-  app.use(limitAddresses(broker));
+  app.use(limitAddresses(() => broker.current, broker.addresses));
   describeOperations(app, broker, options.operationsElsewhere);
-  app.use(refuseClearText(broker, options.confidential));
+  app.use(refuseClearText(() => broker.current, options.confidential));
   describeRoutes(app, broker);
   return closeBase(app, broker);
 }
@@ -320,81 +319,4 @@ async function sendMetrics(response: Response, broker: Broker): Promise<void> {
     .status(200)
     .set('Content-Type', telemetry.contentType)
     .send(await telemetry.text());
-}
-
-/** A token in clear text is everybody's: only from this machine, or from a proxy that is named and did TLS itself. */
-function refuseClearText(broker: Broker, confidential: boolean) {
-  return (request: Request, _: Response, next: NextFunction): void => {
-    if (!confidential) {
-      const proto = request.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase();
-      const trusted = trustOf(broker.current).covers(request.socket.remoteAddress ?? '', 0);
-      if (!trusted) throw new KleisError('proxy_untrusted', 'This address takes requests from its proxies alone.');
-      if (proto !== undefined && proto !== 'https') {
-        throw new KleisError('proxy_untrusted', 'The request came to the proxy without TLS.');
-      }
-    }
-    next();
-  };
-}
-
-interface Trust {
-  readonly covers: (address: string, hop: number) => boolean;
-}
-
-const trusts = new WeakMap<object, Trust>();
-
-/** Compiled once for each configuration. */
-function trustOf({ loaded: { config } }: Services): Trust {
-  let trust = trusts.get(config);
-  if (trust === undefined) {
-    trust = { covers: compileTrust(config.trustedProxies) };
-    trusts.set(config, trust);
-  }
-  return trust;
-}
-
-function compileTrust(proxies: readonly string[]): Trust['covers'] {
-  // Express's own compiler, with the names it knows.
-  const app = express();
-  app.set('trust proxy', proxies.length === 0 ? false : [...proxies]);
-  const covers = app.get('trust proxy fn') as Trust['covers'];
-  return (address, hop) => isIP(address) !== 0 && covers(address, hop);
-}
-
-function limitAddresses(broker: Broker) {
-  return rateLimit({
-    windowMs: 60_000,
-    store: storeOf(broker.addresses),
-    limit: () => broker.current.loaded.config.limits.perAddress,
-    // Kubelets ask often; what comes with a token costs the verification of one.
-    skip: (request) => isProbe(request.path) && request.get('authorization') === undefined,
-    keyGenerator: (request) => keyOfAddress(contextOf(request).address),
-    standardHeaders: false,
-    legacyHeaders: false,
-    // They look at how the keys are made, which a test here does.
-    validate: false,
-    handler: (request, _response, next) => {
-      const services = broker.current;
-      const { used, limit, resetTime } = (request as Request & { rateLimit: RateLimitInfo }).rateLimit;
-      const wait = Math.ceil(((resetTime?.getTime() ?? 0) - services.clock.now()) / 1000);
-      const error = tooMany('address', Math.max(1, wait));
-      services.telemetry.limited('address');
-      // One event for each minute and address: a flood of requests must not become a flood of events.
-      if (used === limit + 1) {
-        const trail = openTrail('limited', contextOf(request), services.audit, services.loaded.hash);
-        void services.background.run('record', async () => trail.fail(error));
-      }
-      next(error);
-    },
-  });
-}
-
-function isProbe(path: string): boolean {
-  return path === routes.healthz || path === routes.readyz || path === routes.metrics;
-}
-
-interface RateLimitInfo {
-  readonly used: number;
-  readonly limit: number;
-  readonly resetTime: Date | undefined;
 }

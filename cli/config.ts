@@ -3,11 +3,12 @@ import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatDuration, parseDuration } from '../shared/duration.ts';
 import { KleisError } from '../shared/errors.ts';
+import { storageError, systemCode } from '../shared/storage-error.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { choices } from './flags.ts';
+import { configFile } from './folders.ts';
 import { isListenAddress, isRedirectUri, type PersonChoices } from './settings.ts';
-import { configFile, storageError } from './store/files.ts';
 
 const maxBytes = 64 * 1024;
 const maxText = 2048;
@@ -111,7 +112,7 @@ const kubeconfigKeys = new Set(
  *   somebody else could write it: it names a command to run
  */
 export async function loadConfig(deps: Pick<Deps, 'env' | 'platform'>): Promise<PersonConfig> {
-  const path = configFile(deps.env, deps.platform, deps.env['HOME'] ?? deps.env['USERPROFILE']);
+  const path = configFile(deps.env, deps.platform);
   const text = path === undefined ? undefined : await readConfig(path, deps.platform);
   if (path === undefined || text === undefined) return { path, choices: {}, origins: {} };
   return { path, ...(await parseConfig(text, path)) };
@@ -274,8 +275,7 @@ async function readConfig(path: string, platform: NodeJS.Platform): Promise<stri
   } catch (error) {
     if (error instanceof KleisError) throw error;
     if (error instanceof TypeError) throw new KleisError('config_invalid', `${clean(path, 400)} is not text in UTF-8.`);
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-      return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
     const { message, cause } = storageError(error, 'read', path);
     throw new KleisError('storage_unavailable', message, { hint: 'Make it readable, or remove it.', cause });
   } finally {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 
@@ -16,7 +17,18 @@ export interface ExecInfo {
   /** stdin is a terminal that is ours to read. False does not mean that nobody is there. */
   readonly interactive: boolean;
   /** Where the credential will be sent. Absent unless the kubeconfig says `provideClusterInfo: true`. */
-  readonly cluster: { readonly server: string; readonly config: unknown } | undefined;
+  readonly cluster: ExecCluster | undefined;
+}
+
+/** `spec.cluster`: where the credential goes, and what vouches for it there. */
+export interface ExecCluster {
+  readonly server: string;
+  /** The extension `client.authentication.k8s.io/exec`. */
+  readonly config?: unknown;
+  readonly 'certificate-authority-data'?: unknown;
+  readonly 'tls-server-name'?: unknown;
+  readonly 'insecure-skip-tls-verify'?: unknown;
+  readonly 'proxy-url'?: unknown;
 }
 
 /** Undefined when no Kubernetes client is asking, but a person or a script. Throws `kubeconfig_invalid`. */
@@ -42,17 +54,30 @@ export function parseExecInfo(env: Readonly<Record<string, string | undefined>>)
   return {
     apiVersion,
     interactive: spec['interactive'] === true,
-    cluster: typeof server === 'string' ? { server, config: cluster?.['config'] } : undefined,
+    cluster: typeof server === 'string' ? { ...cluster, server } : undefined,
   };
 }
 
-/** Scheme, host and port: what a session remembers of a cluster. Throws `kubeconfig_invalid`. */
-export function serverOrigin(server: string): string {
-  const url = URL.parse(server);
+/**
+ * What a session remembers of a cluster: scheme, host and port of its server, and a hash of what vouches for it and of
+ * the way there. A known address behind another authority or proxy may be another machine. Throws `kubeconfig_invalid`.
+ */
+export function clusterIdentity(cluster: ExecCluster): string {
+  const url = URL.parse(cluster.server);
   if (url === null || url.protocol !== 'https:') {
-    throw new KleisError('kubeconfig_invalid', `The server ${clean(server)} of the cluster is not an https URL.`);
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The server ${clean(cluster.server)} of the cluster is not an https URL.`,
+    );
   }
-  return url.origin;
+  const way = ['certificate-authority-data', 'tls-server-name', 'insecure-skip-tls-verify', 'proxy-url'] as const;
+  const trust = JSON.stringify(way.map((name) => cluster[name] ?? null));
+  return `${url.origin} ${createHash('sha256').update(trust).digest('hex').slice(0, 16)}`;
+}
+
+/** The address in a cluster's identity: what people are shown. */
+export function addressOf(identity: string): string {
+  return identity.split(' ')[0] ?? identity;
 }
 
 /**

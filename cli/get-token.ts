@@ -1,33 +1,28 @@
 import { KleisError } from '../shared/errors.ts';
 import { loadConfig } from './config.ts';
 import type { Deps } from './deps.ts';
-import { type ExecInfo, formatCredential, parseExecInfo, serverOrigin } from './exec-credential.ts';
+import { clusterIdentity, type ExecInfo, formatCredential, parseExecInfo } from './exec-credential.ts';
 import { toFailure } from './failure.ts';
 import type { SignInFlags } from './flags.ts';
 import type { AmbientSettings } from './broker-settings.ts';
 import type { Identity } from './identity/source.ts';
-import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf } from './obtain.ts';
-import { placesOf } from './places.ts';
+import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from './obtain.ts';
+import { placesOf } from './folders.ts';
 import { forcedRefreshInterval } from './session.ts';
 import { isAmbient, resolveRequest, type Settings } from './settings.ts';
-import {
-  credentialKey,
-  type Credentials,
-  type CredentialKey,
-  freshUntil,
-  openCredentials,
-} from './store/credentials.ts';
+import { type CredentialKey, credentialKey } from './store/credential-format.ts';
+import type { Claim } from './store/claim.ts';
+import { freshUntil } from './store/credential-times.ts';
+import { type CachedCredential, type Credentials, openCredentials } from './store/credentials.ts';
 
 export interface GetTokenRequest {
   readonly flags: SignInFlags;
   /** As typed, without the launcher's own flag: what the credential is kept under. */
   readonly args: readonly string[];
-  /** `background` and `rejected` come from the launcher (credential.sh). */
+  /** `background` and `rejected` come from the launcher (kleis-credential.sh). */
   readonly mode: 'normal' | 'background' | 'rejected';
 }
 
-// A provider that does not say how long an opaque token lives is asked again after this.
-const unknownLifetime = 300_000;
 // One or two requests to the provider, each of bounded time.
 const workDeadline = 60_000;
 
@@ -48,8 +43,8 @@ export async function getToken(request: GetTokenRequest, deps: Deps): Promise<vo
 }
 
 async function credentialFor(
-  { flags, mode: asked }: GetTokenRequest,
-  key: CredentialKey | undefined,
+  { flags, mode: startedAs }: GetTokenRequest,
+  launcherKey: CredentialKey | undefined,
   credentials: Credentials,
   deps: Deps,
 ): Promise<string> {
@@ -57,34 +52,24 @@ async function credentialFor(
   const cluster = clusterOf(exec);
   const settings = resolveRequest(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
   const identity = await identityOf(settings, deps);
-  const own = keyFor(key, identity);
-  const kept = settings.cache === 'none' || settings.force ? undefined : own;
+  const key = keyFor(launcherKey, identity);
+  // The queue is kept to in any case; what is cached is neither read nor replaced where the person wants none of it.
+  const cacheKey = settings.cache === 'none' || settings.force ? undefined : key;
 
-  const cached = credentials.read(kept);
-  const refused = cached !== undefined && asked === 'normal' && credentials.isAskedAgain(kept, cached);
-  if (cached !== undefined && asked === 'normal' && (!refused || credentials.isForcedHeld(kept))) return cached.text;
-  const mode = refused ? 'rejected' : asked;
-
-  const deadline = workDeadline + (mode === 'normal' && !isAmbient(settings) ? settings.loginTimeout : 0);
+  const cached = credentials.read(cacheKey);
+  const maybeRefused = cached !== undefined && startedAs === 'normal' && credentials.isAskedAgain(cacheKey, cached);
+  if (cached !== undefined && startedAs === 'normal' && (!maybeRefused || credentials.isForcedHeld(cacheKey))) {
+    return cached.text;
+  }
+  const mode = maybeRefused ? 'rejected' : startedAs;
+  const obtaining = { settings, identity, exec, cluster, mode, cacheKey, credentials, deps };
   try {
-    return await credentials.queue(own, { mode, deadline, purpose: 'getting a credential' }, async () => {
-      const again = credentials.read(kept);
-      if (again !== undefined && again.generation !== cached?.generation) return again.text;
-      try {
-        return await obtain({ settings, identity, exec, cluster, mode, kept, credentials, deps });
-      } finally {
-        // Only now: whoever waits for a forced refresh takes the mark for its end.
-        if (mode === 'rejected') credentials.holdForced(kept, deps.clock.now() + forcedRefreshInterval);
-      }
-    });
+    return await credentials.queue(key, { mode, deadline: workDeadline, purpose: 'getting a credential' }, (claim) =>
+      obtainUnlessDone({ ...obtaining, claim }, cached),
+    );
   } catch (error) {
     if (mode !== 'rejected' || cached === undefined) throw error;
-    deps.report.debug(`The session was not refreshed: ${toFailure(error, deps).message}`);
-    if (deps.stderr.isTTY) {
-      deps.report.info(
-        'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.',
-      );
-    }
+    sayNotRefreshed(error, deps);
     return cached.text;
   }
 }
@@ -95,27 +80,54 @@ interface Obtaining {
   readonly exec: ExecInfo | undefined;
   readonly cluster: string | undefined;
   readonly mode: GetTokenRequest['mode'];
-  readonly kept: CredentialKey | undefined;
+  readonly cacheKey: CredentialKey | undefined;
   readonly credentials: Credentials;
   readonly deps: Deps;
+  /** Of the credential. */
+  readonly claim?: Claim | undefined;
+}
+
+/** Another process may have been quicker while this one waited. */
+async function obtainUnlessDone(obtaining: Obtaining, before: CachedCredential | undefined): Promise<string> {
+  const { mode, cacheKey, credentials, deps } = obtaining;
+  const cached = credentials.read(cacheKey);
+  if (cached !== undefined && cached.generation !== before?.generation) return cached.text;
+  try {
+    return await obtain(obtaining);
+  } finally {
+    // Only now: whoever waits for a forced refresh takes the mark for its end.
+    if (mode === 'rejected') credentials.holdForced(cacheKey, deps.clock.now() + forcedRefreshInterval);
+  }
 }
 
 async function obtain(obtaining: Obtaining): Promise<string> {
-  const { settings, identity, exec, cluster, mode, kept, credentials, deps } = obtaining;
+  const { settings, identity, exec, cluster, mode, deps, claim } = obtaining;
   const origin = await originOf(settings);
-  const keep = (fresh: ObtainedToken, session: string) => {
-    const { token, issuedAt, expiresAt } = fresh;
-    const times = { issuedAt, expiresAt: expiresAt ?? issuedAt + unknownLifetime, minValidity: settings.minValidity };
-    const until = freshUntil(times);
-    const now = deps.clock.now();
-    // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
-    const printed = expiresAt === undefined ? undefined : until > now ? until : expiresAt;
-    const text = formatCredential(exec?.apiVersion, token.reveal(), printed);
-    if (until > now) credentials.write(kept, text, times, session, origin);
-    return text;
-  };
   const interactive = exec?.interactive ?? deps.stdin.isTTY;
-  return obtainToken({ settings, identity, mode, cluster, interactive, deps }, keep);
+  const beforeSignIn = async (milliseconds: number) => claim?.extend(milliseconds, 'signing in');
+  return obtainToken({ settings, identity, mode, cluster, interactive, deps, beforeSignIn }, (fresh, session) =>
+    keep(fresh, session, origin, obtaining),
+  );
+}
+
+/** Puts the credential into the cache while it is worth it, and gives what to print. */
+function keep(fresh: ObtainedToken, session: string, origin: string | undefined, obtaining: Obtaining): string {
+  const { settings, exec, cacheKey, credentials, deps } = obtaining;
+  const times = timesOf(fresh, settings);
+  const until = freshUntil(times);
+  const now = deps.clock.now();
+  // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
+  const printed = fresh.expiresAt === undefined ? undefined : until > now ? until : fresh.expiresAt;
+  const text = formatCredential(exec?.apiVersion, fresh.token.reveal(), printed);
+  if (until > now) credentials.write(cacheKey, text, times, session, origin);
+  return text;
+}
+
+/** What is cached is given once more: nothing says that it was refused. */
+function sayNotRefreshed(error: unknown, deps: Deps): void {
+  deps.report.debug(`The session was not refreshed: ${toFailure(error, deps).message}`);
+  if (!deps.stderr.isTTY) return;
+  deps.report.info('This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.');
 }
 
 /**
@@ -130,5 +142,5 @@ function clusterOf(exec: ExecInfo | undefined): string | undefined {
       'kubectl does not say which cluster the credential is for, so none is given.',
     );
   }
-  return serverOrigin(exec.cluster.server);
+  return clusterIdentity(exec.cluster);
 }

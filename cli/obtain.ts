@@ -8,10 +8,12 @@ import type { BrokerClient } from './broker-client.ts';
 import type { AmbientSettings, BrokerSettings } from './broker-settings.ts';
 import type { Deps } from './deps.ts';
 import type { Identity } from './identity/source.ts';
-import { placesOf, storeOf } from './places.ts';
-import { clientCredentials, keyOf, type Mode, useSession } from './session.ts';
+import { placesOf, storeOf } from './folders.ts';
+import { keyOf, type Mode, noSuchToken, useSession } from './session.ts';
+import { connect } from './provider/provider.ts';
 import { isAmbient, type Settings } from './settings.ts';
 import { type CredentialKey, subjectKey } from './store/credential-format.ts';
+import type { CredentialTimes } from './store/credential-times.ts';
 import { openNotes } from './store/notes.ts';
 
 /** A token for the cluster. Times in milliseconds since the epoch. */
@@ -35,10 +37,11 @@ export interface ObtainRequest {
   readonly cluster: string | undefined;
   readonly interactive: boolean;
   readonly deps: Deps;
+  readonly beforeSignIn?: (milliseconds: number) => Promise<void>;
 }
 
 /** Whose session it is where there is none: what a logout of a person must not remove. */
-const noSession = { ambient: 'ambient', client: 'client-credentials' } as const;
+export const noSession = { ambient: 'ambient', client: 'client-credentials' } as const;
 
 /**
  * From settings to the token that the cluster gets: an identity, and where a broker is named what it gives for that.
@@ -73,12 +76,21 @@ export async function obtainToken<T>(
         broker: broker && new URL(broker.url).origin,
         interactive: request.interactive,
         allowPaste: false,
+        beforeSignIn: request.beforeSignIn,
       },
       async (token, session) => keep(await finish(token), session.key),
     );
   } finally {
     await store.close();
   }
+}
+
+/** For how long the token may be kept. */
+export function timesOf(
+  { issuedAt, expiresAt }: ObtainedToken,
+  { minValidity }: { readonly minValidity: number },
+): CredentialTimes {
+  return { issuedAt, expiresAt, minValidity };
 }
 
 /** Where the token of these settings comes from; undefined where somebody signs in. Throws `identity_missing`, `subject_…`. */
@@ -115,6 +127,14 @@ export function keyFor(key: CredentialKey | undefined, identity: Identity | unde
   const { keyedBy } = identity;
   if (keyedBy.kind === 'nothing') return undefined;
   return subjectKey(key, keyedBy.kind === 'job' ? keyedBy.platform : keyedBy.hash);
+}
+
+/** For machines: no person, no session; the client itself is the identity (RFC 6749 section 4.4). */
+async function clientCredentials(settings: Settings, deps: Deps): Promise<ObtainedToken> {
+  const provider = await connect(settings, deps);
+  const { accessToken, issuedAt, accessTokenExpiresAt } = await provider.clientCredentials();
+  if (accessToken === undefined) throw noSuchToken(settings);
+  return { token: accessToken, issuedAt, expiresAt: accessTokenExpiresAt };
 }
 
 async function fromPlatform(settings: AmbientSettings, identity: Identity, deps: Deps): Promise<ObtainedToken> {

@@ -8,7 +8,7 @@ export function createDeps(): Deps {
   // libuv, the keyring's library and the launcher make files too: none of them for others.
   process.umask(0o077);
   Object.assign(globalThis, lightFetch);
-  const { argv, env, stdin, stdout, stderr } = process;
+  const { argv, env, ppid, stdin, stdout, stderr } = process;
   const log = env['KLEIS_LOG'] ?? '';
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -20,8 +20,11 @@ export function createDeps(): Deps {
       interrupted.abort(name);
     });
   }
-  // Whoever read the output may have gone: `kleis status | head -1`.
-  for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
+  // Whoever read the output may have gone (`kleis status | head -1`); anything else that keeps it back is a failure.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exit(1);
+  });
+  stderr.on('error', () => undefined);
   return {
     env,
     stdin,
@@ -33,7 +36,8 @@ export function createDeps(): Deps {
     },
     platform: process.platform,
     pid: process.pid,
-    ppid: process.ppid,
+    ppid,
+    parentIsGone: () => process.ppid !== ppid,
     report: createReport(stderr, env, isLogLevel(log) ? log : 'info'),
     signal: interrupted.signal,
   };

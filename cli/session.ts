@@ -2,12 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { KleisError } from '../shared/errors.ts';
 import type { Secret } from '../shared/secret.ts';
 import type { Deps } from './deps.ts';
+import { confirmDestinations, type Destinations, nameOfSession, newDestinations } from './destinations.ts';
 import type { Settings } from './settings.ts';
-import { connect } from './sign-in/provider.ts';
-import { type TokenSet, UnusableAnswer } from './sign-in/tokens.ts';
+import { connect } from './provider/provider.ts';
+import { type TokenSet, UnusableAnswer } from './provider/tokens.ts';
 import { type Claim, withClaim } from './store/claim.ts';
-import { type CredentialTimes, freshUntil, renewalDueAt } from './store/credentials.ts';
-import { type Session, sessionKey, type SessionStore } from './store/sessions.ts';
+import { type CredentialTimes, endOf, freshUntil, renewalDueAt } from './store/credential-times.ts';
+import type { Session } from './store/session-format.ts';
+import { sessionKey } from './store/session-key.ts';
+import type { SessionStore } from './store/sessions.ts';
+import { findSignInFailure, forgetSignInFailure, noteSignInFailure } from './store/sign-in-failure.ts';
 
 // A provider changes its endpoints rarely and says so beforehand; a day spares a round trip at nearly every refresh.
 const metadataLifetime = 24 * 3_600_000;
@@ -15,8 +19,6 @@ const metadataLifetime = 24 * 3_600_000;
 export const forcedRefreshInterval = 60_000;
 // A refresh is one or two requests of bounded time; a sign-in extends the claim by what the person is given.
 const refreshDeadline = 60_000;
-// For an opaque token whose provider does not say how long it lives: it is asked for anew after this.
-const unknownLifetime = 300_000;
 
 export type Mode =
   /** Someone waits for the credential: refresh, else sign in. */
@@ -28,19 +30,17 @@ export type Mode =
   /** A person asked for a new sign-in. */
   | 'sign-in';
 
-export interface SessionRequest {
+export interface SessionRequest extends Destinations {
   readonly settings: Settings;
   readonly deps: Deps;
   readonly store: SessionStore;
   readonly mode: Mode;
-  /** Origin of the server that the credential is for. */
-  readonly cluster: string | undefined;
-  /** Origin of the broker that gets the session's token; the cluster then gets what the broker gives for it. */
-  readonly broker?: string | undefined;
   /** The terminal is ours to read from. */
   readonly interactive: boolean;
   /** Beside a browser sign-in, let the person paste the address. */
   readonly allowPaste: boolean;
+  /** Told before a person is asked to sign in: how long (milliseconds) that may take. */
+  readonly beforeSignIn?: ((milliseconds: number) => Promise<void>) | undefined;
 }
 
 /** A token for the cluster, and by when (milliseconds) it ends. */
@@ -61,29 +61,35 @@ export async function useSession<T>(
 ): Promise<T> {
   const { settings, deps, store } = request;
   const key = await keyOf(settings);
+  const path = store.claimPath(key);
   const work = async (claim?: Claim) => {
     const earlier = await loadFor(request, key);
-    await askForCluster(earlier, request, claim);
-    const renewed = await renew(earlier, key, request, async () => {
-      await claim?.extend(settings.loginTimeout + refreshDeadline, 'signing in');
-    });
-    const session = await noteCluster(renewed, request);
-    const token = freshToken(session, settings, deps.clock.now(), 'to the end');
+    await askForDestinations(earlier, request, claim);
+    const renewed = await renew(earlier, { key, path, claim, request });
+    const session = await noteDestinations(renewed, earlier, request);
+    deps.signal.throwIfAborted();
+    const token = livingToken(session, settings, deps.clock.now());
     if (token === undefined) throw noSuchToken(settings);
     return use(token, session);
   };
-  const path = store.claimPath(key);
   if (path === undefined) return work();
-  return withClaim(
-    path,
-    {
-      deps,
-      deadline: refreshDeadline,
-      purpose: 'renewing the session',
-      onWait: (holder) => deps.report.info(`Waiting for ${holder.text}.`),
-    },
-    work,
-  );
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await withClaim(
+        path,
+        {
+          deps,
+          deadline: refreshDeadline,
+          purpose: 'renewing the session',
+          onWait: (holder) => deps.report.info(`Waiting for ${holder.text}.`),
+        },
+        work,
+      );
+    } catch (error) {
+      // Taken for dead (a suspended laptop): what the other process has stored is newer than what we hold.
+      if (attempt > 1 || !(error instanceof KleisError) || error.code !== 'claim_held') throw error;
+    }
+  }
 }
 
 async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Session | undefined> {
@@ -96,46 +102,84 @@ async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Se
   }
 }
 
-async function renew(
-  session: Session | undefined,
-  key: string,
-  request: SessionRequest,
-  beforeSignIn: () => Promise<void>,
-): Promise<Session> {
-  const { settings, deps, store, mode } = request;
-  const now = deps.clock.now();
+interface Renewal {
+  readonly key: string;
+  /** Of the claim; undefined where nothing is kept. */
+  readonly path: string | undefined;
+  readonly claim: Claim | undefined;
+  readonly request: SessionRequest;
+}
+
+async function renew(session: Session | undefined, renewal: Renewal): Promise<Session> {
+  const { settings, mode } = renewal.request;
   const forced = mode === 'sign-in' || settings.force;
-  if (session !== undefined && !forced && freshToken(session, settings, now) !== undefined) {
-    const forcedAt = session.forcedRefreshAt ?? 0;
-    const enough = {
-      normal: true,
-      // Another cluster may have renewed the session already; and without a refresh token there is nothing to do yet.
-      background: session.tokens.refreshToken === undefined || now < renewalDueAt(timesOf(session, settings)),
-      rejected: now - forcedAt < forcedRefreshInterval,
-      'sign-in': false,
-    };
-    if (enough[mode]) return session;
-  }
+  if (session !== undefined && !forced && isEnough(session, renewal.request)) return session;
   if (session !== undefined && session.tokens.refreshToken !== undefined && !forced) {
-    const refreshed = await refresh(session, request);
+    const refreshed = await refresh(session, renewal);
     if (refreshed !== undefined) return refreshed;
   }
   if (mode === 'background' || mode === 'rejected') {
     throw new KleisError('sign_in_needed', 'The session has ended, and this run may not sign in.');
   }
+  return signIn(session, renewal);
+}
+
+async function signIn(earlier: Session | undefined, { key, path, claim, request }: Renewal): Promise<Session> {
+  const { settings, deps, store, mode } = request;
+  const told = path && mode === 'normal' ? await findSignInFailure(path, claim?.waitedFor ?? []) : undefined;
+  if (told !== undefined) throw told;
   await store.reserve(key);
-  await beforeSignIn();
-  const provider = await connect(settings, deps);
-  const tokens = await provider.signIn({
-    allowPaste: request.allowPaste,
-    ...(settings.account?.includes('@') === true ? { loginHint: settings.account } : {}),
-  });
-  requireToken(tokens, settings);
-  return store.save(store.start(key, settings, tokens, provider.metadata, session));
+  const patience = settings.loginTimeout + refreshDeadline;
+  await claim?.extend(patience, 'signing in');
+  await request.beforeSignIn?.(patience);
+  const asker = watchAsker(deps);
+  try {
+    const provider = await connect(settings, { ...deps, signal: asker.signal });
+    const tokens = await provider.signIn({
+      allowPaste: request.allowPaste,
+      ...(settings.account?.includes('@') === true ? { loginHint: settings.account } : {}),
+    });
+    requireToken(tokens, settings);
+    const session = await store.save(store.start(key, settings, tokens, provider.metadata, earlier));
+    if (path !== undefined) await forgetSignInFailure(path);
+    return session;
+  } catch (error) {
+    if (asker.gone()) throw new KleisError('interrupted', 'The program that asked for the credential has gone.');
+    if (path !== undefined && error instanceof KleisError) await noteSignInFailure(path, deps.pid, error);
+    throw error;
+  } finally {
+    asker.end();
+  }
+}
+
+/** kubectl may be gone while a person is asked: then nobody is to wait for the answer, and the port is free again. */
+function watchAsker({ signal, parentIsGone }: Deps) {
+  const left = new AbortController();
+  const watch = setInterval(() => {
+    if (parentIsGone()) left.abort(new Error('the parent is gone'));
+  }, 1000);
+  return {
+    signal: AbortSignal.any([signal, left.signal]),
+    gone: () => left.signal.aborted,
+    end: () => clearInterval(watch),
+  };
+}
+
+/** True if the session's token is as fresh as this run wants it. */
+function isEnough(session: Session, { settings, deps, mode }: SessionRequest): boolean {
+  const now = deps.clock.now();
+  if (freshToken(session, settings, now) === undefined) return false;
+  // Another cluster may have renewed the session already; and without a refresh token there is nothing to do yet.
+  if (mode === 'background') {
+    return session.tokens.refreshToken === undefined || now < renewalDueAt(timesOf(session, settings));
+  }
+  // Also for a mark from the future, which a clock that was set back has left behind.
+  if (mode === 'rejected') return Math.abs(now - (session.forcedRefreshAt ?? 0)) < forcedRefreshInterval;
+  return true;
 }
 
 /** Undefined when the provider definitely refuses the refresh token, or what it sends is of no use any more. */
-async function refresh(session: Session, request: SessionRequest): Promise<Session | undefined> {
+async function refresh(session: Session, { claim, request }: Renewal): Promise<Session | undefined> {
   const { settings, deps, store, mode } = request;
   const { refreshToken, dpopKey, subject } = session.tokens;
   if (refreshToken === undefined) return undefined;
@@ -143,11 +187,17 @@ async function refresh(session: Session, request: SessionRequest): Promise<Sessi
   await store.reserve(session.key);
   const now = deps.clock.now();
   const cached = session.provider;
+  const interruption = deferrable(deps.signal);
   const provider = await connect(
     settings,
-    deps,
+    { ...deps, signal: interruption.signal },
     cached !== undefined && now - cached.fetchedAt < metadataLifetime ? cached.metadata : undefined,
   );
+  // Ours still? Another process that took us for dead may be spending the same refresh token.
+  await claim?.extend(refreshDeadline);
+  deps.signal.throwIfAborted();
+  // From here on Ctrl-C waits: the provider may have replaced the refresh token already.
+  interruption.defer();
   let tokens: TokenSet;
   try {
     tokens = await provider.refresh({ refreshToken, dpopKey, idTokenSub: subject?.sub });
@@ -169,7 +219,7 @@ async function refresh(session: Session, request: SessionRequest): Promise<Sessi
       fetchedAt: cached?.metadata === provider.metadata ? cached.fetchedAt : now,
     },
   });
-  if (freshToken(saved, settings, deps.clock.now(), 'to the end') !== undefined) return saved;
+  if (livingToken(saved, settings, deps.clock.now()) !== undefined) return saved;
   if (mode === 'normal') {
     deps.report.info(
       'The provider renewed the session but sent no ID token, and the last one has ended. Signing in again.',
@@ -190,85 +240,61 @@ function merge(old: TokenSet, next: TokenSet): TokenSet {
   };
 }
 
-/** The kind of token that the settings ask for, while it is fresh, or to the end of its life. */
-function freshToken(
-  session: Session,
-  settings: Settings,
-  now: number,
-  how: 'fresh' | 'to the end' = 'fresh',
-): FreshToken | undefined {
-  const { idToken, accessToken, idTokenExpiresAt, accessTokenExpiresAt } = session.tokens;
-  const token = settings.token === 'id' ? idToken : accessToken;
-  if (token === undefined) return undefined;
-  const times = timesOf(session, settings);
-  if (now >= (how === 'fresh' ? freshUntil(times) : times.expiresAt)) return undefined;
-  const expiresAt = settings.token === 'id' ? idTokenExpiresAt : accessTokenExpiresAt;
-  return { token, issuedAt: times.issuedAt, expiresAt };
+/** The kind of token that the settings ask for, while it is fresh. */
+function freshToken(session: Session, settings: Settings, now: number): FreshToken | undefined {
+  return now < freshUntil(timesOf(session, settings)) ? tokenOf(session, settings) : undefined;
+}
+
+/** As `freshToken`, to the end of its life. */
+function livingToken(session: Session, settings: Settings, now: number): FreshToken | undefined {
+  return now < endOf(timesOf(session, settings)) ? tokenOf(session, settings) : undefined;
+}
+
+function tokenOf({ tokens }: Session, { token: kind }: Settings): FreshToken | undefined {
+  const { issuedAt, idToken, accessToken, idTokenExpiresAt, accessTokenExpiresAt } = tokens;
+  const token = kind === 'id' ? idToken : accessToken;
+  return token && { token, issuedAt, expiresAt: kind === 'id' ? idTokenExpiresAt : accessTokenExpiresAt };
 }
 
 function timesOf({ tokens }: Session, { token, minValidity }: Settings): CredentialTimes {
-  const { issuedAt } = tokens;
-  const expiresAt = token === 'id' ? tokens.idTokenExpiresAt : tokens.accessTokenExpiresAt;
-  return { issuedAt, expiresAt: expiresAt ?? issuedAt + unknownLifetime, minValidity };
+  const { issuedAt, idTokenExpiresAt, accessTokenExpiresAt } = tokens;
+  return { issuedAt, expiresAt: token === 'id' ? idTokenExpiresAt : accessTokenExpiresAt, minValidity };
+}
+
+/** Passes an interruption on until it is deferred. */
+function deferrable(signal: AbortSignal) {
+  const controller = new AbortController();
+  const pass = () => controller.abort(signal.reason);
+  if (signal.aborted) pass();
+  signal.addEventListener('abort', pass);
+  return { signal: controller.signal, defer: () => signal.removeEventListener('abort', pass) };
 }
 
 /** Asked before anything is spent, where the person wants to be asked; the claim is held meanwhile. */
-async function askForCluster(session: Session | undefined, request: SessionRequest, claim?: Claim): Promise<void> {
-  const { settings } = request;
-  const places = newPlaces(session, request);
-  if (!settings.confirmNewClusters || places.length === 0) return;
+async function askForDestinations(session: Session | undefined, request: SessionRequest, claim?: Claim): Promise<void> {
+  const { settings, deps, mode, interactive } = request;
+  const destinations = newDestinations(session, request);
+  if (!settings.confirmNewClusters || destinations.length === 0) return;
   await claim?.extend(settings.loginTimeout, 'asking about a new cluster');
-  const names = places.map(({ kind, origin }) => `the ${kind} ${origin}`).join(' and ');
-  await confirm(`Let ${names} have tokens of ${whose(session)} at ${settings.issuerUrl}?`, request);
+  const mayAsk = interactive && (mode === 'normal' || mode === 'sign-in');
+  await confirmDestinations(destinations, `${nameOfSession(session)} at ${settings.issuerUrl}`, { mayAsk, deps });
 }
 
 /** A session that meets a new server says so: a kubeconfig from elsewhere may name a server that nobody knows. */
-async function noteCluster(session: Session, request: SessionRequest): Promise<Session> {
+async function noteDestinations(
+  session: Session,
+  earlier: Session | undefined,
+  request: SessionRequest,
+): Promise<Session> {
   const { settings, deps, store } = request;
-  const places = newPlaces(session, request);
-  if (places.length === 0) return session;
-  for (const { kind, origin } of session.clusters.length > 0 ? places : []) {
-    deps.report.info(`New ${kind}: ${origin} now gets tokens of ${whose(session)} at ${settings.issuerUrl}.`);
+  const destinations = newDestinations(session, request);
+  if (destinations.length === 0) return session;
+  // Who has just signed in for a cluster knows which.
+  const signedInForIt = session.signedInAt !== earlier?.signedInAt && session.clusters.length === 0;
+  for (const { text } of signedInForIt ? [] : destinations) {
+    deps.report.info(`New: ${text} now gets tokens of ${nameOfSession(session)} at ${settings.issuerUrl}.`);
   }
-  return store.save({ ...session, clusters: [...session.clusters, ...places.map(({ origin }) => origin)] });
-}
-
-/** Where tokens of the session go now and have never gone. */
-function newPlaces(session: Session | undefined, { broker, cluster }: SessionRequest) {
-  return [
-    { kind: 'broker', origin: broker },
-    { kind: 'cluster', origin: cluster },
-  ].flatMap(({ kind, origin }) =>
-    origin === undefined || session?.clusters.includes(origin) === true ? [] : [{ kind, origin }],
-  );
-}
-
-function whose(session: Session | undefined): string {
-  return session?.tokens.subject?.name ?? session?.tokens.subject?.sub ?? 'your account';
-}
-
-async function confirm(question: string, request: SessionRequest): Promise<void> {
-  const { deps } = request;
-  const hint = 'Run `kleis login --context NAME` for that cluster in a terminal and answer there.';
-  if (request.mode !== 'normal' && request.mode !== 'sign-in') {
-    throw new KleisError('sign_in_needed', 'This cluster has not been confirmed yet.', { hint });
-  }
-  if (!request.interactive) {
-    throw new KleisError('sign_in_needed', `${question} Nobody can be asked here.`, { hint });
-  }
-  const { askYesNo } = await import('./ask.ts');
-  if (await askYesNo(question, deps)) return;
-  throw new KleisError('sign_in_refused', 'The new cluster was not confirmed, so it gets no token.', {
-    hint: 'Answer y if you trust that cluster.',
-  });
-}
-
-/** For machines: no person, no session; the client itself is the identity (RFC 6749 section 4.4). */
-export async function clientCredentials(settings: Settings, deps: Deps): Promise<FreshToken> {
-  const provider = await connect(settings, deps);
-  const { accessToken, issuedAt, accessTokenExpiresAt } = await provider.clientCredentials();
-  if (accessToken === undefined) throw noSuchToken(settings);
-  return { token: accessToken, issuedAt, expiresAt: accessTokenExpiresAt };
+  return store.save({ ...session, clusters: [...session.clusters, ...destinations.map(({ identity }) => identity)] });
 }
 
 /** The session's key; reads the certificate authority, whose hash is part of it. */
@@ -288,7 +314,7 @@ function requireToken(tokens: TokenSet, settings: Settings): void {
   if ((settings.token === 'id' ? tokens.idToken : tokens.accessToken) === undefined) throw noSuchToken(settings);
 }
 
-function noSuchToken(settings: Settings): KleisError {
+export function noSuchToken(settings: Settings): KleisError {
   return new KleisError(
     'token_unusable',
     `The provider gave no ${settings.token === 'id' ? 'ID' : 'access'} token that is still valid.`,

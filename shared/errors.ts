@@ -10,6 +10,8 @@ export const exitCodes = {
   denied: 4,
   unavailable: 5,
   configuration: 6,
+  /** As shells report SIGINT. */
+  interrupted: 130,
 } as const;
 
 /** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 7009 section 2.2.1, RFC 6750 section 3.1. */
@@ -39,6 +41,7 @@ const unavailable = { exit: 5, status: 503, oauth: 'temporarily_unavailable' } a
 const table = {
   unexpected: { exit: 1, hint: 'Run it again with --verbose and report what it prints.' },
   usage: { exit: 2, hint: 'See --help.' },
+  interrupted: { exit: 130, hint: 'Run the command again.' },
 
   sign_in_needed: { exit: 3, hint: 'Sign in with `kleis login`.' },
   sign_in_refused: { exit: 3, hint: 'Try again, or ask the administrator of the provider why it refuses.' },

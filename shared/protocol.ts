@@ -85,13 +85,7 @@ export interface FailedCondition {
   readonly expected?: string;
 }
 
-/** Form of `POST /revoke`, RFC 7009 section 2.1. `token_type_hint` may be there and means nothing. */
-export interface RevokeRequest {
-  readonly token: string;
-  readonly token_type_hint?: string;
-}
-
-/** 200 in any case, as RFC 7009 section 2.2 wants it; what is true is in the body. */
+/** Of `POST /revoke` (form: `token`). 200 in any case, as RFC 7009 section 2.2 wants it; what is true is in the body. */
 export interface RevokeResponse {
   readonly revoked: boolean;
   /** Seconds after which no API server takes the token any more; 0 if it is dead already. Absent if it was not revoked. */
@@ -101,9 +95,7 @@ export interface RevokeResponse {
   readonly lease?: string;
 }
 
-/** Form of `POST /explain`. An admin may send a bearer token of his own besides. */
-export type ExplainRequest = Omit<TokenRequest, 'grant_type' | 'requested_token_type'>;
-
+/** Of `POST /explain`, whose form is that of `/token` without grant_type. */
 export interface ExplainResponse {
   readonly allowed: boolean;
   readonly grant: string;

@@ -1,4 +1,5 @@
-import { z } from 'zod';
+// As a namespace: what is not used then stays out of the bundle, 6 MiB of a running broker.
+import * as z from 'zod';
 
 /** A claim's value as configuration can state it; compared by type and value, never converted. */
 export type ClaimValue = string | number | boolean;

@@ -1,12 +1,11 @@
 import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../config.ts';
-import { contextSettings } from '../context.ts';
+import { contextSettings } from '../kubeconfig-settings.ts';
 import type { Deps } from '../deps.ts';
 import type { LoginFlags } from '../flags.ts';
-import { placesOf, storeOf } from '../places.ts';
+import { removeCredentials, storeOf } from '../folders.ts';
 import { useSession } from '../session.ts';
 import { resolveSettings } from '../settings.ts';
-import { openCredentials } from '../store/credentials.ts';
 
 /** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
 export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
@@ -19,20 +18,19 @@ export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
   const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
   const store = storeOf(deps, settings.cache);
   try {
-    const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
     const session = await useSession(
       {
         settings,
         deps,
         store,
         mode: 'sign-in',
-        cluster: entry?.origin,
+        cluster: entry?.identity,
         interactive: deps.stdin.isTTY,
         allowPaste: true,
       },
       (_, next) => {
         // Of another account, perhaps: what it left must not outlive the new sign-in.
-        credentials.removeSession(next.key);
+        removeCredentials(next.key, deps);
         return next;
       },
     );

@@ -1,17 +1,18 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig, type PersonConfig } from '../config.ts';
-import { contextSettings } from '../context.ts';
+import { contextSettings } from '../kubeconfig-settings.ts';
 import type { Deps } from '../deps.ts';
 import { toFailure } from '../failure.ts';
 import type { LogoutFlags } from '../flags.ts';
-import { placesOf, storeOf } from '../places.ts';
+import { removeCredentials, storeOf } from '../folders.ts';
+import { noSession } from '../obtain.ts';
 import { keyOf } from '../session.ts';
 import { resolveSettings, type Settings } from '../settings.ts';
-import { connect } from '../sign-in/provider.ts';
+import { connect } from '../provider/provider.ts';
 import { withClaim } from '../store/claim.ts';
-import { openCredentials } from '../store/credentials.ts';
-import type { Session, SessionEntry, SessionStore } from '../store/sessions.ts';
+import type { Session } from '../store/session-format.ts';
+import type { SessionEntry, SessionStore } from '../store/sessions.ts';
 
 // Longer than the revocation of two tokens may take.
 const deadline = 60_000;
@@ -25,6 +26,7 @@ export async function logout(flags: LogoutFlags, deps: Deps): Promise<void> {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each line is about one session
       await endSession(entry, store, person, deps);
     }
+    if (flags.all === true) for (const tag of Object.values(noSession)) removeCredentials(tag, deps);
   } finally {
     await store.close();
   }
@@ -66,7 +68,7 @@ async function endSession(entry: SessionEntry, store: SessionStore, person: Pers
     const session = 'info' in entry ? await store.load(entry.key) : undefined;
     // First here: a provider that does not answer must not keep anybody signed in on this machine.
     await store.remove(entry.key);
-    openCredentials({ dir: placesOf(deps).credentials, deps }).removeSession(entry.key);
+    removeCredentials(entry.key, deps);
     return session;
   };
   const path = store.claimPath(entry.key);

@@ -2,8 +2,8 @@ import { clean } from '../../shared/text.ts';
 import { type ConfigRow, configRows, loadConfig } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import type { OutputFlags } from '../flags.ts';
-import { placesOf } from '../places.ts';
-import { formatTable } from './table.ts';
+import { placesOf } from '../folders.ts';
+import { formatTable } from '../table.ts';
 
 /** `kleis config`: the person's settings as they hold, and where each comes from. */
 export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> {

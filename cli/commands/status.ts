@@ -1,10 +1,11 @@
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
+import { addressOf } from '../exec-credential.ts';
 import type { StatusFlags } from '../flags.ts';
-import { storeOf } from '../places.ts';
+import { storeOf } from '../folders.ts';
 import type { SessionEntry, SessionStore } from '../store/sessions.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../table.ts';
 
 /** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */
 export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
@@ -52,7 +53,7 @@ async function toJson(entry: SessionEntry, showToken: boolean, store: SessionSto
     signedInAt: toDate(info.signedInAt),
     refreshedAt: toDate(info.refreshedAt),
     storage: info.storage,
-    clusters: info.clusters,
+    clusters: [...new Set(info.clusters.map(addressOf))],
     ...(tokens && { idToken: tokens.idToken?.reveal(), accessToken: tokens.accessToken?.reveal() }),
   };
 }
@@ -69,7 +70,7 @@ function toRow(entry: SessionEntry, deps: Deps): string[] {
     remaining(info.idTokenExpiresAt ?? info.accessTokenExpiresAt, now),
     info.refreshable ? 'renews itself' : 'sign in again',
     info.storage,
-    shortList(info.clusters),
+    shortList([...new Set(info.clusters.map(addressOf))]),
   ].map((cell) => clean(cell, 120));
 }
 
@@ -83,8 +84,11 @@ function shortList(origins: readonly string[]): string {
 async function tokensOf(entry: SessionEntry, store: SessionStore): Promise<string> {
   if ('problem' in entry) return '';
   const tokens = (await store.load(entry.key))?.tokens;
-  const of = (kind: string, token: Secret | undefined) => (token === undefined ? '' : `\n${kind}\n${token.reveal()}\n`);
-  return of('ID token', tokens?.idToken) + of('access token', tokens?.accessToken);
+  return section('ID token', tokens?.idToken) + section('access token', tokens?.accessToken);
+}
+
+function section(kind: string, token: Secret | undefined): string {
+  return token === undefined ? '' : `\n${kind}\n${token.reveal()}\n`;
 }
 
 function remaining(expiresAt: number | undefined, now: number): string {

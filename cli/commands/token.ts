@@ -3,20 +3,19 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { AmbientSettings } from '../broker-settings.ts';
 import { loadConfig } from '../config.ts';
-import { type ContextSettings, contextSettings } from '../context.ts';
+import { type ContextSettings, contextSettings } from '../kubeconfig-settings.ts';
 import type { Deps } from '../deps.ts';
 import type { SignInFlags, TokenFlags } from '../flags.ts';
 import type { ExecCluster } from '../kubeconfig/find.ts';
 import { printBlock } from '../kubeconfig/print.ts';
-import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf } from '../obtain.ts';
-import { placesOf } from '../places.ts';
+import { clusterIdentity } from '../exec-credential.ts';
+import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from '../obtain.ts';
+import { placesOf } from '../folders.ts';
 import { keyOf } from '../session.ts';
 import { isAmbient, resolveRequest, type Settings } from '../settings.ts';
-import { freshUntil, openCredentials } from '../store/credentials.ts';
 import { scriptKey } from '../store/credential-format.ts';
-
-// An opaque token whose maker does not say how long it lives is got anew after this.
-const unknownLifetime = 300_000;
+import { freshUntil } from '../store/credential-times.ts';
+import { openCredentials } from '../store/credentials.ts';
 
 /** What `-o json` prints, and what is kept for the next call. */
 interface TokenText {
@@ -38,7 +37,7 @@ export async function token(flags: TokenFlags, deps: Deps): Promise<void> {
       hint: 'Name it with --server and --cluster-certificate-authority, or a context with --context.',
     });
   }
-  const text = await getText(settings, entry?.origin ?? originOfServer(cluster), deps);
+  const text = await getText(settings, entry?.identity ?? (cluster && clusterIdentity(cluster)), deps);
   deps.stdout.write(format(flags, JSON.parse(text) as TokenText, cluster));
 }
 
@@ -64,8 +63,7 @@ async function getText(settings: Settings | AmbientSettings, cluster: string | u
   const interactive = deps.stdin.isTTY;
   return obtainToken({ settings, identity, mode: 'normal', cluster, interactive, deps }, (fresh, session) => {
     const text = JSON.stringify(describeToken(fresh, settings));
-    const { issuedAt, expiresAt = issuedAt + unknownLifetime } = fresh;
-    const times = { issuedAt, expiresAt, minValidity: settings.minValidity };
+    const times = timesOf(fresh, settings);
     if (freshUntil(times) > deps.clock.now()) credentials.write(key, text, times, session, origin);
     return text;
   });
@@ -119,10 +117,6 @@ async function readCertificates(path: string): Promise<string> {
     throw new KleisError('config_invalid', `The file ${clean(path, 400)} cannot be read.`, { cause });
   }
   throw new KleisError('config_invalid', `The file ${clean(path, 400)} holds no certificate in PEM form.`);
-}
-
-function originOfServer(cluster: Target | undefined): string | undefined {
-  return cluster === undefined ? undefined : new URL(cluster.server).origin;
 }
 
 function format(flags: TokenFlags, text: TokenText, cluster: Target | undefined): string {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
+import { systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
 import { readSubject } from './subject.ts';
@@ -118,7 +119,7 @@ async function fromFile(path: string, now: number, hint: string) {
     return readSubject(buffer.toString('latin1', 0, bytesRead), `The token in the file ${name}`, now);
   } catch (cause) {
     if (cause instanceof KleisError) throw cause;
-    const { code } = cause as NodeJS.ErrnoException;
+    const code = systemCode(cause);
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${clean(code ?? 'unknown', 40)})`;
     throw new KleisError('identity_missing', `The file ${name} with the token ${why}.`, { hint, cause });
   } finally {

@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
+import { storageError } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import { storageError } from '../store/files.ts';
 import { isMapping, type Mapping, textOf } from './document.ts';
 
 /** client-go's name for the extension whose value the plugin gets as `spec.cluster.config`. */

@@ -4,9 +4,9 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
+import { storageError, systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
-import { storageError } from '../store/files.ts';
 import {
   bodyKey,
   isMapping,
@@ -180,8 +180,7 @@ async function readBounded(path: string): Promise<Uint8Array | undefined> {
         throw new KleisError('kubeconfig_invalid', `${clean(path, 400)} is too large to be a kubeconfig.`);
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-      return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return undefined;
     const { message, cause } = storageError(error, 'read', path);
     if (error instanceof KleisError) throw error;
     throw new KleisError('storage_unavailable', message, {

@@ -2,9 +2,9 @@ import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
+import { storageError, systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
-import { storageError } from '../store/files.ts';
 
 /** kubectl gives up at once; it holds its lock for milliseconds, though, so that waiting is worth it. */
 const patience = 5000;
@@ -46,7 +46,7 @@ async function take(lock: string): Promise<boolean> {
     await handle.close();
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (systemCode(error) === 'EEXIST') return false;
     throw new KleisError('storage_unavailable', storageError(error, 'write', lock).message, {
       hint: 'Nothing was changed. Write to a kubeconfig of your own with --kubeconfig FILE.',
       cause: error,

@@ -1,6 +1,6 @@
 import { KleisError, type ErrorCode } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import type { ProviderMetadata } from './discovery.ts';
+import type { ProviderMetadata } from '../provider/discovery.ts';
 
 /** What happens when the provider refuses by sending the browser back with `error` (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). */
 const errorCodes: Readonly<Record<string, ErrorCode>> = {

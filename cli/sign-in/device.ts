@@ -4,7 +4,7 @@ import { isLoopback } from '../../shared/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import { useColour } from '../report.ts';
-import type { TokenSet } from './tokens.ts';
+import type { TokenSet } from '../provider/tokens.ts';
 
 /** The answer of the device authorization endpoint (RFC 8628 section 3.2). Times in seconds. */
 export interface DeviceCode {

@@ -2,16 +2,21 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import type { Settings } from '../settings.ts';
-import { makeSecrets, scopesToAskFor, type AuthorizationRequest, type Secrets } from './authorization-request.ts';
+import {
+  makeSecrets,
+  scopesToAskFor,
+  type AuthorizationRequest,
+  type Secrets,
+} from '../provider/authorization-request.ts';
 import { openBrowser } from './browser.ts';
 import { readCallback } from './callback.ts';
 import { chooseWay, lookAround, type Way } from './choice.ts';
 import { signInWithDevice, type DeviceCode, type PollResult } from './device.ts';
-import type { ProviderMetadata } from './discovery.ts';
-import type { DpopKey } from './dpop.ts';
+import type { ProviderMetadata } from '../provider/discovery.ts';
+import type { DpopKey } from '../provider/dpop.ts';
 import { addressesToTry, listenForCallback, type CallbackListener } from './listener.ts';
 import { pasteCallback } from './paste.ts';
-import type { TokenSet } from './tokens.ts';
+import type { TokenSet } from '../provider/tokens.ts';
 
 export interface SignInOptions {
   /** The person may be asked to paste: `kleis login`, where the terminal is ours, and nowhere else. */

@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
-  existsSync,
   fstatSync,
   linkSync,
   openSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   unlinkSync,
   utimesSync,
@@ -15,16 +13,18 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
+import { storageError, systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
-import { makePrivateFolder, storageError } from './files.ts';
+import { makePrivateFolder } from './private-files.ts';
+import { processStart, thisPlace } from './process-identity.ts';
 
 // A claim is a file: the pid of its owner, then (unless the launcher made it, which can write no more) one line of JSON;
 // its mtime is the deadline. It is free when the owner is dead or the deadline has passed. Whoever finds it so may
 // replace it, but only while holding its succession, the file PATH.PID with the dead owner's pid, itself a claim taken by
 // these same rules. Hence, of all who saw the same dead owner, one replaces the claim, and by a single rename.
 
-/** A launcher's claim has no deadline yet: this long its owner may take to become Node. As in credential.sh. */
+/** A launcher's claim has no deadline yet: this long its owner may take to become Node. As in kleis-credential.sh. */
 const startTime = 15_000;
 // Sooner than a person wonders, later than nearly every refresh.
 const tellAfter = 700;
@@ -178,7 +178,7 @@ function look(path: string): Found | undefined {
     mtime = fstatSync(file).mtimeMs;
     content = readFileSync(file, 'utf8');
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined;
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   } finally {
     if (file !== undefined) closeSync(file);
@@ -240,7 +240,7 @@ function succeed(path: string, succession: string, content: string): boolean {
     renameSync(succession, path);
   } catch (error) {
     // On Windows a file that somebody is just reading cannot be replaced.
-    if (!isCode(error, 'ENOENT', 'EPERM', 'EACCES', 'EBUSY')) throw error;
+    if (!['ENOENT', 'EPERM', 'EACCES', 'EBUSY'].includes(systemCode(error) ?? '')) throw error;
     removeFile(succession);
   }
   return look(path)?.content === content;
@@ -269,8 +269,8 @@ function place(path: string, content: string, deadline: number): boolean {
     linkSync(temporary, path);
     return true;
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false;
-    if (isCode(error, 'EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'))
+    if (systemCode(error) === 'EEXIST') return false;
+    if (['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'].includes(systemCode(error) ?? ''))
       return placeWithoutLink(path, content, mtime);
     throw error;
   } finally {
@@ -285,7 +285,7 @@ function placeWithoutLink(path: string, content: string, mtime: Date): boolean {
     utimesSync(path, mtime, mtime);
     return true;
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false;
+    if (systemCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
@@ -319,43 +319,6 @@ function readHolder(path: string): Holder | undefined {
   const where = record.host === hostname() ? '' : ` on ${clean(record.host, 80)}`;
   const since = new Date(record.since).toLocaleTimeString('en-GB');
   return { pid, text: `${process}${where}, which is ${clean(record.purpose, 80)} (since ${since})` };
-}
-
-let knownPlace: string | undefined;
-function thisPlace(): string {
-  return (knownPlace ??= findPlace());
-}
-
-function findPlace(): string {
-  try {
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
-  } catch {
-    return hostname();
-  }
-}
-
-/** Undefined if there is no such process (or only what its parent has not yet taken note of); '' if all we know is that there is. */
-function processStart(pid: number): string | undefined {
-  if (existsSync('/proc/self/stat')) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // After the name, which may hold anything: state (field 3) to start time (field 22); proc(5).
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[0] === 'Z' || fields[0] === 'X' ? undefined : (fields[19] ?? '');
-    } catch (error) {
-      if (isCode(error, 'ENOENT', 'ESRCH')) return undefined;
-    }
-  }
-  try {
-    process.kill(pid, 0);
-    return '';
-  } catch (error) {
-    return isCode(error, 'ESRCH') ? undefined : '';
-  }
-}
-
-function isCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
 }
 
 function capital(text: string): string {

@@ -18,9 +18,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KleisError } from '../../shared/errors.ts';
+import { storageError } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
-import { storageError } from './files.ts';
 
 const maxBytes = 1024 * 1024;
 const day = 24 * 3_600_000;

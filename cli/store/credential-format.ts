@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-// The texts that cli/credential.sh makes of a call and the assignments that it reads: both must make the same.
+// The texts that cli/kleis-credential.sh makes of a call and the assignments that it reads: both must make the same.
 
 /** What says which job this is, and where sessions are kept; the launcher has the same names in the same order. */
 const jobVariables = [

@@ -4,42 +4,21 @@ import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../deps.ts';
 import { type Claim, type ClaimOptions, isLauncherClaim, releaseLauncherClaim, takeClaim, tryClaim } from './claim.ts';
 import { openFolder } from './credential-folder.ts';
+import { holdForced, isForcedHeld, noteAnswer } from './asked-again.ts';
 import { type CredentialKey, formatAssignments, jobOf, parseAssignments } from './credential-format.ts';
-import { findFailure, forgetFailure, noteFailure, toReportable } from './failures.ts';
+import { type CredentialTimes, freshUntil, renewalDueAt } from './credential-times.ts';
+import { findFailure, forgetFailure, noteFailure, toReportable } from './told-failures.ts';
 
-// The other side of cli/credential.sh, which lists the files.
+// The other side of cli/kleis-credential.sh, which lists the files.
 
-export { type CredentialKey, credentialKey } from './credential-format.ts';
-
-// As many askers as are told apart; two that share a slot cost a wrong or a missed guess at a 401.
-const slots = 64;
 // A refresh in the background that failed or changed nothing is not tried again for each call of kubectl.
 const backgroundPause = 10_000;
 // So long the launcher may take to put Node's pid into the claim after it has started Node behind kubectl's back.
 const handOver = 1000;
 
-export interface CredentialTimes {
-  /** Milliseconds since the epoch. */
-  readonly issuedAt: number;
-  readonly expiresAt: number;
-  /** Milliseconds: how long before its end a credential counts as used up; at most a tenth of its lifetime. */
-  readonly minValidity: number;
-}
-
-/** Until when a credential is fresh. This is also the expiry to print: kubectl and we then ask for a new one together. */
-export function freshUntil({ issuedAt, expiresAt, minValidity }: CredentialTimes): number {
-  return expiresAt - Math.min(minValidity, Math.max(0, expiresAt - issuedAt) / 10);
-}
-
-/** From when on a renewal is worth making while nobody waits: with a quarter of the time left. */
-export function renewalDueAt(times: CredentialTimes): number {
-  return times.issuedAt + (freshUntil(times) - times.issuedAt) * 0.75;
-}
-
 export interface CachedCredential {
   /** What to print, byte for byte. */
   readonly text: string;
-  readonly freshUntil: number;
   readonly generation: string;
 }
 
@@ -79,29 +58,26 @@ export class Credentials {
     const same = values.get('A') === key.arguments && values.get('E') === key.execInfo && values.get('J') === key.job;
     // As the launcher: what a failing disk left must not reach kubectl.
     if (!same || !text.startsWith('{') || !text.endsWith('}')) return undefined;
-    return { text: `${text}\n`, freshUntil: stored.mtime, generation: values.get('G') ?? '' };
+    return { text: `${text}\n`, generation: values.get('G') ?? '' };
   }
 
   /**
    * Notes that our parent asks and is answered with this. True if it was answered with the same before: then the server
    * very likely refused it (401). Never for a run that the launcher started: it has looked itself.
    */
-  isAskedAgain(key: CredentialKey | undefined, cached: CachedCredential): boolean {
+  isAskedAgain(key: CredentialKey | undefined, { generation }: CachedCredential): boolean {
     if (key === undefined || (this.#launched && key.own !== true)) return false;
-    const last = this.#folder.read(this.#slot(key))?.text;
-    this.#noteAnswer(key, cached.generation);
-    return last === this.#answer(key, cached.generation);
+    return noteAnswer(this.#folder, key, this.#parent, generation);
   }
 
   /** True while no refresh is to be forced: `holdForced` said so. */
   isForcedHeld(key: CredentialKey | undefined): boolean {
-    const mark = key && this.#folder.read(`forced-${key.name}`);
-    return mark !== undefined && mark.mtime > this.#deps.clock.now();
+    return key !== undefined && isForcedHeld(this.#folder, key, this.#deps.clock.now());
   }
 
   /** No refresh is to be forced before then (milliseconds). */
   holdForced(key: CredentialKey | undefined, until: number): void {
-    if (key !== undefined) this.#folder.write(`forced-${key.name}`, '', until);
+    if (key !== undefined) holdForced(this.#folder, key, until);
   }
 
   /**
@@ -126,12 +102,11 @@ export class Credentials {
     this.#folder.sweep();
   }
 
-  /** Removes the credentials of a session; to be called while the session's claim is held. Returns how many. */
-  removeSession(session: string): number {
+  /** Removes the credentials of a session; to be called while the session's claim is held. */
+  removeSession(session: string): void {
     const tag = sessionTag(session);
     const its = this.#names().filter((name) => parseAssignments(this.#folder.read(name)?.text ?? '').get('S') === tag);
     for (const name of its) this.remove(name);
-    return its.length;
   }
 
   /** What this job keeps of that origin, fresh or not. */
@@ -178,7 +153,7 @@ export class Credentials {
       try {
         const result = await work(claim);
         const cached = options.mode === 'background' ? undefined : this.read(key);
-        if (cached !== undefined) this.#noteAnswer(key, cached.generation);
+        if (cached !== undefined) noteAnswer(this.#folder, key, this.#parent, cached.generation);
         return result;
       } catch (error) {
         if (someoneWaits) this.#noteFailure(key, toReportable(error, this.#deps));
@@ -245,24 +220,13 @@ export class Credentials {
   }
 
   #noteFailure(key: CredentialKey, error: KleisError): void {
+    // That one kubectl was stopped is nobody else's failure: whoever waited takes over.
+    if (error.code === 'interrupted') return;
     noteFailure(this.#folder, key, { owner: this.#deps.pid, parent: this.#parent }, error, this.#deps.clock.now());
   }
 
   #holdBackground(key: CredentialKey, until: number): void {
     this.#folder.write(`soon-${key.name}`, '', until);
-  }
-
-  #slot(key: CredentialKey): string {
-    // The launcher writes into its own for each call, also for those that it cannot answer.
-    return `asked-${key.own === true ? 'own-' : ''}${this.#parent % slots}`;
-  }
-
-  #answer(key: CredentialKey, generation: string): string {
-    return `P=${this.#parent} N=${key.name} L=${generation}\n`;
-  }
-
-  #noteAnswer(key: CredentialKey, generation: string): void {
-    this.#folder.write(this.#slot(key), this.#answer(key, generation));
   }
 }
 

@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Report } from '../report.ts';
-import { readPrivate, removePrivate, writePrivate } from './files.ts';
+import { readPrivate, removePrivate, writePrivate } from './private-files.ts';
 
 /**
  * The operating system's keyring. Every call fails with KleisError `keyring_unavailable` if there is none, if it is

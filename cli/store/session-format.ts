@@ -2,9 +2,10 @@ import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { ProviderMetadata } from '../sign-in/provider.ts';
-import type { TokenSet } from '../sign-in/tokens.ts';
-import type { SessionFiles, SessionSettings } from './session-key.ts';
+import type { ProviderMetadata } from '../provider/discovery.ts';
+import type { Settings } from '../settings.ts';
+import type { TokenSet } from '../provider/tokens.ts';
+import type { ClientFiles, SessionSettings } from './session-key.ts';
 
 /** What the file of a session says to everyone who may read the file, without the keyring. Times in milliseconds. */
 export interface SessionInfo {
@@ -12,7 +13,7 @@ export interface SessionInfo {
   /** Grows by one with each save; 0 for one that was never saved. */
   readonly generation: number;
   readonly storage: 'keyring' | 'file' | 'memory';
-  readonly what: SessionSettings & SessionFiles;
+  readonly what: SessionSettings & ClientFiles;
   readonly subject: TokenSet['subject'];
   readonly idTokenExpiresAt: number | undefined;
   readonly accessTokenExpiresAt: number | undefined;
@@ -55,6 +56,36 @@ const maxClusters = 64;
 const maxToken = 256 * 1024;
 // What Linux lets one argument of a program have: no flag is longer.
 const maxText = 128 * 1024;
+
+/** What a sign-in makes a session of; an earlier one tells it its clusters. */
+export type SessionParts = readonly [
+  key: string,
+  settings: Settings,
+  tokens: TokenSet,
+  metadata: ProviderMetadata,
+  earlier?: Session | undefined,
+];
+
+/** A session that was never saved. */
+export function startSession(now: number, ...parts: SessionParts): Session {
+  const [key, settings, tokens, metadata, earlier] = parts;
+  const { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop } = settings;
+  const { certificateAuthority, clientSecretFile, clientKeyFile } = settings;
+  const settingsOfKey = { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop };
+  const files = { certificateAuthority, clientSecretFile, clientKeyFile };
+  return {
+    key,
+    generation: 0,
+    storage: 'memory',
+    what: { ...settingsOfKey, ...files },
+    tokens,
+    clusters: earlier?.clusters ?? [],
+    signedInAt: now,
+    refreshedAt: now,
+    forcedRefreshAt: undefined,
+    provider: { metadata, fetchedAt: now },
+  };
+}
 
 /** What belongs into the keyring, as ASCII: chunks are counted in characters, keyrings count in bytes. */
 export function encodeSecrets(tokens: TokenSet): string {

@@ -8,7 +8,7 @@ export type SessionSettings = Pick<
 >;
 
 /** Files that it takes to talk to the provider again, for a logout that is not told them. */
-export type SessionFiles = Pick<Settings, 'certificateAuthority' | 'clientSecretFile' | 'clientKeyFile'>;
+export type ClientFiles = Pick<Settings, 'certificateAuthority' | 'clientSecretFile' | 'clientKeyFile'>;
 
 /**
  * The name of the session that these settings lead to: 64 hexadecimal digits, since file systems may not tell capitals

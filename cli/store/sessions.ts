@@ -5,8 +5,6 @@ import { clean } from '../../shared/text.ts';
 import type { Clock } from '../deps.ts';
 import type { Report } from '../report.ts';
 import type { Settings } from '../settings.ts';
-import type { ProviderMetadata } from '../sign-in/provider.ts';
-import type { TokenSet } from '../sign-in/tokens.ts';
 import {
   listPrivate,
   maxBytes,
@@ -16,10 +14,10 @@ import {
   type Reservation,
   sweepTemporary,
   writePrivate,
-} from './files.ts';
+} from './private-files.ts';
 import { type Keyring, openKeyring } from './keyring.ts';
 import { chunkSize, planSet, readSet, removeSet, writeSet } from './keyring-sets.ts';
-import { type SessionFile, type SessionFiles, type SetMark, markOf, scan } from './session-files.ts';
+import { type SessionFile, type SessionFiles, type SetMark, markOf, scan } from './session-names.ts';
 import {
   decodeSession,
   encodeSecrets,
@@ -27,10 +25,9 @@ import {
   type KeyringSet,
   type Session,
   type SessionInfo,
+  type SessionParts,
+  startSession,
 } from './session-format.ts';
-
-export type { Session } from './session-format.ts';
-export { sessionKey } from './session-key.ts';
 
 /** A session as `kleis status` shows it; `problem` for a file that cannot be used. */
 export type SessionEntry =
@@ -44,13 +41,13 @@ export interface SessionStore {
    */
   load(key: string): Promise<Session | undefined>;
   /**
-   * Proves that `save` will succeed for that many bytes, by taking the room; to be called before a refresh token is spent.
+   * Proves that `save` will succeed, by taking the room; to be called before a refresh token is spent.
    *
    * @throws KleisError `storage_unavailable`, `storage_unsafe`, `keyring_unavailable`; nothing has been lost then
    */
-  reserve(key: string, bytes?: number): Promise<void>;
+  reserve(key: string): Promise<void>;
   /** A session after a sign-in, not saved yet. It keeps what the earlier one knew of clusters. */
-  start(key: string, settings: Settings, tokens: TokenSet, metadata: ProviderMetadata, earlier?: Session): Session;
+  start(...parts: SessionParts): Session;
   /**
    * Stores the session as the successor of the generation that was loaded; one from `start` replaces whatever there is. On
    * return it is on disk, and only then the earlier one is removed.
@@ -100,7 +97,7 @@ export class SessionChanged extends KleisError {
 
 export function openSessions(options: SessionsOptions): SessionStore {
   const { dir } = options;
-  if (options.cache === 'none' || dir === undefined) return new MemorySessions(() => options.clock.now());
+  if (options.cache === 'none' || dir === undefined) return memorySessions(options.clock);
   return new StoredSessions(options, dir);
 }
 
@@ -166,9 +163,9 @@ class StoredSessions implements SessionStore {
     throw new SessionChanged();
   }
 
-  async reserve(key: string, bytes = usualRoom): Promise<void> {
+  async reserve(key: string): Promise<void> {
     await this.#release(key);
-    this.#rooms.set(key, await reservePrivate(this.#folder, bytes));
+    this.#rooms.set(key, await reservePrivate(this.#folder, usualRoom));
     const { cache } = this.#options;
     if (cache === 'file' || (cache === 'auto' && this.#storage.get(key) === 'file')) return;
     try {
@@ -184,7 +181,7 @@ class StoredSessions implements SessionStore {
     }
   }
 
-  start(...parts: Parameters<SessionStore['start']>): Session {
+  start(...parts: SessionParts): Session {
     return startSession(this.#options.clock.now(), ...parts);
   }
 
@@ -325,64 +322,22 @@ class StoredSessions implements SessionStore {
   }
 }
 
-class MemorySessions implements SessionStore {
-  readonly #now: () => number;
-  readonly #sessions = new Map<string, Session>();
-
-  constructor(now: () => number) {
-    this.#now = now;
-  }
-
-  async load(key: string): Promise<Session | undefined> {
-    return this.#sessions.get(key);
-  }
-
-  async reserve(): Promise<void> {}
-
-  start(...parts: Parameters<SessionStore['start']>): Session {
-    return startSession(this.#now(), ...parts);
-  }
-
-  async save(session: Session): Promise<Session> {
-    const current = this.#sessions.get(session.key)?.generation ?? 0;
-    if (session.generation !== 0 && session.generation !== current) throw new SessionChanged();
-    const next: Session = { ...session, storage: 'memory', generation: current + 1 };
-    this.#sessions.set(session.key, next);
-    return next;
-  }
-
-  async remove(key: string): Promise<boolean> {
-    return this.#sessions.delete(key);
-  }
-
-  async list(): Promise<SessionEntry[]> {
-    return [];
-  }
-
-  claimPath(): undefined {
-    return undefined;
-  }
-
-  async close(): Promise<void> {}
-}
-
-function startSession(now: number, ...parts: Parameters<SessionStore['start']>): Session {
-  const [key, settings, tokens, metadata, earlier] = parts;
-  const { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop } = settings;
-  const { certificateAuthority, clientSecretFile, clientKeyFile } = settings;
-  const settingsOfKey = { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop };
-  const files = { certificateAuthority, clientSecretFile, clientKeyFile };
+/** For a program that keeps nothing: it has one session at most, and shares it with nobody. */
+function memorySessions(clock: Clock): SessionStore {
+  let kept: Session | undefined;
   return {
-    key,
-    generation: 0,
-    storage: 'memory',
-    what: { ...settingsOfKey, ...files },
-    tokens,
-    clusters: earlier?.clusters ?? [],
-    signedInAt: now,
-    refreshedAt: now,
-    forcedRefreshAt: undefined,
-    provider: { metadata, fetchedAt: now },
+    load: async () => kept,
+    reserve: async () => undefined,
+    start: (...parts) => startSession(clock.now(), ...parts),
+    save: async (session) => (kept = { ...session, storage: 'memory' }),
+    async remove() {
+      const was = kept;
+      kept = undefined;
+      return was !== undefined;
+    },
+    list: async () => [],
+    claimPath: () => undefined,
+    close: async () => undefined,
   };
 }
 

@@ -52,7 +52,7 @@ export function milliseconds(value: number): string {
 }
 
 /** The first column to the left, the others to the right. */
-function align(table: readonly (readonly string[])[]): string[] {
+export function align(table: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of table) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
   return table.map((row) =>

@@ -10,6 +10,7 @@ import { stringify } from 'yaml';
 import type { Deps } from '../../broker/deps.ts';
 import { run } from '../../broker/run.ts';
 import { tokenExchangeGrant } from '../../shared/protocol.ts';
+import type { ClusterOptions } from '../support/cluster.ts';
 import { startStateWorld, type StateWorld } from './state-world.ts';
 import { makeKey, sign, type SigningKey } from './subject-fixture.ts';
 
@@ -77,8 +78,8 @@ export const grants: Record<string, Record<string, unknown>> = {
   other: { issuer: 'ci', where: { repository_id: '2' }, cluster: 'prod', serviceAccount: 'deploy-web', access },
 };
 
-export async function startAppWorld(): Promise<AppWorld> {
-  const state = await startStateWorld({ cluster: 'stand-in', memory: false });
+export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'): Promise<AppWorld> {
+  const state = await startStateWorld({ cluster, memory: false });
   const folder = await mkdtemp(join(tmpdir(), 'kleis-app-'));
   const key = await makeKey('a');
   const jwks = join(folder, 'jwks.json');

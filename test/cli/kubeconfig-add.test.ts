@@ -89,6 +89,7 @@ async function add(request: Partial<AddRequest>, surroundings: Surroundings = {}
     platform,
     pid: process.pid,
     ppid: process.ppid,
+    parentIsGone: () => false,
     report: createReport(stderr, { NO_COLOR: '1' }),
     signal: new AbortController().signal,
   };

@@ -1,7 +1,8 @@
 // Stands where `kleis-get-token` stands beside the launcher: the real queue and cache, and instead of a provider a plan.
 import { appendFileSync, fstatSync, readFileSync } from 'node:fs';
 import { createDeps } from '../../cli/process.ts';
-import { credentialKey, openCredentials } from '../../cli/store/credentials.ts';
+import { credentialKey } from '../../cli/store/credential-format.ts';
+import { openCredentials } from '../../cli/store/credentials.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Plan, Start } from './launcher-world.ts';
 

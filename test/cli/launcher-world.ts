@@ -14,7 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createReport } from '../../cli/report.ts';
-import { type CredentialKey, credentialKey, Credentials } from '../../cli/store/credentials.ts';
+import { type CredentialKey, credentialKey } from '../../cli/store/credential-format.ts';
+import { Credentials } from '../../cli/store/credentials.ts';
 import type { Deps } from '../../cli/deps.ts';
 import { bundle } from '../support/bundle.ts';
 import { needs } from '../support/needs.ts';
@@ -103,7 +104,7 @@ export async function createWorld(shell: readonly string[] = ['/bin/sh']) {
   mkdirSync(bin);
   mkdirSync(cache, { mode: 0o700 });
   const launcher = join(bin, 'kleis-credential');
-  copyFileSync('cli/credential.sh', launcher);
+  copyFileSync('cli/kleis-credential.sh', launcher);
   chmodSync(launcher, 0o755);
   const program = await (sibling ??= bundle('test/cli/launcher-sibling.ts'));
   writeFileSync(join(bin, 'kleis-get-token'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {
@@ -166,6 +167,7 @@ export function store(dir: string, changes: Partial<Deps> = {}): Credentials {
     platform: process.platform,
     pid: process.pid,
     ppid: process.ppid,
+    parentIsGone: () => false,
     report: createReport(process.stderr, {}, 'silent'),
     signal: new AbortController().signal,
     ...changes,

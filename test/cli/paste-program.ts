@@ -7,6 +7,7 @@ const { stdin, stderr, stdout, env, platform, pid, ppid } = process;
 const { signal } = new AbortController();
 const clock = { now: () => Date.now(), sleep: async () => undefined };
 const report = createReport(stderr, env);
-const deps = { stdin, stderr, stdout, env, platform, pid, ppid, clock, report, signal };
+const parentIsGone = () => false;
+const deps = { stdin, stderr, stdout, env, platform, pid, ppid, parentIsGone, clock, report, signal };
 const parameters = await pasteCallback({ deps, state, signal, beside: false });
 stdout.write(`[code of ${parameters.get('code')?.length ?? 0}, raw ${String(stdin.isRaw)}]\n`);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Deps } from '../../cli/deps.ts';
-import { connect } from '../../cli/sign-in/provider.ts';
+import { connect } from '../../cli/provider/provider.ts';
 import { failure } from '../support/failure.ts';
 import { startProvider, type ProviderOptions, type TestProvider } from '../support/provider.ts';
 import { createTestDeps, readUntil, settingsFor, type TestDeps, type TestDepsOptions } from './sign-in-world.ts';

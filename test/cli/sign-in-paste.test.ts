@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLineEditor, parsePasted } from '../../cli/sign-in/paste.ts';
-import { connect } from '../../cli/sign-in/provider.ts';
+import { connect } from '../../cli/provider/provider.ts';
 import { bundle } from '../support/bundle.ts';
 import { failure } from '../support/failure.ts';
 import { needs } from '../support/needs.ts';

@@ -56,6 +56,7 @@ export function createTestDeps({
     platform: 'linux',
     pid: process.pid,
     ppid: process.ppid,
+    parentIsGone: () => false,
     report: createReport(output, env, 'debug'),
     signal: controller.signal,
     written: () => text,

@@ -15,7 +15,7 @@ const tokens: string[] = [];
 
 beforeAll(async () => {
   world = await startAppWorld();
-  broker = await world.start();
+  broker = await world.start({ limits: { perAddress: 100_000 } });
 });
 afterAll(() => world.stop());
 
@@ -76,20 +76,29 @@ describe('denials leak nothing', () => {
 
   it('in the time they take: a grant that is not there is not quicker to deny', async () => {
     const stranger = await issue({ repository_id: '666' });
-    const median = async (scope: string) => {
-      const times: number[] = [];
-      for (let index = 0; index < 60; index += 1) {
-        const start = performance.now();
-        await exchange(stranger, { scope });
-        times.push(performance.now() - start);
-      }
-      return times.toSorted((a, b) => a - b)[30]!;
+    const once = async (scope: string): Promise<number> => {
+      const start = performance.now();
+      await exchange(stranger, { scope });
+      return performance.now() - start;
     };
-    await median('warm-up');
-    const [there, not] = [await median('deploy-web'), await median('not-there')];
-    // A crowded machine makes both slow; a look-up that one of them skips would be a factor.
-    expect(there / not).toBeLessThan(2);
-    expect(not / there).toBeLessThan(2);
+    const median = (times: number[]) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!;
+    /** One after the other in turns, so that what else this machine does slows both down. */
+    const compare = async (): Promise<number> => {
+      const there: number[] = [];
+      const not: number[] = [];
+      for (let index = 0; index < 40; index += 1) {
+        there.push(await once('deploy-web'));
+        not.push(await once('not-there'));
+      }
+      return median(there) / median(not);
+    };
+    const ratios: number[] = [];
+    // A look-up that one of them skips would be a factor, each time.
+    for (let round = 0; round < 5 && !ratios.some((ratio) => ratio > 0.7 && ratio < 1.4); round += 1) {
+      ratios.push(await compare());
+    }
+    expect(ratios.at(-1)).toBeGreaterThan(0.7);
+    expect(ratios.at(-1)).toBeLessThan(1.4);
   });
 
   it('to who has no token that is good: no names of grants, clusters or accounts', async () => {

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import type { Report } from '../../cli/report.ts';
 import type { Settings } from '../../cli/settings.ts';
-import type { TokenSet } from '../../cli/sign-in/tokens.ts';
-import { openSessions, type Session, type SessionsOptions, type SessionStore } from '../../cli/store/sessions.ts';
+import type { TokenSet } from '../../cli/provider/tokens.ts';
+import type { Session } from '../../cli/store/session-format.ts';
+import { openSessions, type SessionsOptions, type SessionStore } from '../../cli/store/sessions.ts';
 import { Secret } from '../../shared/secret.ts';
 
 export const key = 'a'.repeat(64);

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect, type Provider } from '../../cli/sign-in/provider.ts';
-import { UnusableAnswer, type TokenSet } from '../../cli/sign-in/tokens.ts';
+import { connect, type Provider } from '../../cli/provider/provider.ts';
+import { UnusableAnswer, type TokenSet } from '../../cli/provider/tokens.ts';
 import { Secret } from '../../shared/secret.ts';
 import { failure } from '../support/failure.ts';
 import {

@@ -3,6 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
+import { systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings.ts';
 import { parseObject, type ProviderMetadata } from './discovery.ts';
@@ -64,7 +65,7 @@ async function readSecretFile(file: string, limit: number, platform: NodeJS.Plat
     return await handle.readFile('utf8');
   } catch (cause) {
     if (cause instanceof KleisError) throw cause;
-    const { code } = cause as NodeJS.ErrnoException;
+    const code = systemCode(cause);
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${clean(code ?? 'unknown', 40)})`;
     throw new KleisError('config_invalid', `The file ${name} ${why}.`, { cause });
   } finally {

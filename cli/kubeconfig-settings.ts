@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
-import { serverOrigin } from './exec-credential.ts';
+import { clusterIdentity } from './exec-credential.ts';
 import { addSignInFlags, type SignInFlags } from './flags.ts';
 import { type ExecCluster, findEntry } from './kubeconfig/find.ts';
 
@@ -10,8 +10,8 @@ export interface ContextSettings {
   readonly flags: SignInFlags;
   /** The cluster's extension client.authentication.k8s.io/exec. */
   readonly extension: unknown;
-  /** Of the cluster's server. */
-  readonly origin: string;
+  /** Of the cluster, as a session remembers it. */
+  readonly identity: string;
   readonly cluster: ExecCluster;
 }
 
@@ -40,7 +40,7 @@ export async function contextSettings(
   return {
     flags: parser.opts<SignInFlags>(),
     extension: entry.cluster.config,
-    origin: serverOrigin(entry.cluster.server),
+    identity: clusterIdentity(entry.cluster),
     cluster: entry.cluster,
   };
 }

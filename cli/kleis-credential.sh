@@ -104,7 +104,7 @@ exec_info=${exec_info%\"interactive\":*}
 test "$joined" = "$exec_info\"interactive\":true}}" || test "$joined" = "$exec_info\"interactive\":false}}" ||
   become_node "$@"
 
-# As credentialDir in cli/store/files.ts. A relative path of our own variable is an error that Node explains, any other
+# As credentialDir in cli/folders.ts. A relative path of our own variable is an error that Node explains, any other
 # is passed over.
 for folder in "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" \
   "${HOME:+$HOME/.cache/kleis}"; do

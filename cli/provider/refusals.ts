@@ -16,7 +16,7 @@ export interface Answer {
 
 /** Reads an answer at the moment `now` (milliseconds since the epoch). */
 export function readAnswer(url: string, response: Response, text: string, now: number): Answer {
-  const body = response.status === 200 ? undefined : parseObject(text);
+  const body = parseObject(text);
   const date = Date.parse(response.headers.get('date') ?? '');
   return {
     host: new URL(url).host,
@@ -64,6 +64,8 @@ export function signInRefusal(answer: Answer): KleisError {
 
 export function isPassing({ status, error }: Answer): boolean {
   if (error !== undefined && passing.has(error)) return true;
+  // About the token itself, whatever the status that comes with it; and some refuse with a 200.
+  if (error === 'invalid_grant' || (status === 200 && error !== undefined)) return false;
   if (status === 400 || status === 401) return false;
   if (status === 408 || status === 425 || status === 429 || status < 400 || status >= 500) return true;
   return error === undefined;

@@ -11,11 +11,9 @@ import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
 import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
 import { isPassing, readAnswer, refreshRefusal, refusesClient, signInRefusal, type Answer } from './refusals.ts';
-import type { Exchange, SignInOptions } from './sign-in.ts';
+import type { Exchange, SignInOptions } from '../sign-in/sign-in.ts';
 import { invalidTokens, keepingRefreshToken, mendTokenAnswer, readTokens } from './token-answer.ts';
 import type { TokenSet } from './tokens.ts';
-
-export type { ProviderMetadata } from './discovery.ts';
 
 /** One OpenID provider, as one client sees it. Every method may throw `provider_unavailable` and `client_refused`. */
 export interface Provider {
@@ -75,7 +73,7 @@ export async function connect(settings: Settings, deps: Deps, cached?: ProviderM
         const response = await fetch(url, init as FetchInit);
         if (init.method !== 'POST') return response;
         const text = await response.text();
-        noted.answer = readAnswer(url, response, text, deps.clock.now());
+        noted.answer = readAnswer(url, response, withoutSecrets(text, init.body), deps.clock.now());
         const json = response.status === 200 ? mendTokenAnswer(parseObject(text)) : undefined;
         noted.json = json;
         return rebuild(response, json ? JSON.stringify(json) : text, json !== undefined);
@@ -110,7 +108,9 @@ export async function connect(settings: Settings, deps: Deps, cached?: ProviderM
     }, request.verify);
     const { answer, json } = called;
     if (answer === undefined) throw unexpected(called.error);
-    if (answer.status !== 200) throw request.refused(answer);
+    const refused =
+      answer.error !== undefined && json?.['access_token'] === undefined && json?.['id_token'] === undefined;
+    if (answer.status !== 200 || refused) throw request.refused(answer);
     // Something between us and the provider answered in its place, or it is broken: nobody has refused anything.
     if (json === undefined)
       throw new KleisError('provider_unavailable', `${clean(answer.host)} does not answer with JSON.`);
@@ -194,7 +194,7 @@ export async function connect(settings: Settings, deps: Deps, cached?: ProviderM
     signIn: (options) =>
       unlessInterrupted(deps, async () => {
         // Listener, page, QR code and the rest: nothing that a refresh needs, and it is refreshes that must be quick.
-        const { signIn } = await import('./sign-in.ts');
+        const { signIn } = await import('../sign-in/sign-in.ts');
         return signIn({ settings, deps, metadata, exchange }, options);
       }),
     refresh: (tokens) =>
@@ -346,4 +346,13 @@ async function unlessInterrupted<T>(deps: Deps, work: () => Promise<T>): Promise
     if (deps.signal.aborted) throw interrupted(deps);
     throw error;
   }
+}
+
+const secretFields = ['refresh_token', 'code', 'code_verifier', 'device_code', 'client_secret', 'client_assertion'];
+
+/** A provider that repeats in its refusal what we sent must not get it onto a terminal or into a log. */
+function withoutSecrets(text: string, body: unknown): string {
+  if (!(body instanceof URLSearchParams)) return text;
+  const secrets = secretFields.flatMap((name) => body.get(name) ?? []).filter((secret) => secret.length >= 8);
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
-import { dirname, join, posix, relative, sep, win32 } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KleisError } from '../../shared/errors.ts';
+import { storageError, systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 
 /** Sessions and credentials are a few KiB; whatever is larger was not written by us. */
@@ -11,78 +12,6 @@ export const maxBytes = 1024 * 1024;
 
 // Windows keeps others out by the ACLs of the profile folder; the mode bits that Node shows there say nothing.
 const onWindows = process.platform === 'win32';
-
-type Env = Readonly<Record<string, string | undefined>>;
-
-/**
- * Where sessions live: `KLEIS_STATE_DIR`, else `$XDG_STATE_HOME/kleis`, else `~/.local/state/kleis`; on Windows
- * `%LOCALAPPDATA%\kleis`. Undefined where nothing says: then nothing is kept.
- *
- * @throws KleisError `config_invalid` if `KLEIS_STATE_DIR` is not absolute
- */
-export function stateDir(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
-  const named = namedFolder(env, platform, 'KLEIS_STATE_DIR');
-  if (named !== undefined) return named;
-  if (platform === 'win32') return below(platform, localAppData(env, home), 'kleis');
-  return below(
-    platform,
-    absolute(env, platform, 'XDG_STATE_HOME') ?? below(platform, home, '.local', 'state'),
-    'kleis',
-  );
-}
-
-/**
- * Where credentials live: `KLEIS_CACHE_DIR`, else `$XDG_RUNTIME_DIR/kleis`, else `${XDG_CACHE_HOME:-~/.cache}/kleis`; on
- * Windows `%LOCALAPPDATA%\kleis\credentials`. The launcher finds it by the same rules.
- *
- * @throws KleisError `config_invalid` if `KLEIS_CACHE_DIR` is not absolute
- */
-export function credentialDir(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
-  const named = namedFolder(env, platform, 'KLEIS_CACHE_DIR');
-  if (named !== undefined) return named;
-  if (platform === 'win32') return below(platform, localAppData(env, home), 'kleis', 'credentials');
-  const base =
-    absolute(env, platform, 'XDG_RUNTIME_DIR') ??
-    absolute(env, platform, 'XDG_CACHE_HOME') ??
-    below(platform, home, '.cache');
-  return below(platform, base, 'kleis');
-}
-
-/** The person's configuration: `$XDG_CONFIG_HOME/kleis/config.yaml`, else below `~/.config`; on Windows `%APPDATA%\kleis`. */
-export function configFile(env: Env, platform: NodeJS.Platform, home: string | undefined): string | undefined {
-  const base =
-    platform === 'win32'
-      ? (absolute(env, platform, 'APPDATA') ?? below(platform, home, 'AppData', 'Roaming'))
-      : (absolute(env, platform, 'XDG_CONFIG_HOME') ?? below(platform, home, '.config'));
-  return below(platform, base, 'kleis', 'config.yaml');
-}
-
-function localAppData(env: Env, home: string | undefined): string | undefined {
-  return absolute(env, 'win32', 'LOCALAPPDATA') ?? below('win32', home, 'AppData', 'Local');
-}
-
-function below(platform: NodeJS.Platform, base: string | undefined, ...names: string[]): string | undefined {
-  if (base === undefined || base === '') return undefined;
-  return (platform === 'win32' ? win32 : posix).join(base, ...names);
-}
-
-/** A variable that is not an absolute path is to be ignored: XDG Base Directory Specification, "Basics". */
-function absolute(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
-  const value = env[name];
-  if (value === undefined || value === '') return undefined;
-  return (platform === 'win32' ? win32 : posix).isAbsolute(value) ? value : undefined;
-}
-
-// Our own variables are not ignored but refused: a relative one would mean another place in each working directory.
-function namedFolder(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
-  const value = env[name];
-  if (value === undefined || value === '') return undefined;
-  const path = absolute(env, platform, name);
-  if (path !== undefined) return path;
-  throw new KleisError('config_invalid', `${name} is ${clean(value)}, which is not an absolute path.`, {
-    hint: `Set ${name} to an absolute path, or unset it.`,
-  });
-}
 
 /**
  * Reads a file that only its owner may touch; undefined if there is none.
@@ -97,8 +26,9 @@ export async function readPrivate(path: string): Promise<string | undefined> {
     // Not followed, and not waited for: a link or a pipe in the place of the file must neither redirect nor hang us.
     handle = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
-    if (code(error) === 'ENOENT') return undefined;
-    if (code(error) === 'ELOOP' || code(error) === 'EMLINK') throw unsafe(path, 'is a symbolic link', 'Remove it.');
+    if (systemCode(error) === 'ENOENT') return undefined;
+    if (systemCode(error) === 'ELOOP' || systemCode(error) === 'EMLINK')
+      throw unsafe(path, 'is a symbolic link', 'Remove it.');
     throw storageError(error, 'read', path);
   }
   try {
@@ -197,7 +127,7 @@ export async function removePrivate(path: string): Promise<boolean> {
   try {
     await unlink(path);
   } catch (error) {
-    if (code(error) === 'ENOENT' || code(error) === 'ENOTDIR') return false;
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false;
     throw storageError(error, 'remove', path);
   }
   await syncFolder(dirname(path));
@@ -236,7 +166,7 @@ async function checkFolder(folder: string): Promise<boolean> {
   try {
     stat = await lstat(folder);
   } catch (error) {
-    if (code(error) === 'ENOENT') return false;
+    if (systemCode(error) === 'ENOENT') return false;
     throw storageError(error, 'read', folder);
   }
   if (stat.isSymbolicLink())
@@ -271,7 +201,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 
 /** With `recursive` Node says ENOENT where the system said EROFS (seen with 20.20). */
 async function plainError(error: unknown, above: string, folder: string): Promise<unknown> {
-  if (code(error) !== 'ENOENT') return error;
+  if (systemCode(error) !== 'ENOENT') return error;
   const [missing = ''] = relative(above, folder).split(sep);
   return mkdir(join(above, missing), { mode: 0o700 }).then(
     () => error,
@@ -283,7 +213,7 @@ async function nearest(path: string): Promise<{ readonly path: string; readonly 
   try {
     return { path, uid: (await lstat(path)).uid };
   } catch (error) {
-    if (code(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    if (systemCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
     return nearest(dirname(path));
   }
 }
@@ -318,7 +248,7 @@ async function replace(from: string, to: string): Promise<boolean> {
       return true;
     } catch (error) {
       // On Windows a virus scanner or an indexer that has the file open makes this fail for a moment.
-      const passing = onWindows && ['EPERM', 'EACCES', 'EBUSY'].includes(code(error) ?? '');
+      const passing = onWindows && ['EPERM', 'EACCES', 'EBUSY'].includes(systemCode(error) ?? '');
       if (!passing || attempt === 20) throw error;
       await delay(25);
     }
@@ -331,7 +261,7 @@ async function place(from: string, to: string): Promise<boolean> {
     await link(from, to);
     return true;
   } catch (error) {
-    if (code(error) === 'EEXIST') return false;
+    if (systemCode(error) === 'EEXIST') return false;
     // FAT, some network file systems and Android know no hard links: there the claim alone keeps writers apart.
     if (
       await lstat(to).then(
@@ -353,35 +283,6 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: 'no space is left on the device',
-  EDQUOT: 'your disk quota is used up',
-  EROFS: 'the file system is read-only',
-  EACCES: 'this user has no right to it',
-  ENOENT: 'a folder on the way has been removed',
-  EPERM: 'the system does not permit it (the file or folder may be immutable)',
-  ENOTDIR: 'a part of the path is not a folder',
-  EISDIR: 'there is a folder in its place',
-  ELOOP: 'there is a symbolic link in its place',
-  ENAMETOOLONG: 'the path is too long',
-  EIO: 'the device reports an error',
-  ESTALE: 'the network file system has lost it',
-  EMFILE: 'too many files are open',
-  ENFILE: 'too many files are open',
-};
-
-/** What the file system says, in plain words. Our own errors pass through. */
-export function storageError(error: unknown, action: 'read' | 'write' | 'remove', path: string): KleisError {
-  if (error instanceof KleisError) return error;
-  const reason = reasons[code(error) ?? ''] ?? clean(code(error) ?? error);
-  return new KleisError('storage_unavailable', `Cannot ${action} ${clean(path, 400)}: ${reason}.`, { cause: error });
-}
-
 function unsafe(path: string, why: string, hint: string): KleisError {
   return new KleisError('storage_unsafe', `${clean(path, 400)} ${why}.`, { hint });
-}
-
-function code(error: unknown): string | undefined {
-  const value: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof value === 'string' ? value : undefined;
 }

@@ -60,7 +60,7 @@ export function forgetFailure(folder: CredentialFolder, key: CredentialKey): voi
 /** What others are to be told of an error that is not made for people. */
 export function toReportable(error: unknown, deps: Pick<Deps, 'signal'>): KleisError {
   if (error instanceof KleisError) return error;
-  const code: ErrorCode = deps.signal.aborted ? 'sign_in_cancelled' : 'unexpected';
+  const code: ErrorCode = deps.signal.aborted ? 'interrupted' : 'unexpected';
   const message = deps.signal.aborted ? 'Interrupted.' : 'The process that was to get the credential failed.';
   return new KleisError(code, message, { cause: error });
 }

@@ -17,16 +17,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
-  configFile,
-  credentialDir,
   listPrivate,
   readPrivate,
   removePrivate,
   reservePrivate,
-  stateDir,
   sweepTemporary,
   writePrivate,
-} from '../../cli/store/files.ts';
+} from '../../cli/store/private-files.ts';
 import { failure } from '../support/failure.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -230,54 +227,5 @@ describe('refused for what it is', () => {
     await mkdir(path, { recursive: true, mode: 0o700 });
     expect((await failure(writePrivate(path, ''))).message).toMatch(/there is a folder in its place/);
     expect(await readdir(folder)).toEqual(['file']);
-  });
-});
-
-describe('where things live', () => {
-  const home = '/home/ann';
-  test.each([
-    [{}, '/home/ann/.local/state/kleis', '/home/ann/.cache/kleis', '/home/ann/.config/kleis/config.yaml'],
-    [
-      { XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/r', XDG_CACHE_HOME: '/c', XDG_CONFIG_HOME: '/f' },
-      '/s/kleis',
-      '/r/kleis',
-      '/f/kleis/config.yaml',
-    ],
-    [{ XDG_CACHE_HOME: '/c' }, '/home/ann/.local/state/kleis', '/c/kleis', '/home/ann/.config/kleis/config.yaml'],
-    [
-      { XDG_STATE_HOME: 's', XDG_RUNTIME_DIR: './r', XDG_CACHE_HOME: '', XDG_CONFIG_HOME: '~/f' },
-      '/home/ann/.local/state/kleis',
-      '/home/ann/.cache/kleis',
-      '/home/ann/.config/kleis/config.yaml',
-    ],
-    [
-      { KLEIS_STATE_DIR: '/a', KLEIS_CACHE_DIR: '/b', XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/r' },
-      '/a',
-      '/b',
-      '/home/ann/.config/kleis/config.yaml',
-    ],
-  ])('%j', (env, state, credentials, config) => {
-    expect(stateDir(env, 'linux', home)).toBe(state);
-    expect(credentialDir(env, 'darwin', home)).toBe(credentials);
-    expect(configFile(env, 'linux', home)).toBe(config);
-  });
-
-  test('on Windows in the profile of the person', () => {
-    const env = { LOCALAPPDATA: 'C:\\Users\\ann\\AppData\\Local', APPDATA: 'C:\\Users\\ann\\AppData\\Roaming' };
-    expect(stateDir(env, 'win32', undefined)).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
-    expect(credentialDir(env, 'win32', undefined)).toBe('C:\\Users\\ann\\AppData\\Local\\kleis\\credentials');
-    expect(configFile(env, 'win32', undefined)).toBe('C:\\Users\\ann\\AppData\\Roaming\\kleis\\config.yaml');
-    expect(stateDir({}, 'win32', 'C:\\Users\\ann')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
-  });
-
-  test('nowhere, if nothing says where', () => {
-    expect(stateDir({}, 'linux', undefined)).toBeUndefined();
-    expect(credentialDir({}, 'linux', '')).toBeUndefined();
-    expect(configFile({}, 'linux', undefined)).toBeUndefined();
-  });
-
-  test('a relative folder of our own variables is a fault, not another place in each directory', () => {
-    expect(() => stateDir({ KLEIS_STATE_DIR: 'x' }, 'linux', home)).toThrow(/KLEIS_STATE_DIR is x/);
-    expect(() => credentialDir({ KLEIS_CACHE_DIR: 'x' }, 'linux', home)).toThrow(/not an absolute path/);
   });
 });

@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { start } from '../support/run.ts';
+
+/** A `kleis-broker serve` that takes requests. */
+export interface BrokerProcess {
+  readonly url: string;
+  /** Milliseconds from its start until it said so. */
+  readonly readyAfter: number;
+  /** Milliseconds of processor time that it has used; undefined where there is no /proc. */
+  cpu(): number | undefined;
+  /** MiB of memory that it has now. */
+  memory(): number | undefined;
+  stop(): Promise<void>;
+}
+
+export const kleisBroker = resolve('dist', 'kleis-broker.js');
+
+/** Milliseconds for one tick of /proc, which is 10 ms wherever Node runs. */
+const tick = 10;
+
+export async function startBroker(config: string, home: string): Promise<BrokerProcess> {
+  const began = performance.now();
+  const broker = start(process.execPath, [...profiling(), kleisBroker, 'serve', '--config', config], {
+    env: { PATH: '/usr/bin:/bin', HOME: home },
+    timeout: 3_600_000,
+  });
+  try {
+    await broker.waitFor(/"msg":"ready"/, 60_000);
+    const readyAfter = performance.now() - began;
+    const [, url = ''] = await broker.waitFor(/"address":"([^"]+)"/);
+    return {
+      url,
+      readyAfter,
+      cpu() {
+        // After the name of the program, which may hold anything: proc(5), utime and stime.
+        const fields = proc(broker.pid, 'stat')
+          ?.replace(/^.*\) /s, '')
+          .split(' ');
+        return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) * tick;
+      },
+      memory() {
+        const [, kibibytes] = /^VmRSS:\s+(\d+) kB/m.exec(proc(broker.pid, 'status') ?? '') ?? [];
+        return kibibytes === undefined ? undefined : Number(kibibytes) / 1024;
+      },
+      async stop() {
+        broker.kill('SIGTERM');
+        await broker.done;
+      },
+    };
+  } catch (error) {
+    broker.kill('SIGKILL');
+    await broker.done;
+    throw error;
+  }
+}
+
+function proc(pid: number, name: string): string | undefined {
+  const path = `/proc/${pid}/${name}`;
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** KLEIS_BENCH_PROFILE=FOLDER: each broker leaves a profile there, for Chrome's developer tools. */
+function profiling(): string[] {
+  const folder = process.env['KLEIS_BENCH_PROFILE'];
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
+}

@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import { configFile, credentialDir, stateDir } from '../../cli/folders.ts';
+
+describe('where things live', () => {
+  const home = '/home/ann';
+  test.each([
+    [{}, '/home/ann/.local/state/kleis', '/home/ann/.cache/kleis', '/home/ann/.config/kleis/config.yaml'],
+    [
+      { XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/r', XDG_CACHE_HOME: '/c', XDG_CONFIG_HOME: '/f' },
+      '/s/kleis',
+      '/r/kleis',
+      '/f/kleis/config.yaml',
+    ],
+    [{ XDG_CACHE_HOME: '/c' }, '/home/ann/.local/state/kleis', '/c/kleis', '/home/ann/.config/kleis/config.yaml'],
+    [
+      { XDG_STATE_HOME: 's', XDG_RUNTIME_DIR: './r', XDG_CACHE_HOME: '', XDG_CONFIG_HOME: '~/f' },
+      '/home/ann/.local/state/kleis',
+      '/home/ann/.cache/kleis',
+      '/home/ann/.config/kleis/config.yaml',
+    ],
+    [
+      { KLEIS_STATE_DIR: '/a', KLEIS_CACHE_DIR: '/b', XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/r' },
+      '/a',
+      '/b',
+      '/home/ann/.config/kleis/config.yaml',
+    ],
+  ])('%j', (env, state, credentials, config) => {
+    expect(stateDir({ ...env, HOME: home }, 'linux')).toBe(state);
+    expect(credentialDir({ ...env, HOME: home }, 'darwin')).toBe(credentials);
+    expect(configFile({ ...env, HOME: home }, 'linux')).toBe(config);
+  });
+
+  test('on Windows in the profile of the person', () => {
+    const env = { LOCALAPPDATA: 'C:\\Users\\ann\\AppData\\Local', APPDATA: 'C:\\Users\\ann\\AppData\\Roaming' };
+    expect(stateDir(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
+    expect(credentialDir(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis\\credentials');
+    expect(configFile(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Roaming\\kleis\\config.yaml');
+    expect(stateDir({ USERPROFILE: 'C:\\Users\\ann' }, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
+  });
+
+  test('nowhere, if nothing says where', () => {
+    expect(stateDir({}, 'linux')).toBeUndefined();
+    expect(credentialDir({ HOME: '' }, 'linux')).toBeUndefined();
+    expect(configFile({}, 'linux')).toBeUndefined();
+  });
+
+  test('a relative folder of our own variables is a fault, not another place in each directory', () => {
+    expect(() => stateDir({ KLEIS_STATE_DIR: 'x', HOME: home }, 'linux')).toThrow(/KLEIS_STATE_DIR is x/);
+    expect(() => credentialDir({ KLEIS_CACHE_DIR: 'x', HOME: home }, 'linux')).toThrow(/not an absolute path/);
+  });
+});
