@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import http, { type RequestListener, type Server } from 'node:http';
+import http, { type RequestListener, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
@@ -54,6 +54,11 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   // Answers that are not there for ever: who reads nothing for so long is gone.
   server.timeout = 60_000;
   server.on('clientError', answerUnreadable);
+  const underWay = new Set<ServerResponse>();
+  server.on('request', (_, response) => {
+    underWay.add(response);
+    response.once('close', () => underWay.delete(response));
+  });
   await open(server, place.host, place.port);
 
   let told: string | undefined;
@@ -92,13 +97,21 @@ export async function listen(options: ListenOptions): Promise<Listening> {
         server.closeAllConnections();
       }, patience);
       await new Promise<void>((resolve) => {
-        // Ends idle connections too; those that are busy end with their answer.
+        // Ends idle connections too.
         server.close(() => resolve());
+        for (const response of underWay) endWithAnswer(response);
       });
       clearTimeout(deadline);
       return !cut;
     },
   };
+}
+
+/** A client that keeps its connection would otherwise hold up the end until patience is over. */
+function endWithAnswer(response: ServerResponse): void {
+  const { socket } = response;
+  if (!response.headersSent) response.setHeader('Connection', 'close');
+  response.once('finish', () => socket?.end());
 }
 
 async function open(server: Server, host: string | undefined, port: number): Promise<void> {

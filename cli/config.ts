@@ -8,7 +8,8 @@ import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { choices } from './flags.ts';
 import { configFile } from './folders.ts';
-import { isListenAddress, isRedirectUri, type PersonChoices } from './settings.ts';
+import { defaultListenAddresses, isListenAddress, isRedirectUri } from './listen-address.ts';
+import type { PersonChoices } from './settings.ts';
 
 const maxBytes = 64 * 1024;
 const maxText = 2048;
@@ -63,12 +64,12 @@ const rules: { readonly [K in Key]-?: Rule<NonNullable<PersonChoices[K]>> } = {
       if (addresses?.every(isListenAddress) === true) return { value: addresses, text: addresses.join(', ') };
       return { fault: 'must be HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]), or a list of them' };
     },
-    otherwise: 'localhost:8000, localhost:18000',
+    otherwise: defaultListenAddresses.join(', '),
   },
   redirectUri: {
     check: (value) => {
       if (isText(value) && isRedirectUri(value)) return { value, text: value };
-      return { fault: 'must be an http URI on loopback, such as http://localhost:8000/callback' };
+      return { fault: 'must be an http URI on loopback without a query, such as http://localhost:8000/callback' };
     },
     otherwise: 'that of the listen address',
   },

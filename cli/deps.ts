@@ -18,6 +18,8 @@ export interface Deps {
   readonly platform: NodeJS.Platform;
   readonly pid: number;
   readonly ppid: number;
+  /** When this program was started, in milliseconds since the epoch. */
+  readonly startedAt: number;
   /** The program that started this one has ended, so that nobody waits for an answer any more. */
   readonly parentIsGone: () => boolean;
   /** What a person reads: stderr, never stdout. */

@@ -1,6 +1,7 @@
 import { KleisError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 import { addressOf } from './exec-credential.ts';
+import { nameOf } from './provider/tokens.ts';
 import type { Session } from './store/session-format.ts';
 
 /** Where a session's tokens go: to a cluster, or to a broker, whose token the cluster then gets. */
@@ -33,7 +34,7 @@ export function newDestinations(session: Session | undefined, { broker, cluster 
 }
 
 export function nameOfSession(session: Session | undefined): string {
-  return session?.tokens.subject?.name ?? session?.tokens.subject?.sub ?? 'your account';
+  return nameOf(session?.tokens.subject) ?? 'your account';
 }
 
 /** Asks whether they may have tokens. Throws `sign_in_needed` where nobody can be asked, `sign_in_refused` for a no. */

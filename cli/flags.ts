@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { defaultListenAddresses } from './listen-address.ts';
 
 /** What `--issuer-url` and its like leave behind: text as typed, not yet checked (settings.ts does). */
 export interface SignInFlags {
@@ -123,7 +124,10 @@ const how = [
   new Option('--listen-address <host:port>', 'listen here for the browser; loopback; may be repeated').argParser(
     collect,
   ),
-  new Option('--redirect-uri <uri>', 'the redirect URI that is registered, if it is not http://localhost:8000'),
+  new Option(
+    '--redirect-uri <uri>',
+    `the redirect URI that is registered, if it is not http://${defaultListenAddresses[0]}`,
+  ),
   new Option('--cache <where>', 'where the session is kept (default: auto)').choices(choices.cache),
   new Option('--min-validity <duration>', 'renew a token this long before it ends (default: 1m)'),
   new Option('--login-timeout <duration>', 'give up a sign-in after this long (default: 5m)'),
@@ -149,6 +153,13 @@ export function addSignInFlags(command: Command): Command {
   }
   return command.optionsGroup('Options:');
 }
+
+/** What `get-token` takes, and so what may stand in a kubeconfig entry. */
+export function addGetTokenFlags(command: Command): Command {
+  return addSignInFlags(command).option('--force', 'sign in anew although the session is alive');
+}
+
+export const verboseFlag = new Option('-v, --verbose', 'say on stderr what happens; never a secret');
 
 /** The flags as the arguments of a kubeconfig entry: only what was given, in one fixed order, `--name=value`. */
 export function toArguments(flags: SignInFlags): string[] {

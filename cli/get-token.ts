@@ -9,7 +9,7 @@ import type { Identity } from './identity/source.ts';
 import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from './obtain.ts';
 import { placesOf } from './folders.ts';
 import { forcedRefreshInterval } from './session.ts';
-import { isAmbient, resolveRequest, type Settings } from './settings.ts';
+import { resolveRequest, type Settings } from './settings.ts';
 import { type CredentialKey, credentialKey } from './store/credential-format.ts';
 import type { Claim } from './store/claim.ts';
 import { freshUntil } from './store/credential-times.ts';

@@ -8,13 +8,20 @@
 #   LA-LE-HASH          a credential: assignments of A (arguments), E (exec info), J (job), G (generation) and T (the text
 #                       to print). LA and LE are the lengths of A and E in bytes, so that few files are opened. Its
 #                       mtime is the end of its freshness: "newer than a file written just now" needs no clock.
-#                       T is empty where there is nothing to print yet and only the name is needed.
+#                       T is empty where there is nothing to print yet and only the name is needed. For Node alone there are
+#                       S (of which session it is) and R (of which broker, grant and identity).
 #   soon-LA-LE-HASH     its mtime is when a refresh in the background is due
 #   forced-LA-LE-HASH   its mtime is when the next refresh may be forced
-#   failed-LA-LE-HASH   what the last attempt failed with; its mtime is how long those who waited are told so
-#   told-LA-LE-HASH     the parents of those who were told
+#   failed-LA-LE-HASH   what the last attempt failed with: assignments of O (its pid), Q (that of its parent), C (the exit
+#                       code), M (what to print) and, for Node alone, K, X and H (the error's code, message and hint).
+#                       Its mtime is how long those who waited are told so.
+#   told-LA-LE-HASH     the parents of those who were told: a line W=$W,O-PARENT for each
 #   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
-#   asked-0 … asked-63  who asked last and what was answered; written by everyone who asks, each is the stamp for "now"
+#   asked-0 … asked-63  who asked last and what was answered: P (the parent's pid), N (name) and L (generation) of the
+#                       credential. Written by everyone who asks, each is the stamp for "now".
+#
+# Only Node knows own-HASH, soon-own-…, asked-own-… and the like (credentials whose owner the variables of the job do not
+# tell), broker-… and keyring-open.
 
 # ---- 1. A shell in which nothing that was inherited has a say.
 
@@ -22,9 +29,12 @@
 \set +aCefuvx
 \unset -f command kill mkdir mv printf read readlink rm sleep test umask
 # Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
-unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined link locale \
-  locale_was_set mode name newline owner pause program rejected search slot stamped waited
+unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined link \
+  locale locale_was_set mode name newline owner patience pause program rejected search slot stamped start_time waited
 umask 077
+# In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/store/claim.ts, and
+# after how long without one ahead the queue is left.
+start_time=150 patience=250
 # Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
 search=${PATH:-/usr/local/bin:/usr/bin:/bin} PATH=/dev/null
 # Lengths in bytes, and the same classes of characters everywhere.
@@ -198,7 +208,7 @@ claim_file() {
   set +C
   { printf '%s\n' "$$" >"$1"; } 2>/dev/null && return
   rm -f "$1"
-  idle=1000
+  idle=$patience
   return 1
 }
 
@@ -213,7 +223,7 @@ read_owner() {
 take_claim() {
   claim_file "$claim" && return
   read_owner
-  if test "$idle" -le 150; then
+  if test "$idle" -le "$start_time"; then
     if test "$owner" != "$$" && { test "$owner" = 0 || kill -0 "$owner" 2>/dev/null; }; then return 1; fi
   fi
   # The claim of a dead process is replaced by whoever makes the file of its succession. The second look at the claim is
@@ -315,7 +325,7 @@ while :; do
   ask || become_node ${mode:+"$mode"} "$@"
   if is_answered; then answer "$@"; fi
   if is_told; then tell; fi
-  if test "$idle" -gt 250; then become_node ${mode:+"$mode"} "$@"; fi
+  if test "$idle" -gt "$patience"; then become_node ${mode:+"$mode"} "$@"; fi
   if test "$waited" -ge 10 && test "$((waited - pause))" -lt 10; then
     say "Waiting for process $owner, which is getting a credential."
   fi

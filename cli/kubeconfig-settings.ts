@@ -3,7 +3,7 @@ import { KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { clusterIdentity } from './exec-credential.ts';
-import { addSignInFlags, type SignInFlags } from './flags.ts';
+import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
 import { type ExecCluster, findEntry } from './kubeconfig/find.ts';
 
 export interface ContextSettings {
@@ -21,12 +21,11 @@ export async function contextSettings(
   deps: Deps,
 ): Promise<ContextSettings> {
   const entry = await findEntry(request, deps);
-  const parser = addSignInFlags(new Command())
+  const parser = addGetTokenFlags(new Command())
     .helpOption(false)
     .exitOverride()
     .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
-    .option('--force')
-    .option('-v, --verbose');
+    .addOption(verboseFlag);
   try {
     parser.parse([...entry.args], { from: 'user' });
   } catch (cause) {

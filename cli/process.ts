@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { lightFetch } from './light-fetch.ts';
-import { createReport, isLogLevel } from './report.ts';
+import { createReport, isLogLevel, logLevels } from './report.ts';
 
 /** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */
 export function createDeps(): Deps {
@@ -25,6 +26,9 @@ export function createDeps(): Deps {
     if (error.code !== 'EPIPE') process.exit(1);
   });
   stderr.on('error', () => undefined);
+  const report = createReport(stderr, env, isLogLevel(log) ? log : 'info');
+  if (log !== '' && !isLogLevel(log))
+    report.warn(`KLEIS_LOG is ${clean(log, 40)}, which is none of ${logLevels.join(', ')}.`);
   return {
     env,
     stdin,
@@ -37,8 +41,9 @@ export function createDeps(): Deps {
     platform: process.platform,
     pid: process.pid,
     ppid,
+    startedAt: performance.timeOrigin,
     parentIsGone: () => process.ppid !== ppid,
-    report: createReport(stderr, env, isLogLevel(log) ? log : 'info'),
+    report,
     signal: interrupted.signal,
   };
 }

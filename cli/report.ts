@@ -2,11 +2,11 @@ import { inspect, styleText } from 'node:util';
 import type { WriteStream } from 'node:tty';
 import type { KleisError } from '../shared/errors.ts';
 
-const levels = ['silent', 'error', 'info', 'debug'] as const;
-export type LogLevel = (typeof levels)[number];
+export const logLevels = ['silent', 'error', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 export function isLogLevel(value: string): value is LogLevel {
-  return (levels as readonly string[]).includes(value);
+  return (logLevels as readonly string[]).includes(value);
 }
 
 /** What a person reads while the program runs. Everything goes to stderr: stdout belongs to results. */
@@ -31,7 +31,7 @@ export function createReport(
   const paint = (format: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(format, text, { validateStream: false }) : text;
   const write = (needed: LogLevel, text: string) => {
-    if (levels.indexOf(level) >= levels.indexOf(needed)) stderr.write(`${text}\n`);
+    if (logLevels.indexOf(level) >= logLevels.indexOf(needed)) stderr.write(`${text}\n`);
   };
   return {
     get level() {

@@ -5,6 +5,7 @@ import { exitCodes } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 import { toFailure } from './failure.ts';
 import {
+  addGetTokenFlags,
   addSignInFlags,
   choices,
   type KubeconfigAddFlags,
@@ -16,6 +17,7 @@ import {
   type SignInFlags,
   type StatusFlags,
   type TokenFlags,
+  verboseFlag,
 } from './flags.ts';
 import { useColour } from './report.ts';
 
@@ -184,19 +186,15 @@ function createRoot(name: string, deps: Deps): Command {
 
 /** On every command, since people add it at the end of what they have typed; and its own help as the next step. */
 function addVerbose(command: Command, path = command.name()): void {
-  command
-    .optionsGroup('Options:')
-    .option('-v, --verbose', 'say on stderr what happens; never a secret')
-    .showHelpAfterError(`next:  See \`${path} --help\`.`);
+  command.optionsGroup('Options:').addOption(verboseFlag).showHelpAfterError(`next:  See \`${path} --help\`.`);
   for (const child of command.commands) addVerbose(child, `${path} ${child.name()}`);
 }
 
 function describeGetToken(command: Command, args: readonly string[], deps: Deps): void {
   // First on the line, put there by the launcher; whoever else gives them gets less, never more.
   const mode = args[0] === '--background' ? 'background' : args[0] === '--rejected' ? 'rejected' : 'normal';
-  addSignInFlags(command)
+  addGetTokenFlags(command)
     .description('print an ExecCredential for kubectl; signs in when it must')
-    .option('--force', 'sign in anew although the session is alive')
     .addOption(new Option('--background').hideHelp())
     .addOption(new Option('--rejected').hideHelp())
     .action(async (flags: SignInFlags) => {

@@ -126,7 +126,7 @@ async function renew(session: Session | undefined, renewal: Renewal): Promise<Se
 
 async function signIn(earlier: Session | undefined, { key, path, claim, request }: Renewal): Promise<Session> {
   const { settings, deps, store, mode } = request;
-  const told = path && mode === 'normal' ? await findSignInFailure(path, claim?.waitedFor ?? []) : undefined;
+  const told = path && mode === 'normal' ? await findSignInFailure(path, deps, claim?.waitedFor ?? []) : undefined;
   if (told !== undefined) throw told;
   await store.reserve(key);
   const patience = settings.loginTimeout + refreshDeadline;
@@ -145,7 +145,7 @@ async function signIn(earlier: Session | undefined, { key, path, claim, request 
     return session;
   } catch (error) {
     if (asker.gone()) throw new KleisError('interrupted', 'The program that asked for the credential has gone.');
-    if (path !== undefined && error instanceof KleisError) await noteSignInFailure(path, deps.pid, error);
+    if (path !== undefined && error instanceof KleisError) await noteSignInFailure(path, deps, error, deps.clock.now());
     throw error;
   } finally {
     asker.end();

@@ -9,6 +9,7 @@ import {
   resolveBroker,
 } from './broker-settings.ts';
 import { choices, type SignInFlags } from './flags.ts';
+import { isListenAddress, isRedirectUri } from './listen-address.ts';
 import { duration, file, oneOf, text, usage } from './values.ts';
 
 /**
@@ -234,19 +235,9 @@ function checkListenAddress(value: string): string {
 
 function checkRedirectUri(value: string | undefined): string | undefined {
   if (value === undefined || isRedirectUri(value)) return value;
-  throw usage(`--redirect-uri ${clean(value)} is not an http URI on loopback, such as http://localhost:8000/callback.`);
-}
-
-/** HOST:PORT on loopback; port 0 is any free one. */
-export function isListenAddress(value: string): boolean {
-  const [, host, port] = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):(\d{1,5})$/.exec(value) ?? [];
-  return host !== undefined && Number(port) <= 65_535;
-}
-
-/** RFC 8252 section 7.3: http on loopback; a fragment is never allowed (RFC 6749 section 3.1.2). */
-export function isRedirectUri(value: string): boolean {
-  const url = URL.parse(value);
-  return url?.protocol === 'http:' && isLoopback(url.hostname) && url.hash === '' && url.username === '';
+  throw usage(
+    `--redirect-uri ${clean(value)} is not an http URI on loopback without a query, such as http://localhost:8000/callback.`,
+  );
 }
 
 /** RFC 6749 section 3.3: scope tokens are printable ASCII without quotes and backslash, divided by spaces. */

@@ -27,7 +27,7 @@ export type OAuthError =
   | 'temporarily_unavailable';
 
 interface ErrorEntry {
-  readonly exit: number;
+  readonly exit: keyof typeof exitCodes;
   /** What to do next; one sentence, imperative. */
   readonly hint: string;
   /** How the broker answers; where there is none it is a fault of its own: 500, `server_error`. */
@@ -36,83 +36,106 @@ interface ErrorEntry {
 }
 
 const refused = { status: 400, oauth: 'invalid_request' } as const;
-const unavailable = { exit: 5, status: 503, oauth: 'temporarily_unavailable' } as const;
+const unavailable = { exit: 'unavailable', status: 503, oauth: 'temporarily_unavailable' } as const;
 
 const table = {
-  unexpected: { exit: 1, hint: 'Run it again with --verbose and report what it prints.' },
-  usage: { exit: 2, hint: 'See --help.' },
-  interrupted: { exit: 130, hint: 'Run the command again.' },
+  unexpected: { exit: 'unexpected', hint: 'Run it again with --verbose and report what it prints.' },
+  usage: { exit: 'usage', hint: 'See --help.' },
+  interrupted: { exit: 'interrupted', hint: 'Run the command again.' },
 
-  sign_in_needed: { exit: 3, hint: 'Sign in with `kleis login`.' },
-  sign_in_refused: { exit: 3, hint: 'Try again, or ask the administrator of the provider why it refuses.' },
-  sign_in_cancelled: { exit: 3, hint: 'Run the command again to sign in.' },
-  sign_in_timeout: { exit: 3, hint: 'Run the command again; --login-timeout gives more time.' },
-  sign_in_invalid: { exit: 3, hint: 'Try again; if it keeps happening, tell the administrator of the provider.' },
-  browser_unavailable: { exit: 3, hint: 'Use --login device or --login paste.' },
+  sign_in_needed: { exit: 'signIn', hint: 'Sign in with `kleis login`.' },
+  sign_in_refused: { exit: 'signIn', hint: 'Try again, or ask the administrator of the provider why it refuses.' },
+  sign_in_cancelled: { exit: 'signIn', hint: 'Run the command again to sign in.' },
+  sign_in_timeout: { exit: 'signIn', hint: 'Run the command again; --login-timeout gives more time.' },
+  sign_in_invalid: {
+    exit: 'signIn',
+    hint: 'Try again; if it keeps happening, tell the administrator of the provider.',
+  },
+  browser_unavailable: { exit: 'signIn', hint: 'Use --login device or --login paste.' },
 
-  provider_unavailable: { exit: 5, hint: 'Check the network and try again; nothing was lost.' },
-  provider_invalid: { exit: 5, hint: 'Check that the issuer URL names an OpenID provider, then try again.' },
-  broker_invalid: { exit: 5, hint: 'Check that --broker names a Kleis broker, and that nothing else answers for it.' },
-  claim_held: { exit: 5, hint: 'Wait for it to end, or end that process, and try again.' },
+  provider_unavailable: { exit: 'unavailable', hint: 'Check the network and try again; nothing was lost.' },
+  provider_invalid: {
+    exit: 'unavailable',
+    hint: 'Check that the issuer URL names an OpenID provider, then try again.',
+  },
+  broker_invalid: {
+    exit: 'unavailable',
+    hint: 'Check that --broker names a Kleis broker, and that nothing else answers for it.',
+  },
+  claim_held: { exit: 'unavailable', hint: 'Wait for it to end, or end that process, and try again.' },
 
-  subject_malformed: { ...refused, exit: 3, hint: 'Send the token exactly as its issuer gave it.' },
+  subject_malformed: { ...refused, exit: 'signIn', hint: 'Send the token exactly as its issuer gave it.' },
   subject_issuer_unknown: {
     ...refused,
-    exit: 3,
+    exit: 'signIn',
     hint: 'Check the issuer; /.well-known/kleis of the broker lists those it knows.',
   },
-  subject_algorithm: { ...refused, exit: 3, hint: 'Ask the administrator of the broker which algorithms it accepts.' },
-  subject_signature: { ...refused, exit: 3, hint: 'Get a new token from the issuer and send it unchanged.' },
+  subject_algorithm: {
+    ...refused,
+    exit: 'signIn',
+    hint: 'Ask the administrator of the broker which algorithms it accepts.',
+  },
+  subject_signature: { ...refused, exit: 'signIn', hint: 'Get a new token from the issuer and send it unchanged.' },
   subject_audience: {
     ...refused,
-    exit: 3,
+    exit: 'signIn',
     hint: 'Ask the issuer for a token with the audience that /.well-known/kleis names.',
   },
-  subject_expired: { ...refused, exit: 3, hint: 'Get a new token and send it at once.' },
+  subject_expired: { ...refused, exit: 'signIn', hint: 'Get a new token and send it at once.' },
   subject_not_yet_valid: {
     ...refused,
-    exit: 3,
+    exit: 'signIn',
     hint: 'Try again in a minute; if it stays, a clock is wrong at one end.',
   },
-  subject_too_old: { ...refused, exit: 3, hint: 'Get a new token right before it is exchanged.' },
+  subject_too_old: { ...refused, exit: 'signIn', hint: 'Get a new token right before it is exchanged.' },
   subject_replayed: {
     ...refused,
-    exit: 3,
+    exit: 'signIn',
     hint: 'Get a new token from the issuer for every exchange, and repeat a request only with its Idempotency-Key.',
   },
   issuer_unavailable: { ...unavailable, hint: 'Try again in a moment.' },
 
-  request_malformed: { ...refused, exit: 2, hint: 'Send the form that RFC 8693 describes, each parameter once.' },
-  request_unsupported: { ...refused, exit: 2, hint: 'Leave out what the broker does not offer.' },
-  request_too_large: { ...refused, status: 413, exit: 2, hint: 'Send less.' },
-  request_slow: { ...refused, status: 408, exit: 5, hint: 'Send the whole request at once.' },
-  grant_type_unsupported: { exit: 2, status: 400, oauth: 'unsupported_grant_type', hint: 'Use token exchange.' },
+  request_malformed: { ...refused, exit: 'usage', hint: 'Send the form that RFC 8693 describes, each parameter once.' },
+  request_unsupported: { ...refused, exit: 'usage', hint: 'Leave out what the broker does not offer.' },
+  request_too_large: { ...refused, status: 413, exit: 'usage', hint: 'Send less.' },
+  request_slow: { ...refused, status: 408, exit: 'unavailable', hint: 'Send the whole request at once.' },
+  grant_type_unsupported: { exit: 'usage', status: 400, oauth: 'unsupported_grant_type', hint: 'Use token exchange.' },
   token_type_unsupported: {
-    exit: 2,
+    exit: 'usage',
     status: 400,
     oauth: 'unsupported_token_type',
     hint: 'Let it expire, or ask the administrator of the broker to make the grant revocable.',
   },
-  scope_invalid: { exit: 2, status: 400, oauth: 'invalid_scope', hint: 'Name exactly one grant in scope.' },
+  scope_invalid: { exit: 'usage', status: 400, oauth: 'invalid_scope', hint: 'Name exactly one grant in scope.' },
   target_invalid: {
-    exit: 4,
+    exit: 'denied',
     status: 400,
     oauth: 'invalid_target',
     hint: 'Leave audience out: a grant has one cluster.',
   },
   grant_denied: {
     ...refused,
-    exit: 4,
+    exit: 'denied',
     hint: 'Check the name of the grant, or ask the administrator of the broker, with the request id.',
   },
-  bearer_missing: { exit: 3, status: 401, oauth: 'invalid_token', hint: 'Send `Authorization: Bearer TOKEN`.' },
-  bearer_invalid: { exit: 3, status: 401, oauth: 'invalid_token', hint: 'Sign in again.' },
-  admin_only: { exit: 4, status: 403, oauth: 'insufficient_scope', hint: 'Ask one of the admins of the broker.' },
-  route_unknown: { exit: 2, status: 404, oauth: 'invalid_request', hint: 'Check the URL of the broker.' },
-  lease_unknown: { exit: 2, status: 404, oauth: 'invalid_request', hint: 'List those there are with `leases`.' },
-  method_unsupported: { exit: 2, status: 405, oauth: 'invalid_request', hint: 'Use the method that Allow names.' },
+  bearer_missing: { exit: 'signIn', status: 401, oauth: 'invalid_token', hint: 'Send `Authorization: Bearer TOKEN`.' },
+  bearer_invalid: { exit: 'signIn', status: 401, oauth: 'invalid_token', hint: 'Sign in again.' },
+  admin_only: {
+    exit: 'denied',
+    status: 403,
+    oauth: 'insufficient_scope',
+    hint: 'Ask one of the admins of the broker.',
+  },
+  route_unknown: { exit: 'usage', status: 404, oauth: 'invalid_request', hint: 'Check the URL of the broker.' },
+  lease_unknown: { exit: 'usage', status: 404, oauth: 'invalid_request', hint: 'List those there are with `leases`.' },
+  method_unsupported: {
+    exit: 'usage',
+    status: 405,
+    oauth: 'invalid_request',
+    hint: 'Use the method that Allow names.',
+  },
   proxy_untrusted: {
-    exit: 6,
+    exit: 'configuration',
     status: 403,
     oauth: 'invalid_request',
     hint: 'Use https, or name the proxy in trustedProxies of the broker.',
@@ -120,32 +143,43 @@ const table = {
   rate_limited: { ...unavailable, status: 429, hint: 'Wait as long as Retry-After says, and try again.' },
   cluster_unavailable: { ...unavailable, hint: 'Try again in a moment.' },
   cluster_refused: {
-    exit: 5,
+    exit: 'unavailable',
     status: 502,
     oauth: 'server_error',
     hint: 'Tell the administrator of the broker: `kleis-broker check` says what is wrong.',
   },
   audit_unavailable: { ...unavailable, hint: 'Try again in a moment; no token was given out.' },
   broker_not_ready: { ...unavailable, hint: 'Try again in a moment.' },
-  caller_gone: { exit: 5, status: 499, oauth: 'server_error', hint: 'Try again with the same Idempotency-Key.' },
+  caller_gone: {
+    exit: 'unavailable',
+    status: 499,
+    oauth: 'server_error',
+    hint: 'Try again with the same Idempotency-Key.',
+  },
 
-  config_invalid: { exit: 6, hint: 'Correct the configuration.' },
-  kubeconfig_invalid: { exit: 6, hint: 'Correct the kubeconfig.' },
-  identity_missing: { exit: 6, hint: 'See docs/ci.md for what gives a job an identity.' },
-  cluster_unknown: { exit: 6, hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user.' },
-  issuer_invalid: { exit: 6, hint: 'Check --issuer-url.' },
-  issuer_mismatch: { exit: 6, hint: 'Use the issuer exactly as the provider spells it.' },
-  client_refused: { exit: 6, hint: 'Check --client-id and how the client authenticates.' },
-  token_unusable: { exit: 6, hint: 'Check --scope and --token, and what the provider issues to this client.' },
-  port_in_use: { exit: 6, hint: 'Give another with --listen-address, or use --login device.' },
-  clock_skewed: { exit: 6, hint: 'Set the clock of this machine.' },
+  config_invalid: { exit: 'configuration', hint: 'Correct the configuration.' },
+  kubeconfig_invalid: { exit: 'configuration', hint: 'Correct the kubeconfig.' },
+  identity_missing: { exit: 'configuration', hint: 'See docs/ci.md for what gives a job an identity.' },
+  cluster_unknown: {
+    exit: 'configuration',
+    hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user.',
+  },
+  issuer_invalid: { exit: 'configuration', hint: 'Check --issuer-url.' },
+  issuer_mismatch: { exit: 'configuration', hint: 'Use the issuer exactly as the provider spells it.' },
+  client_refused: { exit: 'configuration', hint: 'Check --client-id and how the client authenticates.' },
+  token_unusable: {
+    exit: 'configuration',
+    hint: 'Check --scope and --token, and what the provider issues to this client.',
+  },
+  port_in_use: { exit: 'configuration', hint: 'Give another with --listen-address, or use --login device.' },
+  clock_skewed: { exit: 'configuration', hint: 'Set the clock of this machine.' },
   storage_unsafe: {
-    exit: 6,
+    exit: 'configuration',
     hint: 'Take the rights of others away (chmod go=), or remove the file and sign in again.',
   },
-  storage_corrupt: { exit: 6, hint: 'Remove the file and sign in again.' },
-  storage_unavailable: { exit: 6, hint: 'Free the space or the folder, or use --cache none.' },
-  keyring_unavailable: { exit: 6, hint: 'Unlock the keyring, or use --cache file.' },
+  storage_corrupt: { exit: 'configuration', hint: 'Remove the file and sign in again.' },
+  storage_unavailable: { exit: 'configuration', hint: 'Free the space or the folder, or use --cache none.' },
+  keyring_unavailable: { exit: 'configuration', hint: 'Unlock the keyring, or use --cache file.' },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof table;
@@ -181,7 +215,7 @@ export class KleisError extends Error {
     this.code = code;
     this.hint = details.hint ?? table[code].hint;
     const entry: ErrorEntry = table[code];
-    this.exitCode = entry.exit;
+    this.exitCode = exitCodes[entry.exit];
     this.detail = details.detail;
     this.retryAfter = details.retryAfter;
     this.status = entry.status ?? 500;

@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
+import { certificatesIn } from './certificates.ts';
 import { KleisError } from './errors.ts';
 import { explainNetworkError, neverSent } from './network-errors.ts';
 import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
@@ -218,10 +218,8 @@ function trustedAuthorities({ certificateAuthority, env }: FetchOptions): tls.Se
 
 /** Node takes text without a usable certificate for "Node's own list" or for "none", and says nothing. */
 export function checkAuthority(pem: string): void {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
-    if (blocks.length === 0) throw new Error('no PEM block');
-    for (const block of blocks) void new X509Certificate(block);
+    certificatesIn(pem);
   } catch (cause) {
     throw new KleisError('config_invalid', 'The certificate authority is not a certificate in PEM form.', {
       hint: 'Give a file with -----BEGIN CERTIFICATE----- in it.',

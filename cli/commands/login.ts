@@ -4,6 +4,7 @@ import { contextSettings } from '../kubeconfig-settings.ts';
 import type { Deps } from '../deps.ts';
 import type { LoginFlags } from '../flags.ts';
 import { removeCredentials, storeOf } from '../folders.ts';
+import { nameOf } from '../provider/tokens.ts';
 import { useSession } from '../session.ts';
 import { resolveSettings } from '../settings.ts';
 
@@ -34,7 +35,7 @@ export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
         return next;
       },
     );
-    const who = session.tokens.subject?.name ?? session.tokens.subject?.sub ?? 'someone without a name';
+    const who = nameOf(session.tokens.subject) ?? 'someone without a name';
     const kept = {
       keyring: 'in the keyring',
       file: 'in a file that only you can read',

@@ -10,6 +10,7 @@ import { noSession } from '../obtain.ts';
 import { keyOf } from '../session.ts';
 import { resolveSettings, type Settings } from '../settings.ts';
 import { connect } from '../provider/provider.ts';
+import { nameOf } from '../provider/tokens.ts';
 import { withClaim } from '../store/claim.ts';
 import type { Session } from '../store/session-format.ts';
 import type { SessionEntry, SessionStore } from '../store/sessions.ts';
@@ -53,7 +54,7 @@ async function choose(
   });
   const narrowed = [context, kubeconfig, issuerUrl, account].some((each) => each !== undefined);
   if (chosen.length > 1 && !narrowed && flags.all !== true) {
-    const list = chosen.map((each) => `\n  ${nameOf(each)}`).join('');
+    const list = chosen.map((each) => `\n  ${describe(each)}`).join('');
     throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {
       hint: 'Say which with --context, --issuer-url or --account, or --all.',
     });
@@ -74,7 +75,7 @@ async function endSession(entry: SessionEntry, store: SessionStore, person: Pers
   const path = store.claimPath(entry.key);
   const session =
     path === undefined ? await end() : await withClaim(path, { deps, deadline, purpose: 'signing out' }, end);
-  deps.report.info(`Signed out: ${nameOf(entry)}.`);
+  deps.report.info(`Signed out: ${describe(entry)}.`);
   if (session === undefined) return;
   try {
     await revoke(session, settingsOf(session, person), deps);
@@ -108,9 +109,9 @@ function settingsOf({ what }: Session, person: PersonConfig): Settings {
   };
 }
 
-function nameOf(entry: SessionEntry): string {
+function describe(entry: SessionEntry): string {
   if ('problem' in entry) return `${entry.key.slice(0, 12)}, which cannot be read`;
   const { what, subject } = entry.info;
   const account = what.account === undefined ? '' : `, account ${what.account}`;
-  return clean(`${subject?.name ?? subject?.sub ?? 'somebody'} at ${what.issuerUrl}${account}`, 300);
+  return clean(`${nameOf(subject) ?? 'somebody'} at ${what.issuerUrl}${account}`, 300);
 }

@@ -25,11 +25,19 @@ export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> 
 
 function environmentRows(deps: Deps): ConfigRow[] {
   const { state, credentials } = placesOf(deps);
+  const {
+    env,
+    report: { level },
+  } = deps;
   const nowhere = 'nowhere, as with cache: none';
   return [
     row('sessions', state ?? nowhere, deps, ['KLEIS_STATE_DIR', 'XDG_STATE_HOME']),
     row('credentials', credentials ?? nowhere, deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
-    row('log', deps.report.level, deps, ['KLEIS_LOG']),
+    {
+      key: 'log',
+      value: level,
+      source: level === env['KLEIS_LOG'] ? 'KLEIS_LOG' : level === 'debug' ? '-v' : 'default',
+    },
   ];
 }
 

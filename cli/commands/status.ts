@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts';
 import { addressOf } from '../exec-credential.ts';
 import type { StatusFlags } from '../flags.ts';
 import { storeOf } from '../folders.ts';
+import { nameOf } from '../provider/tokens.ts';
 import type { SessionEntry, SessionStore } from '../store/sessions.ts';
 import { formatTable } from '../table.ts';
 
@@ -62,7 +63,7 @@ function toRow(entry: SessionEntry, deps: Deps): string[] {
   if ('problem' in entry) return [entry.key.slice(0, 12), '', '', 'unusable', 'file', ''];
   const { info } = entry;
   const now = deps.clock.now();
-  const name = info.subject?.name ?? info.subject?.sub ?? '';
+  const name = nameOf(info.subject) ?? '';
   const account = info.what.account;
   return [
     account === undefined || account === name ? name : `${account} (${name})`,

@@ -1,10 +1,10 @@
-import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
+import { certificatesIn } from '../../shared/certificates.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { storageError } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import { isMapping, type Mapping, textOf } from './document.ts';
+import { isMapping, type Mapping } from './document.ts';
 
 /** client-go's name for the extension whose value the plugin gets as `spec.cluster.config`. */
 export const extensionName = 'client.authentication.k8s.io/exec';
@@ -84,9 +84,6 @@ export function buildContext(
 export interface KleisExec {
   /** The flags, without `get-token`. */
   readonly args: readonly string[];
-  /** Variables that the entry sets for the plugin, in its order. */
-  readonly env: readonly { readonly name: string; readonly value: string }[];
-  readonly provideClusterInfo: boolean;
 }
 
 /** How Kleis can be run as a plugin, with the arguments that come before the flags. */
@@ -107,12 +104,7 @@ export function readExec(user: Mapping): KleisExec | undefined {
   const args = texts(exec['args']);
   const before = programs.get(program);
   if (before === undefined || !before.every((each, index) => args[index] === each)) return undefined;
-  const variables: unknown[] = Array.isArray(exec['env']) ? exec['env'] : [];
-  return {
-    args: args.slice(before.length),
-    env: variables.filter(isMapping).map(({ name, value }) => ({ name: textOf(name), value: textOf(value) })),
-    provideClusterInfo: exec['provideClusterInfo'] === true,
-  };
+  return { args: args.slice(before.length) };
 }
 
 function texts(value: unknown): string[] {
@@ -149,7 +141,7 @@ export function checkNamespace(namespace: string): string {
 }
 
 /**
- * The PEM text of certificates that vouch for an API server.
+ * The PEM text of certificates that vouch for an API server; what stands around them tells nothing to anybody.
  *
  * @throws KleisError `config_invalid` for anything else, above all a private key, which must not end up in a kubeconfig
  */
@@ -166,16 +158,9 @@ export async function readCertificates(path: string): Promise<string> {
   }
   if (text.length > 1024 * 1024) throw refuse('it is larger than 1 MiB');
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw refuse('it holds a private key');
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw refuse('it holds no PEM certificate');
-  for (const [index, block] of blocks.entries()) {
-    try {
-      // eslint-disable-next-line no-new -- parsing is the check
-      new X509Certificate(block);
-    } catch {
-      throw refuse(`its certificate ${index + 1} is damaged`);
-    }
+  try {
+    return `${certificatesIn(text).join('\n')}\n`;
+  } catch (error) {
+    throw refuse(error instanceof Error ? error.message : 'it is damaged');
   }
-  // Without what stands around the certificates (a human-readable dump, say), which tells nothing to anybody.
-  return `${blocks.join('\n')}\n`;
 }

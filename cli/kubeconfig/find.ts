@@ -22,9 +22,7 @@ export interface ExecCluster {
 }
 
 export interface FoundEntry extends KleisExec {
-  readonly context: string;
   readonly user: string;
-  readonly clusterName: string;
   /** What kubectl would tell the plugin, also where the entry does not ask it to. */
   readonly cluster: ExecCluster;
   /** The file that the user entry is in. */
@@ -74,9 +72,7 @@ export async function findEntry(
   }
   return {
     ...exec,
-    context: name,
     user: user.name,
-    clusterName: cluster.name,
     cluster: await execCluster(cluster),
     file: user.file.path,
   };

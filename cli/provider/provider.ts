@@ -10,7 +10,15 @@ import { readAuthority, readClientProof, type ClientProof } from './client-auth.
 import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
 import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
-import { isPassing, readAnswer, refreshRefusal, refusesClient, signInRefusal, type Answer } from './refusals.ts';
+import {
+  cancelled,
+  isPassing,
+  readAnswer,
+  refreshRefusal,
+  refusesClient,
+  signInRefusal,
+  type Answer,
+} from './refusals.ts';
 import type { Exchange, SignInOptions } from '../sign-in/sign-in.ts';
 import { invalidTokens, keepingRefreshToken, mendTokenAnswer, readTokens } from './token-answer.ts';
 import type { TokenSet } from './tokens.ts';
@@ -84,7 +92,7 @@ export async function connect(settings: Settings, deps: Deps, cached?: ProviderM
       } catch (error) {
         const ours = findKleisError(error);
         if (ours) throw ours;
-        if (deps.signal.aborted) throw interrupted(deps);
+        if (deps.signal.aborted) throw cancelled();
         if (noted.answer && refusesClient(noted.answer) && tried + 1 < methods.length) {
           method = (method + 1) % methods.length;
           deps.report.debug('the provider refused this client; trying its other way to authenticate');
@@ -333,17 +341,12 @@ function unexpected(error: unknown): KleisError {
   return new KleisError('provider_invalid', `The provider cannot be used: ${clean(why)}.`, { cause: error });
 }
 
-function interrupted(deps: Deps): KleisError {
-  const { reason } = deps.signal;
-  return reason instanceof KleisError ? reason : new KleisError('sign_in_cancelled', 'Interrupted.');
-}
-
 async function unlessInterrupted<T>(deps: Deps, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof KleisError) throw error;
-    if (deps.signal.aborted) throw interrupted(deps);
+    if (deps.signal.aborted) throw cancelled();
     throw error;
   }
 }

@@ -71,6 +71,11 @@ export function isPassing({ status, error }: Answer): boolean {
   return error === undefined;
 }
 
+/** What an interruption means to whoever waits for the provider or the person. */
+export function cancelled(): KleisError {
+  return new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
+}
+
 /** `invalid_client`, also as an empty 401: worth one more try with the client's other way to authenticate. */
 export function refusesClient(answer: Answer): boolean {
   return answer.error === 'invalid_client' || (answer.status === 401 && answer.error === undefined);

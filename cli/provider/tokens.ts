@@ -19,6 +19,11 @@ export interface TokenSet {
   readonly subject: { readonly sub: string; readonly name: string | undefined } | undefined;
 }
 
+/** What to call the person whose tokens these are. */
+export function nameOf(subject: TokenSet['subject']): string | undefined {
+  return subject?.name ?? subject?.sub;
+}
+
 /**
  * The answer to a refresh cannot be used (a clock that is off, for one), but the provider has already replaced the
  * refresh token: whoever keeps the session must keep this one, or the person has to sign in again for nothing.

@@ -2,8 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/proxy.ts';
-import { clean } from '../../shared/text.ts';
+import { defaultListenAddresses, donePath } from '../listen-address.ts';
 import type { Settings } from '../settings.ts';
 import { renderPage, type PageOutcome } from './page.ts';
 
@@ -29,54 +28,24 @@ export interface ArrivedCallback {
   finish(outcome: PageOutcome): Promise<void>;
 }
 
-/** What the field's most used plugin made administrators register; exactly so, without a slash at the end. */
-const defaults = ['localhost:8000', 'localhost:18000'];
-const donePath = '/kleis-sign-in';
 const largestForm = 64 * 1024;
 /** How long a browser gets to ask for the page after the redirect; it takes milliseconds. */
 const pageTime = 1_500;
 
-/** Throws `config_invalid` for an address or redirect URI that is not loopback. */
 export function addressesToTry({ listenAddress, redirectUri }: Settings): Address[] {
-  const told = redirectUri === undefined ? undefined : parseRedirectUri(redirectUri);
-  if (listenAddress.length > 0) return listenAddress.map((address) => parseAddress(address, told));
-  if (told) {
-    const port = told.written.port === '' ? 80 : Number(told.written.port);
-    return [{ host: told.written.hostname.replace(/^\[|\]$/g, ''), port, redirectUri: told.withPort }];
-  }
-  return defaults.map((address) => parseAddress(address, undefined));
+  // Port 0 becomes the one that was got (RFC 8252 section 7.3); anything else stays as it was written.
+  const told = redirectUri && ((port: number) => redirectUri.replace(/:0(?=\/|$)/, `:${port}`));
+  if (told && listenAddress.length === 0) return [{ ...parse(redirectUri), redirectUri: told }];
+  const addresses = listenAddress.length > 0 ? listenAddress : defaultListenAddresses;
+  return addresses.map((address) => {
+    const url = `http://${address}`;
+    return { ...parse(url), redirectUri: told || ((port) => url.replace(/:\d+$/, `:${port}`)) };
+  });
 }
 
-interface ToldUri {
-  readonly written: URL;
-  /** Port 0 becomes the one that was got (RFC 8252 section 7.3); anything else stays as it was written. */
-  readonly withPort: (port: number) => string;
-}
-
-function parseRedirectUri(text: string): ToldUri {
-  const fail = (why: string) => new KleisError('config_invalid', `The redirect URI ${clean(text)} ${why}.`);
-  const written = URL.canParse(text) ? new URL(text) : undefined;
-  if (written === undefined) throw fail('is not a URL');
-  if (written.protocol !== 'http:' || !isLoopback(written.hostname))
-    throw fail('is not http on this machine (localhost, 127.0.0.1 or [::1])');
-  if (written.search !== '' || written.hash !== '' || written.username !== '')
-    throw fail('has a query, fragment or user in it');
-  if (written.pathname === donePath) throw fail('is what Kleis uses for itself');
-  return { written, withPort: (port) => (written.port === '0' ? text.replace(/:0(?=\/|$)/, `:${port}`) : text) };
-}
-
-function parseAddress(text: string, told: ToldUri | undefined): Address {
-  const [, host, port] = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined || port === undefined || Number(port) > 65_535) {
-    throw new KleisError('config_invalid', `The listen address ${clean(text)} is not loopback HOST:PORT.`, {
-      hint: 'Give localhost:PORT, 127.0.0.1:PORT or [::1]:PORT.',
-    });
-  }
-  return {
-    host: host.replace(/^\[|\]$/g, ''),
-    port: Number(port),
-    redirectUri: told ? told.withPort : (bound) => `http://${host}:${bound}`,
-  };
+function parse(url: string): Pick<Address, 'host' | 'port'> {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 80 : Number(port) };
 }
 
 /**

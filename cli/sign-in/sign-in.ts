@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
+import { defaultListenAddresses } from '../listen-address.ts';
 import type { Settings } from '../settings.ts';
 import {
   makeSecrets,
@@ -16,6 +17,7 @@ import type { ProviderMetadata } from '../provider/discovery.ts';
 import type { DpopKey } from '../provider/dpop.ts';
 import { addressesToTry, listenForCallback, type CallbackListener } from './listener.ts';
 import { pasteCallback } from './paste.ts';
+import { cancelled } from '../provider/refusals.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 
 export interface SignInOptions {
@@ -63,10 +65,7 @@ export async function signIn(context: SignInContext, options: SignInOptions): Pr
   try {
     return await byWay(choice.way, context, options, signal);
   } catch (error) {
-    if (deps.signal.aborted) {
-      const { reason } = deps.signal;
-      throw reason instanceof KleisError ? reason : new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
-    }
+    if (deps.signal.aborted) throw cancelled();
     if (timeout.aborted && !(error instanceof KleisError)) {
       const minutes = Math.round(settings.loginTimeout / 6000) / 10;
       throw new KleisError('sign_in_timeout', `Nobody signed in within ${minutes} minutes.`, { cause: error });
@@ -191,7 +190,8 @@ async function withPaste(
   }
   const secrets = makeSecrets(settings);
   const dpop = await exchange.dpopKey();
-  const redirectUri = settings.redirectUri ?? addressesToTry(settings)[0]?.redirectUri(8000) ?? 'http://localhost:8000';
+  const address = settings.listenAddress[0] ?? defaultListenAddresses[0];
+  const redirectUri = settings.redirectUri ?? `http://${address.replace(/:0$/, ':8000')}`;
   const request = { redirectUri, secrets, loginHint: options.loginHint, dpopThumbprint: dpop?.thumbprint };
   const url = await exchange.authorizationUrl(request);
   deps.report.info(`Open this address in any browser and sign in at ${providerName(metadata)}:\n  ${url.href}`);

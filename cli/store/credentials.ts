@@ -2,12 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../deps.ts';
+import { toFailure } from '../failure.ts';
 import { type Claim, type ClaimOptions, isLauncherClaim, releaseLauncherClaim, takeClaim, tryClaim } from './claim.ts';
 import { openFolder } from './credential-folder.ts';
 import { holdForced, isForcedHeld, noteAnswer } from './asked-again.ts';
 import { type CredentialKey, formatAssignments, jobOf, parseAssignments } from './credential-format.ts';
 import { type CredentialTimes, freshUntil, renewalDueAt } from './credential-times.ts';
-import { findFailure, forgetFailure, noteFailure, toReportable } from './told-failures.ts';
+import { findFailure, forgetFailure, noteFailure } from './told-failures.ts';
 
 // The other side of cli/kleis-credential.sh, which lists the files.
 
@@ -156,7 +157,7 @@ export class Credentials {
         if (cached !== undefined) noteAnswer(this.#folder, key, this.#parent, cached.generation);
         return result;
       } catch (error) {
-        if (someoneWaits) this.#noteFailure(key, toReportable(error, this.#deps));
+        if (someoneWaits) this.#noteFailure(key, toFailure(error, this.#deps));
         if (options.mode === 'background') this.#holdBackground(key, this.#deps.clock.now() + backgroundPause);
         throw error;
       }

@@ -1,25 +1,35 @@
 import { isErrorCode, KleisError } from '../../shared/errors.ts';
+import type { Deps } from '../deps.ts';
 import { readPrivate, removePrivate, writePrivate } from './private-files.ts';
 
 // Credentials of several clusters wait for one session. When the sign-in of one fails, the others must not each open a
-// window of their own: whoever waited for the claim of that process takes over its failure.
+// window of their own: whoever waited for that process, or was started before it failed, takes over its failure.
+
+type Who = Pick<Deps, 'pid' | 'startedAt'>;
 
 /** Leaves what the sign-in of this process failed with, beside the session's claim. */
-export async function noteSignInFailure(claimPath: string, pid: number, error: KleisError): Promise<void> {
+export async function noteSignInFailure(claimPath: string, who: Who, error: KleisError, now: number): Promise<void> {
   const { code, message, hint } = error;
   // It is a courtesy to those who wait: what prevents it must not hide the failure itself.
-  await writePrivate(`${claimPath}.failed`, JSON.stringify({ pid, code, message, hint })).catch(() => undefined);
+  await writePrivate(`${claimPath}.failed`, JSON.stringify({ pid: who.pid, at: now, code, message, hint })).catch(
+    () => undefined,
+  );
 }
 
-/** The failure of one of the processes that were waited for. */
-export async function findSignInFailure(claimPath: string, pids: readonly number[]): Promise<KleisError | undefined> {
-  if (pids.length === 0) return undefined;
+/** The failure that is also this process's. */
+export async function findSignInFailure(
+  claimPath: string,
+  who: Who,
+  waitedFor: readonly number[],
+): Promise<KleisError | undefined> {
   const text = await readPrivate(`${claimPath}.failed`);
   if (text === undefined) return undefined;
   try {
-    const { pid, code, message, hint } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof pid !== 'number' || !pids.includes(pid) || typeof code !== 'string' || !isErrorCode(code))
+    const { pid, at, code, message, hint } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof pid !== 'number' || typeof at !== 'number' || typeof code !== 'string' || !isErrorCode(code)) {
       return undefined;
+    }
+    if (!waitedFor.includes(pid) && at < who.startedAt) return undefined;
     return new KleisError(code, String(message), { hint: String(hint) });
   } catch {
     return undefined;

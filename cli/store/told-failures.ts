@@ -1,5 +1,4 @@
-import { type ErrorCode, isErrorCode, KleisError } from '../../shared/errors.ts';
-import type { Deps } from '../deps.ts';
+import { isErrorCode, KleisError } from '../../shared/errors.ts';
 import type { CredentialFolder } from './credential-folder.ts';
 import { type CredentialKey, formatAssignments, parseAssignments } from './credential-format.ts';
 
@@ -55,14 +54,6 @@ export function findFailure(
 export function forgetFailure(folder: CredentialFolder, key: CredentialKey): void {
   folder.remove(`failed-${key.name}`);
   folder.remove(`told-${key.name}`);
-}
-
-/** What others are to be told of an error that is not made for people. */
-export function toReportable(error: unknown, deps: Pick<Deps, 'signal'>): KleisError {
-  if (error instanceof KleisError) return error;
-  const code: ErrorCode = deps.signal.aborted ? 'interrupted' : 'unexpected';
-  const message = deps.signal.aborted ? 'Interrupted.' : 'The process that was to get the credential failed.';
-  return new KleisError(code, message, { cause: error });
 }
 
 function toldLines(folder: CredentialFolder, key: CredentialKey): string[] {

@@ -199,7 +199,11 @@ interface Manifest {
 
 /** What an operator does with kubectl, which this machine may not have. */
 async function applyRbac(cluster: Cluster, config: string, home: string): Promise<void> {
-  await cluster.request('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'web' } });
+  await cluster.request('POST', '/api/v1/namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'web' },
+  });
   const { code, stdout, stderr } = await run(
     process.execPath,
     [kleisBroker, 'rbac', '--config', config, '-o', 'json'],

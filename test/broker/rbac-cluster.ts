@@ -48,6 +48,7 @@ export interface Confined {
 }
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
+const rbacVersion = 'rbac.authorization.k8s.io/v1';
 
 export async function startConfined(kind: ClusterOptions['kind'], controllers: boolean): Promise<Confined> {
   const cluster = await startCluster({ kind, controllers });
@@ -113,23 +114,33 @@ export async function startConfined(kind: ClusterOptions['kind'], controllers: b
 
 /** What is not Kleis's: the application's namespace, its Roles and accounts, and somebody with `edit` everywhere. */
 async function makeApplication(admin: Confined['admin'], controllers: boolean): Promise<void> {
-  await admin('POST', '/api/v1/namespaces', { metadata: { name: 'web' } });
+  await admin('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'web' } });
   for (const name of ['deployer', 'viewer', 'other']) {
     await admin('POST', `${rbac}/namespaces/web/roles`, {
+      apiVersion: rbacVersion,
+      kind: 'Role',
       metadata: { name },
       rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: name === 'viewer' ? ['get', 'list'] : ['*'] }],
     });
   }
   for (const name of ['deployer', 'builder', 'editor', 'stranger']) {
-    await admin('POST', '/api/v1/namespaces/web/serviceaccounts', { metadata: { name } });
+    await admin('POST', '/api/v1/namespaces/web/serviceaccounts', {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name },
+    });
   }
   await admin('POST', '/api/v1/namespaces/web/secrets', {
+    apiVersion: 'v1',
+    kind: 'Secret',
     metadata: { name: 'database' },
     stringData: { password: 'hunter2' },
   });
   // Without controllers nothing is aggregated into `edit`.
   const role = controllers ? 'edit' : 'system:aggregate-to-edit';
   await admin('POST', `${rbac}/clusterrolebindings`, {
+    apiVersion: rbacVersion,
+    kind: 'ClusterRoleBinding',
     metadata: { name: 'editor' },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
     subjects: [{ kind: 'ServiceAccount', name: 'editor', namespace: 'web' }],

@@ -12,7 +12,7 @@ import {
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type ClaimOptions,
   isLauncherClaim,
@@ -90,7 +90,7 @@ describe('a claim', () => {
     });
     const waits: string[] = [];
     const waiting = takeClaim(path, { ...options, onWait: ({ text }) => waits.push(text) });
-    await sleep(1200);
+    await vi.waitFor(() => expect(waits).not.toEqual([]), { timeout: 10_000 });
     claim.release();
     const second = await waiting;
     expect(waits).toEqual([expect.stringContaining('which is signing in')]);
@@ -155,8 +155,8 @@ describe('a claim', () => {
   test('can be extended beyond its first deadline', async () => {
     const claim = await takeClaim(path, { ...options, deadline: 100 });
     await claim.extend(60_000);
-    await sleep(150);
-    expect(tryClaim(path, options)).toBeUndefined();
+    const later = { ...deps, clock: { ...deps.clock, now: () => Date.now() + 30_000 } };
+    expect(tryClaim(path, { ...options, deps: later })).toBeUndefined();
     claim.release();
   });
 

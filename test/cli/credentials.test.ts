@@ -210,9 +210,15 @@ describe('a failure', () => {
     const owner = store(dir, { pid: process.pid, ppid: 1001 });
     let waiting: Promise<unknown> = Promise.resolve();
     const failed = owner.queue(keyOf(), options, async () => {
-      waiting = store(dir, { ppid: 1002 }).queue(keyOf(), options, async () => 'not this');
-      waiting.catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await new Promise<void>((hasLooked) => {
+        const sleep = async (time: number) => {
+          hasLooked();
+          await new Promise((resolve) => setTimeout(resolve, time));
+        };
+        const other = store(dir, { ppid: 1002, clock: { now: Date.now, sleep } });
+        waiting = other.queue(keyOf(), options, async () => 'not this');
+        waiting.catch(() => undefined);
+      });
       throw refusal;
     });
     const same = { code: 'sign_in_refused', message: 'No.', hint: 'Ask.' };

@@ -90,6 +90,7 @@ async function add(request: Partial<AddRequest>, surroundings: Surroundings = {}
     pid: process.pid,
     ppid: process.ppid,
     parentIsGone: () => false,
+    startedAt: Date.now(),
     report: createReport(stderr, { NO_COLOR: '1' }),
     signal: new AbortController().signal,
   };

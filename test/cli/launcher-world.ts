@@ -168,6 +168,7 @@ export function store(dir: string, changes: Partial<Deps> = {}): Credentials {
     pid: process.pid,
     ppid: process.ppid,
     parentIsGone: () => false,
+    startedAt: Date.now(),
     report: createReport(process.stderr, {}, 'silent'),
     signal: new AbortController().signal,
     ...changes,

@@ -28,7 +28,7 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
 
   const long = 'x'.repeat(10_000);
   test.each([
-    ['another argument', { args: [...args, '--force'] }],
+    ['another argument', { args: [...args, '--dpop'] }],
     ['arguments joined differently', { args: [...args.slice(0, 2), args.slice(2).join(' ')] }],
     ['an argument of the same length', { args: [...args.slice(0, 3), 'kleid'] }],
     ['another cluster', { env: { KUBERNETES_EXEC_INFO: execInfo('https://10.0.0.2:6443') } }],

@@ -8,6 +8,19 @@ const { signal } = new AbortController();
 const clock = { now: () => Date.now(), sleep: async () => undefined };
 const report = createReport(stderr, env);
 const parentIsGone = () => false;
-const deps = { stdin, stderr, stdout, env, platform, pid, ppid, parentIsGone, clock, report, signal };
+const deps = {
+  stdin,
+  stderr,
+  stdout,
+  env,
+  platform,
+  pid,
+  ppid,
+  parentIsGone,
+  startedAt: Date.now(),
+  clock,
+  report,
+  signal,
+};
 const parameters = await pasteCallback({ deps, state, signal, beside: false });
 stdout.write(`[code of ${parameters.get('code')?.length ?? 0}, raw ${String(stdin.isRaw)}]\n`);

@@ -9,14 +9,8 @@ import { connect, type Provider } from '../../cli/provider/provider.ts';
 import { UnusableAnswer, type TokenSet } from '../../cli/provider/tokens.ts';
 import { Secret } from '../../shared/secret.ts';
 import { failure } from '../support/failure.ts';
-import {
-  clientSecret,
-  startProvider,
-  type ProviderOptions,
-  type Quirks,
-  type TestProvider,
-} from '../support/provider.ts';
-import { addressShown, createTestDeps, settingsFor, type TestDeps } from './sign-in-world.ts';
+import { clientSecret, startProvider, type Quirks, type TestProvider } from '../support/provider.ts';
+import { addressShown, createTestDeps, settingsFor, type TestDeps, withProvider } from './sign-in-world.ts';
 
 let provider: TestProvider;
 let folder: string;
@@ -41,15 +35,6 @@ async function signIn(at: TestProvider, changes: Changes = {}, deps: TestDeps = 
   tokens.catch(() => undefined);
   await at.browser().open(await addressShown(deps));
   return { kleis, tokens: await tokens };
-}
-
-async function withProvider(options: ProviderOptions, work: (at: TestProvider) => Promise<void>): Promise<void> {
-  const at = await startProvider(options);
-  try {
-    await work(at);
-  } finally {
-    await at.stop();
-  }
 }
 
 function refreshed({ kleis, tokens }: { kleis: Provider; tokens: TokenSet }): Promise<TokenSet> {
@@ -374,7 +359,7 @@ describe('the answer with the tokens', () => {
     });
   });
 
-  test('no ID token where kubectl is to get one', async () => {
+  test('without an ID token where kubectl is to get one it is refused', async () => {
     await withProvider({ quirks: asCode(({ id_token: _token, ...json }) => json) }, async (at) => {
       expect(await failure(signIn(at))).toMatchObject({ code: 'token_unusable', exitCode: 6 });
     });
@@ -389,7 +374,7 @@ describe('the answer with the tokens', () => {
     });
   });
 
-  test('and behind', async () => {
+  test('a clock that is behind is told as such', async () => {
     const clock = { ...createTestDeps().clock, now: () => Date.now() - 86_400_000 };
     const error = await failure(signIn(provider, {}, createTestDeps({ terminal: true, clock })));
     expect(error).toMatchObject({ code: 'clock_skewed' });
@@ -548,7 +533,7 @@ describe('refresh', () => {
     });
   });
 
-  test('Ctrl-C while the provider does not answer', async () => {
+  test('Ctrl-C ends it while the provider does not answer', async () => {
     await withProvider({}, async (at) => {
       const deps = createTestDeps({ terminal: true });
       const session = await signIn(at, {}, deps);

@@ -94,19 +94,26 @@ test.each(['127.0.0.1:0', 'localhost:8000', '[::1]:65535', '127.9.9.9:1'])('%s c
   expect(resolve({ listenAddress: [address] }).listenAddress).toEqual([address]);
 });
 
-test.each(['0.0.0.0:8000', '[::]:8000', '192.168.0.1:80', 'example.com:80', 'localhost', '127.0.0.1:65536', ':8000'])(
-  '%s, which others could reach or nobody, is never listened at',
-  (address) => {
-    expect(() => resolve({ listenAddress: [address] })).toThrow(/loopback/);
-  },
-);
+test.each([
+  '0.0.0.0:8000',
+  '[::]:8000',
+  '192.168.0.1:80',
+  'example.com:80',
+  'localhost',
+  '127.0.0.1:65536',
+  '127.0.0.256:1',
+  'localhost:99999',
+  ':8000',
+])('%s, which others could reach or nobody, is never listened at', (address) => {
+  expect(() => resolve({ listenAddress: [address] })).toThrow(/loopback/);
+});
 
-test.each(['https://localhost/x', 'http://example.com', 'http://localhost/#x', 'http://me@localhost'])(
-  '%s is no redirect URI of this machine',
-  (uri) => {
-    expect(() => resolve({ redirectUri: uri })).toThrow(/loopback/);
-  },
-);
+test.each([
+  ...['https://localhost/x', 'http://example.com/callback', 'http://localhost/#x', 'http://me@localhost'],
+  ...['http://localhost:1/?x=y', 'http://localhost/kleis-sign-in', 'nonsense'],
+])('%s is no redirect URI of this machine', (uri) => {
+  expect(() => resolve({ redirectUri: uri })).toThrow(/loopback/);
+});
 
 test.each(['a b', '../x', 'a\nb', 'x'.repeat(101), ''])('%j is no account name', (account) => {
   expect(() => resolve({ account })).toThrow(/--account/);

@@ -2,8 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Deps } from '../../cli/deps.ts';
 import { connect } from '../../cli/provider/provider.ts';
 import { failure } from '../support/failure.ts';
-import { startProvider, type ProviderOptions, type TestProvider } from '../support/provider.ts';
-import { createTestDeps, readUntil, settingsFor, type TestDeps, type TestDepsOptions } from './sign-in-world.ts';
+import { startProvider, type TestProvider } from '../support/provider.ts';
+import {
+  createTestDeps,
+  readUntil,
+  settingsFor,
+  type TestDeps,
+  type TestDepsOptions,
+  withProvider,
+} from './sign-in-world.ts';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -44,15 +51,6 @@ async function codeShown(deps: TestDeps): Promise<{ uri: string; code: string }>
     /^ {4}(?:\S+1m)?(http[\w:/.-]+)[^]*^ {4}(?:\S+1m)?([A-Z]{4}-[A-Z]{4})/m,
   );
   return { uri, code };
-}
-
-async function withProvider(options: ProviderOptions, work: (at: TestProvider) => Promise<void>): Promise<void> {
-  const at = await startProvider(options);
-  try {
-    await work(at);
-  } finally {
-    await at.stop();
-  }
 }
 
 describe('signing in with a code', () => {
@@ -135,7 +133,7 @@ describe('signing in with a code', () => {
     });
   });
 
-  test('an answer with the older name of the address and numbers as text', async () => {
+  test('an answer with the older name of the address and numbers as text is understood', async () => {
     await withProvider({}, async (at) => {
       at.quirks.before = (request, response, path) => {
         if (path !== '/device/auth') return false;
@@ -159,14 +157,14 @@ describe('signing in with a code', () => {
 });
 
 describe('how it ends without tokens', () => {
-  test('the person refuses', async () => {
+  test('the refusal of the person is sign_in_refused', async () => {
     const { deps, tokens } = await begin(provider);
     const { uri, code } = await codeShown(deps);
     await provider.browser({ refuse: true }).open(`${uri}?user_code=${code}`);
     expect(await failure(tokens)).toMatchObject({ code: 'sign_in_refused', exitCode: 3 });
   });
 
-  test('the code expires', async () => {
+  test('a code that expires ends it with sign_in_timeout, at once', async () => {
     await withProvider({ lifetimes: { deviceCode: 12 } }, async (at) => {
       const { tokens, clock } = await begin(at, { loginTimeout: 3_600_000 });
       const error = await failure(tokens);
@@ -176,20 +174,20 @@ describe('how it ends without tokens', () => {
     });
   });
 
-  test('the time for the sign-in is up before the code is', async () => {
+  test('--login-timeout ends it before the code expires', async () => {
     const { tokens, clock } = await begin(provider, { loginTimeout: 30_000 });
     expect(await failure(tokens)).toMatchObject({ code: 'sign_in_timeout', message: 'Nobody used the code in time.' });
     expect(clock.slept).toBeLessThan(32_000);
   });
 
-  test('Ctrl-C', async () => {
+  test('Ctrl-C cancels it', async () => {
     const { deps, tokens } = await begin(provider);
     await codeShown(deps);
     deps.abort();
     expect(await failure(tokens)).toMatchObject({ code: 'sign_in_cancelled' });
   });
 
-  test('the provider has no device codes', async () => {
+  test('a provider without device codes is refused before anybody waits', async () => {
     await withProvider({ deviceFlow: false }, async (at) => {
       const { tokens } = await begin(at);
       expect(await failure(tokens)).toMatchObject({ code: 'sign_in_refused' });

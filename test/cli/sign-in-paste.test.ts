@@ -100,7 +100,7 @@ describe('pasting', () => {
     expect(await failure(endless.tokens)).toMatchObject({ code: 'sign_in_invalid' });
   });
 
-  test('nobody pastes: sign_in_timeout, and the terminal is as it was', async () => {
+  test('sign_in_timeout when nobody pastes leaves the terminal as it was', async () => {
     const { deps, tokens } = await begin({ terminal: true }, { loginTimeout: 400 });
     expect(await failure(tokens)).toMatchObject({ code: 'sign_in_timeout' });
     expect(deps.rawModes).toEqual([true, false]);

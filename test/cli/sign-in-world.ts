@@ -4,6 +4,7 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import type { Deps } from '../../cli/deps.ts';
 import { createReport } from '../../cli/report.ts';
 import type { Settings } from '../../cli/settings.ts';
+import { type ProviderOptions, startProvider, type TestProvider } from '../support/provider.ts';
 
 export interface TestDeps extends Deps {
   /** What a person has read so far. */
@@ -57,6 +58,7 @@ export function createTestDeps({
     pid: process.pid,
     ppid: process.ppid,
     parentIsGone: () => false,
+    startedAt: Date.now(),
     report: createReport(output, env, 'debug'),
     signal: controller.signal,
     written: () => text,
@@ -110,4 +112,14 @@ export async function readUntil(deps: TestDeps, pattern: RegExp): Promise<RegExp
 export async function addressShown(deps: TestDeps): Promise<string> {
   const [, url = ''] = await readUntil(deps, /^ {2}(https?:\/\/\S+)$/m);
   return url;
+}
+
+/** A provider of the test's own, with these options. */
+export async function withProvider(options: ProviderOptions, work: (at: TestProvider) => Promise<void>): Promise<void> {
+  const at = await startProvider(options);
+  try {
+    await work(at);
+  } finally {
+    await at.stop();
+  }
 }

@@ -45,6 +45,10 @@ export interface AuditEvent {
   /** Undefined when nobody was authenticated. */
   readonly user: string | undefined;
   readonly status: number;
+  /** `JTI=…` of the token that was presented. Not told by the stand-in. */
+  readonly credentialId?: string | undefined;
+  /** `JTI=…` of the token that was made. Not told by the stand-in. */
+  readonly issuedCredentialId?: string | undefined;
 }
 
 /** Starts the cluster of that kind; the real ones need the `kube` and `kube-1.30` of `tools.ts`. */

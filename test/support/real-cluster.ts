@@ -282,7 +282,8 @@ async function readAudit(file: string): Promise<AuditEvent[]> {
       const event = JSON.parse(line) as {
         verb: string;
         requestURI: string;
-        user?: { username?: string };
+        user?: { username?: string; extra?: Readonly<Record<string, readonly string[]>> };
+        annotations?: Readonly<Record<string, string>>;
         responseStatus?: { code?: number };
       };
       return {
@@ -290,6 +291,8 @@ async function readAudit(file: string): Promise<AuditEvent[]> {
         uri: event.requestURI,
         user: event.user?.username === 'system:anonymous' ? undefined : event.user?.username,
         status: event.responseStatus?.code ?? 0,
+        credentialId: event.user?.extra?.['authentication.kubernetes.io/credential-id']?.[0],
+        issuedCredentialId: event.annotations?.['authentication.kubernetes.io/issued-credential-id'],
       };
     });
 }
