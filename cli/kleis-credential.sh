@@ -8,20 +8,20 @@
 #   LA-LE-HASH          a credential: assignments of A (arguments), E (exec info), J (job), G (generation) and T (the text
 #                       to print). LA and LE are the lengths of A and E in bytes, so that few files are opened. Its
 #                       mtime is the end of its freshness: "newer than a file written just now" needs no clock.
-#                       T is empty where there is nothing to print yet and only the name is needed. For Node alone there are
-#                       S (of which session it is) and R (of which broker, grant and identity).
+#                       T is empty where there is nothing to print yet and only the name is needed. For Node alone there
+#                       are S (of which session it is) and R (of which broker, grant and identity).
 #   soon-LA-LE-HASH     its mtime is when a refresh in the background is due
 #   forced-LA-LE-HASH   its mtime is when the next refresh may be forced
-#   failed-LA-LE-HASH   what the last attempt failed with: assignments of O (its pid), Q (that of its parent), C (the exit
-#                       code), M (what to print) and, for Node alone, K, X and H (the error's code, message and hint).
+#   failed-LA-LE-HASH   what the last attempt failed with: assignments of O (its pid), Q (that of its parent), C (the
+#                       exit code), M (what to print) and, for Node alone, K, X and H (the error's code, message, hint).
 #                       Its mtime is how long those who waited are told so.
 #   told-LA-LE-HASH     the parents of those who were told: a line W=$W,O-PARENT for each
 #   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
 #   asked-0 … asked-63  who asked last and what was answered: P (the parent's pid), N (name) and L (generation) of the
 #                       credential. Written by everyone who asks, each is the stamp for "now".
 #
-# Only Node knows own-HASH, soon-own-…, asked-own-… and the like (credentials whose owner the variables of the job do not
-# tell), broker-… and keyring-open.
+# Only Node knows own-HASH, soon-own-…, asked-own-… and the like (credentials whose owner the variables of the job do
+# not tell), broker-… and keyring-open.
 
 # ---- 1. A shell in which nothing that was inherited has a say.
 
@@ -297,7 +297,7 @@ tell() {
 }
 
 # In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
-pause=2 waited=0 idle=0
+pause=4 waited=0 idle=0
 owner=nobody
 mode=${rejected:+--rejected}
 if is_told; then tell; fi
@@ -320,7 +320,8 @@ while :; do
   waited=$((waited + pause))
   # Node sets its deadline as the mtime of its claim. Without one, or past it, it is given time to start, and no more.
   if test "$claim" -nt "$slot"; then idle=0; else idle=$((idle + pause)); fi
-  if test "$pause" -lt 10; then pause=$((pause * 2)); fi
+  # Most waits end in half a second; and each look costs all who wait what a look costs one.
+  if test "$pause" -lt 10; then pause=$((2 + waited / 10)); fi
 
   ask || become_node ${mode:+"$mode"} "$@"
   if is_answered; then answer "$@"; fi

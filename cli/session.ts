@@ -8,7 +8,7 @@ import { connect } from './provider/provider.ts';
 import { type TokenSet, UnusableAnswer } from './provider/tokens.ts';
 import { type Claim, withClaim } from './store/claim.ts';
 import { type CredentialTimes, endOf, freshUntil, renewalDueAt } from './store/credential-times.ts';
-import type { Session } from './store/session-format.ts';
+import { type Session, startSession } from './store/session-format.ts';
 import { sessionKey } from './store/session-key.ts';
 import type { SessionStore } from './store/sessions.ts';
 import { findSignInFailure, forgetSignInFailure, noteSignInFailure } from './store/sign-in-failure.ts';
@@ -140,7 +140,7 @@ async function signIn(earlier: Session | undefined, { key, path, claim, request 
       ...(settings.account?.includes('@') === true ? { loginHint: settings.account } : {}),
     });
     requireToken(tokens, settings);
-    const session = await store.save(store.start(key, settings, tokens, provider.metadata, earlier));
+    const session = await store.save(startSession(deps.clock.now(), key, settings, tokens, provider.metadata, earlier));
     if (path !== undefined) await forgetSignInFailure(path);
     return session;
   } catch (error) {

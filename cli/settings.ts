@@ -182,7 +182,7 @@ function checkIssuer(value: string): string {
   const url = URL.parse(value);
   const refuse = (why: string) =>
     new KleisError('issuer_invalid', `The issuer ${clean(value)} cannot be used: ${why}.`);
-  if (url === null) throw refuse('it is not a URL');
+  if (url === null || /\s/.test(value)) throw refuse('it is not a URL');
   if (url.username !== '' || url.password !== '') throw refuse('it holds a user name or password');
   if (url.search !== '' || url.hash !== '' || /[?#]/.test(value)) {
     throw refuse('an issuer has neither query nor fragment (OpenID Connect Discovery)');

@@ -11,12 +11,12 @@ import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
 import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
 import {
-  cancelled,
   isPassing,
   readAnswer,
   refreshRefusal,
   refusesClient,
   signInRefusal,
+  withoutSecrets,
   type Answer,
 } from './refusals.ts';
 import type { Exchange, SignInOptions } from '../sign-in/sign-in.ts';
@@ -54,7 +54,7 @@ export interface RefreshInput {
 
 /**
  * Makes ready to talk to the provider: its description (unless a cached one for the same issuer is given), and how this
- * client authenticates. Throws `issuer_invalid`, `issuer_mismatch`, `provider_invalid`, `provider_unavailable`,
+ * client authenticates. Throws `issuer_mismatch`, `provider_invalid`, `provider_unavailable`,
  * `storage_unsafe`, `config_invalid`.
  */
 export async function connect(settings: Settings, deps: Deps, cached?: ProviderMetadata): Promise<Provider> {
@@ -92,7 +92,7 @@ export async function connect(settings: Settings, deps: Deps, cached?: ProviderM
       } catch (error) {
         const ours = findKleisError(error);
         if (ours) throw ours;
-        if (deps.signal.aborted) throw cancelled();
+        if (deps.signal.aborted) throw new KleisError('interrupted', 'Interrupted.');
         if (noted.answer && refusesClient(noted.answer) && tried + 1 < methods.length) {
           method = (method + 1) % methods.length;
           deps.report.debug('the provider refused this client; trying its other way to authenticate');
@@ -346,16 +346,7 @@ async function unlessInterrupted<T>(deps: Deps, work: () => Promise<T>): Promise
     return await work();
   } catch (error) {
     if (error instanceof KleisError) throw error;
-    if (deps.signal.aborted) throw cancelled();
+    if (deps.signal.aborted) throw new KleisError('interrupted', 'Interrupted.');
     throw error;
   }
-}
-
-const secretFields = ['refresh_token', 'code', 'code_verifier', 'device_code', 'client_secret', 'client_assertion'];
-
-/** A provider that repeats in its refusal what we sent must not get it onto a terminal or into a log. */
-function withoutSecrets(text: string, body: unknown): string {
-  if (!(body instanceof URLSearchParams)) return text;
-  const secrets = secretFields.flatMap((name) => body.get(name) ?? []).filter((secret) => secret.length >= 8);
-  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
 }

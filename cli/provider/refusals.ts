@@ -64,16 +64,12 @@ export function signInRefusal(answer: Answer): KleisError {
 
 export function isPassing({ status, error }: Answer): boolean {
   if (error !== undefined && passing.has(error)) return true;
+  if (status === 408 || status === 425 || status === 429) return true;
   // About the token itself, whatever the status that comes with it; and some refuse with a 200.
   if (error === 'invalid_grant' || (status === 200 && error !== undefined)) return false;
   if (status === 400 || status === 401) return false;
-  if (status === 408 || status === 425 || status === 429 || status < 400 || status >= 500) return true;
+  if (status < 400 || status >= 500) return true;
   return error === undefined;
-}
-
-/** What an interruption means to whoever waits for the provider or the person. */
-export function cancelled(): KleisError {
-  return new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
 }
 
 /** `invalid_client`, also as an empty 401: worth one more try with the client's other way to authenticate. */
@@ -120,4 +116,13 @@ export function describeSkew(clockAhead: number): string {
           ? [Math.round(seconds / 3600), 'hours']
           : [Math.round(seconds / 86_400), 'days'];
   return `The clock of this machine is ${amount} ${unit} ${clockAhead > 0 ? 'ahead of' : 'behind'} the provider's.`;
+}
+
+const secretFields = ['refresh_token', 'code', 'code_verifier', 'device_code', 'client_secret', 'client_assertion'];
+
+/** A provider that repeats in its refusal what we sent must not get it onto a terminal or into a log. */
+export function withoutSecrets(text: string, body: unknown): string {
+  if (!(body instanceof URLSearchParams)) return text;
+  const secrets = secretFields.flatMap((name) => body.get(name) ?? []).filter((secret) => secret.length >= 8);
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
 }

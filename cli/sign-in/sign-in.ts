@@ -17,7 +17,6 @@ import type { ProviderMetadata } from '../provider/discovery.ts';
 import type { DpopKey } from '../provider/dpop.ts';
 import { addressesToTry, listenForCallback, type CallbackListener } from './listener.ts';
 import { pasteCallback } from './paste.ts';
-import { cancelled } from '../provider/refusals.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 
 export interface SignInOptions {
@@ -65,7 +64,7 @@ export async function signIn(context: SignInContext, options: SignInOptions): Pr
   try {
     return await byWay(choice.way, context, options, signal);
   } catch (error) {
-    if (deps.signal.aborted) throw cancelled();
+    if (deps.signal.aborted) throw new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
     if (timeout.aborted && !(error instanceof KleisError)) {
       const minutes = Math.round(settings.loginTimeout / 6000) / 10;
       throw new KleisError('sign_in_timeout', `Nobody signed in within ${minutes} minutes.`, { cause: error });

@@ -57,18 +57,15 @@ const maxToken = 256 * 1024;
 // What Linux lets one argument of a program have: no flag is longer.
 const maxText = 128 * 1024;
 
-/** What a sign-in makes a session of; an earlier one tells it its clusters. */
-export type SessionParts = readonly [
+/** A session after a sign-in, not saved yet. It keeps what the earlier one knew of clusters. */
+export function startSession(
+  now: number,
   key: string,
   settings: Settings,
   tokens: TokenSet,
   metadata: ProviderMetadata,
-  earlier?: Session | undefined,
-];
-
-/** A session that was never saved. */
-export function startSession(now: number, ...parts: SessionParts): Session {
-  const [key, settings, tokens, metadata, earlier] = parts;
+  earlier?: Session,
+): Session {
   const { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop } = settings;
   const { certificateAuthority, clientSecretFile, clientKeyFile } = settings;
   const settingsOfKey = { issuerUrl, clientId, scopes, audience, resource, authParams, account, identity, dpop };

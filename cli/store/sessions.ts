@@ -25,8 +25,6 @@ import {
   type KeyringSet,
   type Session,
   type SessionInfo,
-  type SessionParts,
-  startSession,
 } from './session-format.ts';
 
 /** A session as `kleis status` shows it; `problem` for a file that cannot be used. */
@@ -46,10 +44,8 @@ export interface SessionStore {
    * @throws KleisError `storage_unavailable`, `storage_unsafe`, `keyring_unavailable`; nothing has been lost then
    */
   reserve(key: string): Promise<void>;
-  /** A session after a sign-in, not saved yet. It keeps what the earlier one knew of clusters. */
-  start(...parts: SessionParts): Session;
   /**
-   * Stores the session as the successor of the generation that was loaded; one from `start` replaces whatever there is. On
+   * Stores the session as the successor of the generation that was loaded; one from `startSession` replaces whatever there is. On
    * return it is on disk, and only then the earlier one is removed.
    *
    * @returns the session with its new generation
@@ -97,7 +93,7 @@ export class SessionChanged extends KleisError {
 
 export function openSessions(options: SessionsOptions): SessionStore {
   const { dir } = options;
-  if (options.cache === 'none' || dir === undefined) return memorySessions(options.clock);
+  if (options.cache === 'none' || dir === undefined) return memorySessions();
   return new StoredSessions(options, dir);
 }
 
@@ -179,10 +175,6 @@ class StoredSessions implements SessionStore {
       }
       await this.#fallBack(key, error);
     }
-  }
-
-  start(...parts: SessionParts): Session {
-    return startSession(this.#options.clock.now(), ...parts);
   }
 
   async save(session: Session): Promise<Session> {
@@ -323,12 +315,11 @@ class StoredSessions implements SessionStore {
 }
 
 /** For a program that keeps nothing: it has one session at most, and shares it with nobody. */
-function memorySessions(clock: Clock): SessionStore {
+function memorySessions(): SessionStore {
   let kept: Session | undefined;
   return {
     load: async () => kept,
     reserve: async () => undefined,
-    start: (...parts) => startSession(clock.now(), ...parts),
     save: async (session) => (kept = { ...session, storage: 'memory' }),
     async remove() {
       const was = kept;

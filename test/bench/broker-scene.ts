@@ -134,7 +134,7 @@ function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object): o
   const where = (repository: string) => ({
     repository_id: repository,
     environment: 'production',
-    event_name: { not: 'pull_request_target' },
+    event_name: { anyOf: ['push', 'workflow_dispatch'] },
   });
   const access = [{ namespace: 'web', role: 'deployer' }];
   const common = { cluster: 'prod', access, ttl: { default: '15m', max: '1h' } };

@@ -60,9 +60,18 @@ const others = 10;
 export async function createScene(): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'kleis-bench-'));
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true })];
-  const end = async () => {
+  // Once, whoever asks: the end of the benchmark and an interruption may meet.
+  let ending: Promise<void> | undefined;
+  const undoAll = async () => {
     for (const step of undo.toReversed()) await step();
   };
+  const end = () => (ending ??= undoAll());
+  for (const [signal, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const) {
+    process.once(signal, () => void end().finally(() => process.exit(128 + number)));
+  }
   try {
     const authority = await createAuthority();
     const tls = { ...(await authority.issueServer(['localhost'])), ca: authority.cert };

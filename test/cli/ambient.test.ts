@@ -398,7 +398,7 @@ describe('a person whose cluster knows no SSO', () => {
     const first = await ask([...sso, '--broker', broker.url, '--grant', 'people'], {});
     expect(said(first)).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining(`New broker: ${broker.url} now gets tokens`),
+      stderr: expect.stringContaining(`New: the broker ${broker.url} now gets tokens`),
     });
     expect(tokenOf(first)).toBe('minted-1');
     expect(form(exchanges()[0])).toMatchObject({

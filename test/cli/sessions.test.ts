@@ -2,6 +2,7 @@ import { chmod, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Keyring } from '../../cli/store/keyring.ts';
+import { startSession } from '../../cli/store/session-format.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { failure } from '../support/failure.ts';
 import { sessionsContract } from '../support/sessions-contract.ts';
@@ -38,7 +39,7 @@ describe('a session file that cannot be used', () => {
     expect(error.message).toContain(path());
     expect(`${error.message} ${error.detail}`).not.toContain('refresh-one');
     expect(await store.list()).toMatchObject([{ key, problem: { code: 'storage_corrupt' } }]);
-    await store.save(store.start(key, settings, tokens('two'), metadata));
+    await store.save(startSession(bed.now, key, settings, tokens('two'), metadata));
     expect((await store.load(key))?.tokens.refreshToken?.reveal()).toBe('refresh-two');
   });
 
@@ -111,7 +112,7 @@ describe('with --cache auto and no keyring', () => {
     const store = bed.open(auto);
     await store.reserve(key);
     await bed.begin(store, 'two');
-    await bed.open(auto).save(store.start('d'.repeat(64), settings, tokens('x'), metadata));
+    await bed.open(auto).save(startSession(bed.now, 'd'.repeat(64), settings, tokens('x'), metadata));
     expect(bed.said).toHaveLength(1);
   });
 

@@ -31,8 +31,12 @@ describe('an issuer', () => {
     'https://login.example.com#x',
     'file:///etc/passwd',
     'https://',
+    'https://x.example/a b',
+    'ftp://x.example',
+    'x',
   ])('%s is refused', (url) => {
     expect(() => resolve({ issuerUrl: url })).toThrow(/cannot be used/);
+    expect(() => resolve({ issuerUrl: url })).toThrow(expect.objectContaining({ code: 'issuer_invalid', exitCode: 6 }));
   });
 
   test('is needed', () => {

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect, type Provider } from '../../cli/provider/provider.ts';
 import type { TokenSet } from '../../cli/provider/tokens.ts';
-import { KleisError } from '../../shared/errors.ts';
 import { failure } from '../support/failure.ts';
 import { startProvider, type Quirks, type TestProvider } from '../support/provider.ts';
 import { addressShown, createTestDeps, readUntil, settingsFor, type TestDeps, withProvider } from './sign-in-world.ts';

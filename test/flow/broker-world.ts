@@ -120,7 +120,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
       { aliasDuplicateObjects: false },
     );
 
-  async function replica(name: string, { ahead }: { readonly ahead?: number } = {}): Promise<Replica> {
+  async function startReplica(name: string, { ahead }: { readonly ahead?: number } = {}): Promise<Replica> {
     const auditFile = join(folder, `${name}.jsonl`);
     const config = await file(`${name}.yaml`, document(auditFile, everyGrant));
     const args = [...(ahead === undefined ? [] : ['--import', fast]), program, 'serve', '--config', config];
@@ -170,7 +170,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
     authority: { pem: authority.cert, file: ca },
     issue: async (claims = {}) => issue(issuer.url, { ...job, ...claims }),
     adminToken: async () => file('admin', await issue(ssoUrl, { sub: 'ada', groups: ['platform'] })),
-    replica,
+    replica: startReplica,
     get auditFiles() {
       return [...new Set(replicas.map(({ auditFile }) => auditFile))];
     },
@@ -184,7 +184,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
     },
     list: async (path) => (await confined.admin('GET', path))['items'] as KubeItem[],
     async stop() {
-      await Promise.all(replicas.map(async ({ end }) => end('SIGKILL')));
+      await Promise.all(replicas.map(async (replica) => replica.end('SIGKILL')));
       await confined.stop();
       await release();
     },

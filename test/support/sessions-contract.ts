@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { startSession } from '../../cli/store/session-format.ts';
 import { SessionChanged, type SessionsOptions } from '../../cli/store/sessions.ts';
 import { key, metadata, reveal, sessionBed, settings, tokens } from './sessions.ts';
 
@@ -90,7 +91,7 @@ export function sessionsContract(
     const store = bed.open(options());
     const first = await bed.begin(store);
     const used = await store.save({ ...first, clusters: ['https://a', 'https://b'] });
-    const again = await store.save(store.start(key, settings, tokens('new'), metadata, used));
+    const again = await store.save(startSession(bed.now, key, settings, tokens('new'), metadata, used));
     expect(again).toMatchObject({ generation: 3, clusters: ['https://a', 'https://b'] });
     expect((await store.load(key))?.tokens.refreshToken?.reveal()).toBe('refresh-new');
   });
@@ -99,7 +100,7 @@ export function sessionsContract(
     const store = bed.open(options());
     const other = 'b'.repeat(64);
     await bed.begin(store);
-    await store.save(store.start(other, { ...settings, account: 'bob' }, tokens('bob'), metadata));
+    await store.save(startSession(bed.now, other, { ...settings, account: 'bob' }, tokens('bob'), metadata));
     const accounts = (await store.list()).map((entry) => ('info' in entry ? entry.info.what.account : undefined));
     expect(accounts).toEqual(['ann', 'bob']);
     await store.remove(other);
@@ -109,7 +110,7 @@ export function sessionsContract(
 
   test('tokens of 300 KB survive', async () => {
     const store = bed.open(options());
-    await store.save(store.start(key, settings, tokens('big', 200_000), metadata));
+    await store.save(startSession(bed.now, key, settings, tokens('big', 200_000), metadata));
     expect(reveal((await bed.open(options()).load(key))?.tokens)).toEqual(reveal(tokens('big', 200_000)));
   });
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach } from 'vitest';
 import type { Report } from '../../cli/report.ts';
 import type { Settings } from '../../cli/settings.ts';
 import type { TokenSet } from '../../cli/provider/tokens.ts';
-import type { Session } from '../../cli/store/session-format.ts';
+import { type Session, startSession } from '../../cli/store/session-format.ts';
 import { openSessions, type SessionsOptions, type SessionStore } from '../../cli/store/sessions.ts';
 import { Secret } from '../../shared/secret.ts';
 
@@ -128,7 +128,7 @@ export function sessionBed(): Bed {
       stores.push(store);
       return store;
     },
-    begin: async (store, name = 'one') => store.save(store.start(key, settings, tokens(name), metadata)),
+    begin: async (store, name = 'one') => store.save(startSession(bed.now, key, settings, tokens(name), metadata)),
     async load(store) {
       const session = await store.load(key);
       if (session === undefined) throw new Error('there is no session');
