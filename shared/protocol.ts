@@ -33,20 +33,6 @@ export const idempotencyPattern = /^[\x21-\x7e]{1,128}$/;
 /** Response, always: stands in the broker's log and audit too. */
 export const requestIdHeader = 'x-request-id';
 
-/** Form of `POST /token`, RFC 8693 section 2.1. */
-export interface TokenRequest {
-  readonly grant_type: typeof tokenExchangeGrant;
-  readonly subject_token: string;
-  readonly subject_token_type: string;
-  /** The grant; exactly one. */
-  readonly scope: string;
-  /** The cluster, by its name in the broker's configuration; that of the grant unless given. */
-  readonly audience?: string;
-  readonly requested_token_type?: string;
-  /** Seconds, in decimal. Less than 600 gives 600, more than the grant allows gives what it allows. */
-  readonly expires_in?: string;
-}
-
 export interface TokenResponse {
   readonly access_token: string;
   readonly issued_token_type: string;

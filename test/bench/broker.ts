@@ -59,7 +59,7 @@ async function measure() {
     const before = scene.plain.memory();
     const races: Race[] = [];
     for (const cost of costs)
-      for (const concurrency of [1, 16] as const) races.push(await race(scene, cost, concurrency));
+      for (const concurrency of [1, 16] as const) races.push(await runRace(scene, cost, concurrency));
     const memory = {
       start: before,
       end: scene.plain.memory(),
@@ -85,7 +85,7 @@ async function measureStarts(scene: BrokerScene): Promise<{ readonly median: num
 }
 
 /** In turn, slice by slice, so that whatever else the machine does hits all alike. */
-async function race(scene: BrokerScene, cost: Cost, concurrency: keyof typeof slices): Promise<Race> {
+async function runRace(scene: BrokerScene, cost: Cost, concurrency: keyof typeof slices): Promise<Race> {
   const count = slices[concurrency];
   const bare = await mintBare(scene, cost);
   const clients = { plain: connect(scene.plain.url), tls: connect(scene.tls.url, scene.ca) };

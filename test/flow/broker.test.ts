@@ -83,50 +83,53 @@ for (const { kind, missing, kills } of kinds) {
         expect(again.stdout.split('\n').filter((line) => line !== '' && !line.endsWith(' unchanged'))).toEqual([]);
       });
 
-      it.skipIf(!real)("its audit and the API server's are one by the ids of tokens", async () => {
-        const tokens = new Map<string, string>();
-        for (const grant of Object.keys(everyGrant)) tokens.set(await mint(a, grant), grant);
-        const paths = ['/api/v1/namespaces/web/configmaps', '/api/v1/namespaces/web/secrets/database'];
-        for (const token of tokens.keys()) for (const path of paths) await world.as(token)('GET', path);
+      // The stand-in's audit has no ids of tokens.
+      if (real) {
+        it("its audit and the API server's are one by the ids of tokens", async () => {
+          const tokens = new Map<string, string>();
+          for (const grant of Object.keys(everyGrant)) tokens.set(await mint(a, grant), grant);
+          const paths = ['/api/v1/namespaces/web/configmaps', '/api/v1/namespaces/web/secrets/database'];
+          for (const token of tokens.keys()) for (const path of paths) await world.as(token)('GET', path);
 
-        const told = (await a.audit()).filter(({ event }) => event === 'exchange');
-        let events: readonly AuditEvent[] = [];
-        const usesOf = (jti: string) => events.filter(({ credentialId }) => credentialId === `JTI=${jti}`);
-        await until('the API server has written all that down', 10_000, async () => {
-          events = await world.cluster.audit();
-          return [...tokens.keys()].every((token) => usesOf(jtiOf(token)).length === paths.length);
+          const told = (await a.audit()).filter(({ event }) => event === 'exchange');
+          let events: readonly AuditEvent[] = [];
+          const usesOf = (jti: string) => events.filter(({ credentialId }) => credentialId === `JTI=${jti}`);
+          await until('the API server has written all that down', 10_000, async () => {
+            events = await world.cluster.audit();
+            return [...tokens.keys()].every((token) => usesOf(jtiOf(token)).length === paths.length);
+          });
+
+          // From the broker's lines to what was done, and nothing was minted of which there is no line.
+          const minted = events.filter(
+            ({ user, uri, status }) => user === system && /\/token(\?|$)/.test(uri) && status === 201,
+          );
+          expect(minted.map(({ issuedCredentialId }) => issuedCredentialId).toSorted()).toEqual(
+            told.map(({ jti }) => `JTI=${String(jti)}`).toSorted(),
+          );
+          for (const { jti, grant, account } of told) {
+            const [namespace, name] = String(account).split('/');
+            const [request, ...more] = minted.filter(
+              ({ issuedCredentialId }) => issuedCredentialId === `JTI=${String(jti)}`,
+            );
+            expect(more).toEqual([]);
+            expect(request?.uri).toMatch(new RegExp(`^/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`));
+            const uses = usesOf(String(jti));
+            expect(uses.map(({ uri, user }) => ({ uri, user }))).toEqual(
+              paths.map((uri) => ({ uri, user: `system:serviceaccount:${namespace}:${name}` })),
+            );
+            // The Roles of the grant say what comes of it; nobody's Role reads Secrets.
+            const roles = grant === 'elsewhere' || grant === 'unbound' ? [403, 403] : [200, 403];
+            expect(uses.map(({ status }) => status)).toEqual(roles);
+          }
+          // And from each use of an account of Kleis back to the line.
+          const known = new Set(told.map(({ jti }) => `JTI=${String(jti)}`));
+          const strange = events.filter(
+            ({ user, credentialId }) =>
+              /:kleis-(identities|ephemeral):/.test(user ?? '') && !known.has(credentialId ?? ''),
+          );
+          expect(strange).toEqual([]);
         });
-
-        // From the broker's lines to what was done, and nothing was minted of which there is no line.
-        const minted = events.filter(
-          ({ user, uri, status }) => user === system && /\/token(\?|$)/.test(uri) && status === 201,
-        );
-        expect(minted.map(({ issuedCredentialId }) => issuedCredentialId).toSorted()).toEqual(
-          told.map(({ jti }) => `JTI=${String(jti)}`).toSorted(),
-        );
-        for (const { jti, grant, account } of told) {
-          const [namespace, name] = String(account).split('/');
-          const [request, ...more] = minted.filter(
-            ({ issuedCredentialId }) => issuedCredentialId === `JTI=${String(jti)}`,
-          );
-          expect(more).toEqual([]);
-          expect(request?.uri).toMatch(new RegExp(`^/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`));
-          const uses = usesOf(String(jti));
-          expect(uses.map(({ uri, user }) => ({ uri, user }))).toEqual(
-            paths.map((uri) => ({ uri, user: `system:serviceaccount:${namespace}:${name}` })),
-          );
-          // The Roles of the grant say what comes of it; nobody's Role reads Secrets.
-          const roles = grant === 'elsewhere' || grant === 'unbound' ? [403, 403] : [200, 403];
-          expect(uses.map(({ status }) => status)).toEqual(roles);
-        }
-        // And from each use of an account of Kleis back to the line.
-        const known = new Set(told.map(({ jti }) => `JTI=${String(jti)}`));
-        const strange = events.filter(
-          ({ user, credentialId }) =>
-            /:kleis-(identities|ephemeral):/.test(user ?? '') && !known.has(credentialId ?? ''),
-        );
-        expect(strange).toEqual([]);
-      });
+      }
 
       it('an unused token is dead when /revoke answers', async () => {
         for (const grant of ['deploy-web', 'lease']) {
