@@ -22,7 +22,9 @@ export async function signedIn(authorization: string | undefined, services: Serv
     const { message, hint, detail } = error;
     throw new KleisError('bearer_invalid', message, { hint, detail: `${error.code}: ${detail ?? ''}`, cause: error });
   });
-  countSubject(counters, subject, loaded.config.limits, clock.now());
+  // Whether any grant is for them is not known yet, and dear to find out.
+  const stranger = !isAdmin(subject, loaded.config.admins);
+  countSubject(counters, subject, stranger, loaded.config.limits, clock.now());
   return subject;
 }
 

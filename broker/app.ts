@@ -13,6 +13,7 @@ import { parseForm, parseQuestion } from './form.ts';
 import { limitAddresses, refuseClearText, trustOf } from './guards.ts';
 import type { Health } from './health.ts';
 import { countSubject, type Counters } from './limits.ts';
+import { decide, isStranger } from './policy/decide.ts';
 import { contextOf, openContext } from './request.ts';
 import { revoke } from './revoke.ts';
 import type { Services } from './services.ts';
@@ -256,20 +257,19 @@ async function explainTo(request: Request, response: Response, services: Service
     const asker = await signedIn(request.get('authorization'), services);
     const subject = await issuers.verify(asked.subjectToken.reveal());
     trail.addSubject(subject);
-    if (asker === undefined) countSubject(counters, subject, loaded.config.limits, clock.now());
     const admin = isAdmin(asker ?? subject, loaded.config.admins);
-    const answer = explain(
-      loaded.policy,
-      {
-        issuer: subject.issuer,
-        claims: subject.claims,
-        grant: asked.grant,
-        cluster: asked.cluster,
-        expiresIn: asked.expiresIn,
-        now: clock.now(),
-      },
-      admin,
-    );
+    const decision = decide(loaded.policy, {
+      issuer: subject.issuer,
+      claims: subject.claims,
+      grant: asked.grant,
+      cluster: asked.cluster,
+      expiresIn: asked.expiresIn,
+      now: clock.now(),
+    });
+    if (asker === undefined) {
+      countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
+    }
+    const answer = explain(decision, asked.grant, admin);
     await trail.end(answer.allowed ? 'allowed' : 'denied', { reason: answer.reason });
     return answer;
   } catch (thrown) {

@@ -3,9 +3,9 @@ import { KubeError } from '../shared/kube-error.ts';
 /**
  * What went wrong with a cluster, as far as callers must tell it apart:
  * `unavailable` (no answer, or none to go by), `forbidden` (RBAC), `policy` (admission), `account_missing`,
- * `account_changed` (deleted and made anew since the broker knew it), `bound_missing` (the Secret that the token was to
- * be bound to: the kill switch was pulled, or the lease was revoked meanwhile), `superseded` (the same lease was taken
- * up by a retry, or revoked, while this request was under way), `expired` (a list was continued too late: start over),
+ * `account_changed` (deleted and made anew since the broker knew it), `bound_missing` (the kill switch that the token
+ * was to be bound to was pulled), `superseded` (the same lease was taken up by a retry, or revoked, while this request
+ * was under way), `expired` (a list was continued too late: start over),
  * `invalid` (an answer or request that makes no sense).
  */
 export type ClusterFaultReason =

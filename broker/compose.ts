@@ -10,7 +10,7 @@ import type { LoadedConfig } from './config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from './config/reload.ts';
 import type { BrokerConfig } from './config/schema.ts';
 import type { Deps } from './deps.ts';
-import { pullDroppedSwitches, revokeDropped } from './dropped.ts';
+import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped.ts';
 import { createCounters } from './limits.ts';
 import { createLog } from './log.ts';
 import type { Services } from './services.ts';
@@ -48,7 +48,17 @@ export async function compose(
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
   const clusters = openClusters(first.config.clusters, { clock, env });
   const leases: LeaseServices = { store: openStore(first.config, clusters), clusters, clock };
-  const common = { leases, audit, telemetry: createTelemetry(), counters: createCounters(now), clock, log, background };
+  const gone = createDropped(now);
+  const common = {
+    leases,
+    dropped: gone,
+    audit,
+    telemetry: createTelemetry(),
+    counters: createCounters(now),
+    clock,
+    log,
+    background,
+  };
   const issuerDeps: IssuerDeps = { clock, fetchFor: (options) => createFetch({ ...options, env }) };
   const issuersOf = ({ config }: LoadedConfig, previous?: Services) =>
     createIssuers(Object.values(config.issuers), issuerDeps, previous?.issuers);
@@ -59,6 +69,7 @@ export async function compose(
     const old = new Map(clusters.all().map((cluster) => [cluster.name, cluster]));
     const issuers = issuersOf(next, current);
     clusters.update(next.config.clusters);
+    gone.follow(next.config, dropped);
     current.issuers.close();
     issuers.start();
     current = { ...common, loaded: next, issuers };

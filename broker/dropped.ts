@@ -2,10 +2,43 @@ import { clean } from '../shared/text.ts';
 import type { BrokerConfig, GrantConfig } from './config/schema.ts';
 import type { Services } from './services.ts';
 import { pullKillSwitch } from './state/bound.ts';
+import type { Lease } from './state/lease.ts';
 import { type LeaseServices, revokeLease } from './state/revoke.ts';
 import { ClusterFault } from './cluster-fault.ts';
 
 const why = 'its grant was dropped';
+
+/**
+ * Milliseconds for which a replica leaves tokens of grants that it never knew alone. One that starts with the old
+ * configuration amid a rollout is gone by then, and what it does not know were the honest jobs of the new one.
+ */
+const rollout = 15 * 60_000;
+
+/** Since when this process has no such grants. */
+export interface Dropped {
+  /** A configuration came that has these no more. */
+  follow(config: BrokerConfig, dropped: readonly string[]): void;
+  has(grant: string): boolean;
+  /** Whether the lease is of a grant that is certainly gone, and not of one that is yet to come here. */
+  covers(lease: Pick<Lease, 'grant' | 'renewedAt'>): boolean;
+}
+
+export function createDropped(now: () => number): Dropped {
+  const startedAt = now();
+  const droppedAt = new Map<string, number>();
+  return {
+    follow({ grants }, dropped) {
+      for (const name of dropped) droppedAt.set(name, now());
+      for (const name of droppedAt.keys()) if (Object.hasOwn(grants, name)) droppedAt.delete(name);
+    },
+    has: (grant) => droppedAt.has(grant),
+    covers({ grant, renewedAt }) {
+      const seen = droppedAt.get(grant);
+      // Later ones are of a replica with a newer configuration, or of one that will see the drop itself.
+      return seen === undefined ? renewedAt <= startedAt && now() >= startedAt + rollout : renewedAt <= seen;
+    },
+  };
+}
 
 /**
  * Revokes what was minted for grants that the configuration no longer has. `leases` may know clusters that went with
@@ -19,7 +52,7 @@ export async function revokeDropped(services: Services, leases: LeaseServices, s
     const page = await leases.store.list({ limit: 200, continue: next, state: 'active' });
     for (const lease of page.leases) {
       if (signal.aborted) return failed;
-      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant)) continue;
+      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease)) continue;
       const { name, grant, cluster } = lease;
       const done = await attempt(services, { lease: name, grant, cluster }, async () => {
         const { outcome } = await revokeLease(leases, name, why);

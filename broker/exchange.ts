@@ -7,7 +7,7 @@ import { type ExchangeForm, hashIdempotencyKey, parseForm, parseTokenForm } from
 import { countSubject } from './limits.ts';
 import { mint, type Minted, type MintRequest } from './mint.ts';
 import type { CompiledGrant } from './policy/compile.ts';
-import { decide } from './policy/decide.ts';
+import { decide, isStranger } from './policy/decide.ts';
 import type { RequestContext } from './request.ts';
 import type { Services } from './services.ts';
 import type { MintTarget } from './state/bound.ts';
@@ -53,7 +53,6 @@ export async function exchange(
 
     const subject = await issuers.verify(asked.subjectToken.reveal());
     trail.addSubject(subject);
-    countSubject(services.counters, subject, config.limits, clock.now());
 
     const decision = decide(policy, {
       issuer: subject.issuer,
@@ -63,6 +62,7 @@ export async function exchange(
       expiresIn: asked.expiresIn,
       now: clock.now(),
     });
+    countSubject(services.counters, subject, isStranger(decision), config.limits, clock.now());
     trail.addDecision(decision);
     grantKnown = decision.grant?.name ?? '';
     if (!decision.allowed) throw new Denial(decision);
@@ -79,6 +79,7 @@ export async function exchange(
     issued = { lease: opened.lease, minted };
     trail.addMinted(minted);
     assertThere(context);
+    assertInForce(services, grant);
 
     await trail.end('allowed');
     return {
@@ -253,19 +254,29 @@ async function withdraw(
   const { requestId, traceId, grant, cluster, account } = trail.facts;
   const told = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti };
   const expires = new Date(minted.expiresAt).toISOString();
+  let dead: boolean;
   try {
-    const dead = lease !== undefined && (await withdrawLease(services.leases, lease, 'its caller never got it'));
-    const reason = dead ? undefined : 'not_revocable';
-    await services.audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told, expires });
+    dead = lease !== undefined && (await withdrawLease(services.leases, lease, 'its caller never got it'));
   } catch (error) {
     const detail = translate(error).detail;
     await services.audit.record({ event: 'withdrawn', outcome: 'failed', detail, ...told, expires });
     throw error;
   }
+  const reason = dead ? undefined : 'not_revocable';
+  await services.audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told, expires });
 }
 
 function assertThere({ gone }: RequestContext): void {
   if (gone.aborted) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
+}
+
+/** Whoever revokes what was dropped may have looked before this lease was there. */
+function assertInForce({ dropped }: Services, { name }: CompiledGrant): void {
+  if (!dropped.has(name)) return;
+  throw new KleisError('broker_not_ready', 'The configuration has just changed.', {
+    detail: `grant ${name} was dropped while its token was minted`,
+    retryAfter: 2,
+  });
 }
 
 /** What goes wrong below the flow, in words for its caller; the cluster's own go to the log and the audit. */

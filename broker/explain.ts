@@ -1,17 +1,15 @@
 import type { KleisError } from '../shared/errors.ts';
 import type { ExplainResponse } from '../shared/protocol.ts';
 import { Denial } from './denial.ts';
-import { decide, type Decision, type DecisionRequest } from './policy/decide.ts';
-import type { CompiledPolicy } from './policy/compile.ts';
+import type { Decision } from './policy/decide.ts';
 
 /**
  * The decision that an exchange would come to, for whoever asks. An admin sees all of it. Everybody else gets what the
  * exchange itself would answer: throws that error.
  */
-export function explain(policy: CompiledPolicy, request: DecisionRequest, admin: boolean): ExplainResponse {
-  const decision = decide(policy, request);
+export function explain(decision: Decision, grant: string, admin: boolean): ExplainResponse {
   if (!decision.allowed && !admin) throw new Denial(decision);
-  return admin ? explainAll(decision, request.grant) : explainAllowed(decision, request.grant);
+  return admin ? explainAll(decision, grant) : explainAllowed(decision, grant);
 }
 
 /** Everything, as `kleis-broker explain` and admins see it. */

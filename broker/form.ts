@@ -59,7 +59,7 @@ export function parseForm(body: unknown): Form {
 /** Throws also `grant_type_unsupported`, `scope_invalid`, `target_invalid`. */
 export function parseTokenForm(form: Form): ExchangeForm {
   const grantType = form.get('grant_type');
-  if (grantType === undefined) throw malformed('The form has no grant_type.');
+  if (grantType === undefined) throw incomplete('grant_type');
   if (grantType !== tokenExchangeGrant) {
     throw new KleisError('grant_type_unsupported', `The only grant_type here is ${tokenExchangeGrant}.`);
   }
@@ -79,9 +79,9 @@ export function parseQuestion(form: Form): Omit<ExchangeForm, 'issuedTokenType'>
     if (form.has(name)) throw new KleisError('request_unsupported', `The parameter ${name} is not supported.`);
   }
   const subjectToken = form.get('subject_token');
-  if (subjectToken === undefined) throw malformed('The form has no subject_token.');
+  if (subjectToken === undefined) throw incomplete('subject_token');
   const type = form.get('subject_token_type');
-  if (type === undefined) throw malformed('The form has no subject_token_type.');
+  if (type === undefined) throw incomplete('subject_token_type');
   if (!subjectTypes.includes(type)) {
     throw new KleisError('request_unsupported', 'The subject_token_type is not one that is accepted here.', {
       hint: `Send ${subjectTypes[0]}.`,
@@ -130,6 +130,12 @@ export function hashIdempotencyKey(key: string | undefined): string | undefined 
 
 function unescapeBytes(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function incomplete(name: string): KleisError {
+  return new KleisError('request_malformed', `The form has no ${name}.`, {
+    hint: 'Send the form that RFC 8693 describes, each parameter once.',
+  });
 }
 
 function malformed(message: string): KleisError {

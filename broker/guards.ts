@@ -4,7 +4,7 @@ import { rateLimit } from 'express-rate-limit';
 import { KleisError } from '../shared/errors.ts';
 import { routes } from '../shared/protocol.ts';
 import { type Counters, keyOfAddress, storeOf, tooMany } from './limits.ts';
-import { contextOf } from './request.ts';
+import { contextOf, withoutPort } from './request.ts';
 import type { Services } from './services.ts';
 import { openTrail } from './trail.ts';
 
@@ -44,7 +44,10 @@ function compileTrust(proxies: readonly string[]): Trust['covers'] {
   const app = express();
   app.set('trust proxy', proxies.length === 0 ? false : [...proxies]);
   const covers = app.get('trust proxy fn') as Trust['covers'];
-  return (address, hop) => isIP(address) !== 0 && covers(address, hop);
+  return (given, hop) => {
+    const address = withoutPort(given);
+    return isIP(address) !== 0 && covers(address, hop);
+  };
 }
 
 /** By address, before anything is verified. */

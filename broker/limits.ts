@@ -59,15 +59,19 @@ export function keyOfAddress(address: string): string {
 
 /**
  * After verification: by issuer, and by tenant where the issuer's configuration names the claim. Never by a claim that
- * nobody verified: whoever sends those chooses whose allowance is used up. Throws `rate_limited`.
+ * nobody verified: whoever sends those chooses whose allowance is used up. Strangers, of whom a public issuer has any
+ * number, share one allowance for each issuer and use up nobody else's. Throws `rate_limited`.
  */
 export function countSubject(
   counters: Counters,
   subject: Pick<Subject, 'issuer' | 'tenant'>,
+  stranger: boolean,
   limits: BrokerConfig['limits'],
   now: number,
 ): void {
   const { issuer, tenant } = subject;
+  if (stranger)
+    return check(counters.increment(`strangers ${issuer}`), limits.perIssuer, now, 'strangers of an issuer');
   // The tenant first: what one has too many of must not be counted against the others.
   if (tenant !== undefined) {
     check(counters.increment(`tenant ${JSON.stringify([issuer, tenant])}`), limits.perTenant, now, 'tenant');

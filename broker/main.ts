@@ -1,11 +1,8 @@
 #!/usr/bin/env node
-import { setFlagsFromString } from 'node:v8';
+import { holdHeap } from './heap.ts';
 import { createDeps, exit } from './process.ts';
 import { run } from './run.ts';
 
-// What a request leaves behind is small and dies young, while reading 500 grants makes V8 keep 30 MiB for more of its
-// kind, for ever: new space stays as it begins. Collecting it more often costs 2 % of a mint.
-setFlagsFromString('--semi-space-growth-factor=1');
-
+holdHeap();
 const deps = createDeps();
 await exit(deps, run(process.argv.slice(2), deps));

@@ -183,7 +183,8 @@ function mintFault(cluster: Cluster, request: Pick<MintRequest, 'account' | 'bou
   const { message, retryAfter, cause } = error;
   const connected = cluster.kube.connectedAt();
   const fresh = connected !== undefined && performance.now() - connected < freshConnection;
-  const retryable = reason === 'account_changed' || (reason === 'forbidden' && fresh);
+  const again = reason === 'account_changed' || reason === 'superseded';
+  const retryable = again || (reason === 'forbidden' && fresh);
   return new ClusterFault(cluster.name, reason, message, { ambiguous: false, retryable, retryAfter, cause });
 }
 
@@ -201,7 +202,9 @@ function mintReason(
 ): ClusterFaultReason | undefined {
   if (isPolicy(message)) return 'policy';
   const ofSecret = boundSecret !== undefined && (about?.kind === 'secrets' || about?.name === boundSecret.name);
-  if (status === 404) return ofSecret ? 'bound_missing' : 'account_missing';
-  if (status === 409) return ofSecret || /bound object/i.test(message) ? 'bound_missing' : 'account_changed';
+  // With a UID it is a lease's own Secret, which goes with a retry or a revocation; else a kill switch was pulled.
+  const missing = boundSecret?.uid === undefined ? 'bound_missing' : 'superseded';
+  if (status === 404) return ofSecret ? missing : 'account_missing';
+  if (status === 409) return ofSecret || /bound object/i.test(message) ? missing : 'account_changed';
   return status === 403 ? 'forbidden' : undefined;
 }

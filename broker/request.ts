@@ -47,8 +47,15 @@ export function openContext(request: Request, response: Response): RequestContex
 
 /** What express found by the trusted proxies; a header can hold anything, so it must be an address. */
 function addressOf(request: Request): string {
-  const found = [request.ip, request.socket.remoteAddress].find((one) => one !== undefined && isIP(one) !== 0);
+  const candidates = [request.ip, request.socket.remoteAddress].map((one) => withoutPort(one ?? ''));
+  const found = candidates.find((one) => isIP(one) !== 0);
   return (found ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+/** Some proxies write `203.0.113.9:4711` or `[2001:db8::1]:4711` into X-Forwarded-For. */
+export function withoutPort(address: string): string {
+  const match = /^(?:([\d.]+):\d{1,5}|\[([\da-fA-F:.]+)\](?::\d{1,5})?)$/.exec(address);
+  return match?.[1] ?? match?.[2] ?? address;
 }
 
 const unsampledZero = /^0+$/;

@@ -9,7 +9,7 @@ import { parseForm } from './form.ts';
 import type { RequestContext } from './request.ts';
 import type { Services } from './services.ts';
 import { leaseOfBound } from './state/lease.ts';
-import { type Revocation, revokeLease } from './state/revoke.ts';
+import { type Revocation, revokeLease, revokeTurn } from './state/revoke.ts';
 import { createKeySource, type KeySource } from './subject/jwks.ts';
 import { parseKeySet, verifySignature } from './subject/keys.ts';
 import { openTrail, type Trail } from './trail.ts';
@@ -61,14 +61,14 @@ async function revokeToken(token: string, services: Services, trail: Trail): Pro
   const lease = await leases.store.get(found.name);
   if (lease === undefined || !own.some(({ name }) => name === lease.cluster)) return unknown;
   trail.add({ lease: lease.name, grant: lease.grant, cluster: lease.cluster });
-  // The answer to an earlier attempt of the same request, which ended when the request was sent again.
-  if (found.turn < lease.turn) return { revoked: true, dead_within: cached, lease: lease.name };
-  const revocation = await revokeLease(leases, lease.name, 'revoked by its holder', { uid: bound.object?.uid });
+  const uid = bound.object?.uid;
+  // Of an earlier attempt of the same request: that the token went when the request came again is not certain.
+  if (found.turn < lease.turn) {
+    return { revoked: true, dead_within: await revokeTurn(leases, lease, found.turn, uid), lease: lease.name };
+  }
+  const revocation = await revokeLease(leases, lease.name, 'revoked by its holder', { uid });
   return describe(revocation, expiresAt);
 }
-
-/** Seconds for which an API server remembers that it took a token. */
-const cached = 10;
 
 function describe({ outcome, deadWithin, lease }: Revocation, expiresAt: number): RevokeResponse {
   const id = lease === undefined ? {} : { lease: lease.name };

@@ -51,6 +51,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       ? http.createServer(common, listener)
       : https.createServer({ ...common, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2' }, listener);
   server.maxConnections = maxConnections;
+  // Beyond a number Node drops headers and says nothing, so that a caller could push out what a proxy appends.
+  // maxHeaderSize bounds them.
+  server.maxHeadersCount = 0;
   // Answers that are not there for ever: who reads nothing for so long is gone.
   server.timeout = 60_000;
   server.on('clientError', answerUnreadable);

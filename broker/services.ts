@@ -3,6 +3,7 @@ import type { AuditLog } from './audit/log.ts';
 import type { Background } from './background.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { Clock } from './deps.ts';
+import type { Dropped } from './dropped.ts';
 import type { Counters } from './limits.ts';
 import type { LeaseServices } from './state/revoke.ts';
 import type { Issuers } from './subject/issuers.ts';
@@ -14,6 +15,8 @@ export interface Services {
   readonly issuers: Issuers;
   /** The store of leases, and the clusters. */
   readonly leases: LeaseServices;
+  /** As of now, not of the snapshot. */
+  readonly dropped: Dropped;
   readonly audit: AuditLog;
   readonly telemetry: Telemetry;
   /** By issuer and tenant. */

@@ -95,7 +95,7 @@ const table = {
   },
   issuer_unavailable: { ...unavailable, hint: 'Try again in a moment.' },
 
-  request_malformed: { ...refused, exit: 'usage', hint: 'Send the form that RFC 8693 describes, each parameter once.' },
+  request_malformed: { ...refused, exit: 'usage', hint: 'Correct what the message names.' },
   request_unsupported: { ...refused, exit: 'usage', hint: 'Leave out what the broker does not offer.' },
   request_too_large: { ...refused, status: 413, exit: 'usage', hint: 'Send less.' },
   request_slow: { ...refused, status: 408, exit: 'unavailable', hint: 'Send the whole request at once.' },

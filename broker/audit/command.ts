@@ -18,9 +18,12 @@ export interface AuditVerifyFlags {
   readonly output: 'table' | 'json';
 }
 
-/** `kleis-broker audit verify FILE…`. Gives 1 if something is wrong with the files. Throws when it cannot look. */
+/**
+ * `kleis-broker audit verify FILE…`. Gives 1 if something is wrong with the files, 5 if nothing is but the anchors that
+ * should vouch for their ends cannot be read. Throws when it cannot look.
+ */
 export async function auditVerify(files: readonly string[], flags: AuditVerifyFlags, deps: Deps): Promise<number> {
-  const anchors = await findAnchors(flags, deps);
+  const { anchors, unreadable } = await findAnchors(flags, deps);
   const report = await verifyAudit(files, { anchors, partial: flags.partial }).catch((cause: unknown) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new KleisError('usage', `The files cannot be read: ${clean(message)}.`, { detail: code ?? '', cause });
@@ -31,16 +34,18 @@ export async function auditVerify(files: readonly string[], flags: AuditVerifyFl
       ? `${JSON.stringify({ ...report, anchorsAsked: asked }, undefined, 2)}\n`
       : printReport(report, asked),
   );
-  return report.ok ? exitCodes.ok : exitCodes.unexpected;
+  if (!report.ok) return exitCodes.unexpected;
+  return unreadable ? exitCodes.unavailable : exitCodes.ok;
 }
 
 async function findAnchors(
   { config: location, kubeconfig, context }: AuditVerifyFlags,
   { env, clock, stderr }: Deps,
-): Promise<readonly Anchor[] | undefined> {
-  if (location === undefined) return undefined;
+): Promise<{ readonly anchors: readonly Anchor[] | undefined; readonly unreadable: boolean }> {
+  if (location === undefined) return { anchors: undefined, unreadable: false };
   const { state, clusters } = (await loadConfig(location)).config;
-  if ('memory' in state) return undefined;
+  // Nobody keeps any there.
+  if ('memory' in state) return { anchors: undefined, unreadable: false };
   const now = () => clock.now();
   const config = clusters[state.cluster]!;
   const { server, certificateAuthority, tlsServerName } = config;
@@ -49,11 +54,11 @@ async function findAnchors(
     admin?.kube ??
     openCluster({ credentials: config.credentials, server, certificateAuthority, tlsServerName, env, now });
   try {
-    return await kubeAnchors(kube, state.namespace, now).list();
+    return { anchors: await kubeAnchors(kube, state.namespace, now).list(), unreadable: false };
   } catch (error) {
     const reason = clean(error instanceof Error ? error.message : error, 400);
     stderr.write(`warning: the anchors cannot be read, so nothing can be said about the ends of chains: ${reason}\n`);
-    return undefined;
+    return { anchors: undefined, unreadable: true };
   } finally {
     await (admin?.close() ?? kube.close());
   }

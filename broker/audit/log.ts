@@ -95,7 +95,11 @@ export function createAuditLog(
     const bytes = Buffer.from(`${line}\n`);
     queued += bytes.length;
     const settled = new Promise<void>((done, failed) => {
-      const timer = setTimeout(() => failed(unavailable(new Error('it takes too long'))), patience);
+      const timer = setTimeout(() => {
+        // A sink that hangs reports nothing: until it takes something again it is as good as one that fails.
+        lastError = 'it takes too long';
+        failed(unavailable(new Error(lastError)));
+      }, patience);
       const settle = (end: () => void) => () => {
         clearTimeout(timer);
         end();
@@ -149,6 +153,11 @@ export function createAuditLog(
     append({ event: 'resumed', outcome: 'done', lost: missing }).catch(() => undefined);
   };
 
+  const farewell = async (): Promise<void> => {
+    await append({ event: 'stopped', outcome: 'done' }).catch(() => undefined);
+    await writing;
+  };
+
   return {
     async record(event) {
       if (queued > maxBacklog) {
@@ -169,11 +178,20 @@ export function createAuditLog(
     async close() {
       closed = true;
       clearTimeout(retry);
-      await append({ event: 'stopped', outcome: 'done' }).catch(() => undefined);
-      await writing;
-      await sink.close().catch(() => undefined);
+      // A sink that hangs must not keep the process from ending.
+      await within(patience, farewell());
+      await within(patience, sink.close()).catch(() => undefined);
     },
   };
+}
+
+/** Settles as `work` does, and after so many milliseconds in any case. */
+async function within(milliseconds: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  await Promise.race([work, over]).finally(() => clearTimeout(timer));
 }
 
 /** A Kubernetes name that says whose it is to people and is no one else's. */

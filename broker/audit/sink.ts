@@ -1,4 +1,6 @@
+import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Where lines go. */
 export interface Sink {
@@ -20,6 +22,8 @@ export class SinkError extends Error {
 
 /** How often it is looked whether somebody has moved the file away, as log rotation does. */
 const lookEvery = 1000;
+/** How often a pipe that is full is tried again. */
+const retryEvery = 20;
 
 /** Appends to a file, which is made readable by its owner alone. Throws what `open` throws. */
 export async function openFile(path: string, now: () => number): Promise<Sink> {
@@ -44,8 +48,7 @@ export async function openFile(path: string, now: () => number): Promise<Sink> {
       try {
         await followRotation();
         while (written < bytes.length) {
-          const { bytesWritten } = await file.handle.write(bytes, written, bytes.length - written, null);
-          written += bytesWritten;
+          written += await writeSome(file.handle, bytes.subarray(written));
         }
         // Not only out of the process: a token must not survive a power cut that its event did not.
         if (file.regular) await file.handle.datasync();
@@ -57,6 +60,17 @@ export async function openFile(path: string, now: () => number): Promise<Sink> {
   };
 }
 
+/** Gives how much was taken: 0 of a pipe whose reader is behind, after a moment. */
+async function writeSome(handle: FileHandle, bytes: Uint8Array): Promise<number> {
+  try {
+    return (await handle.write(bytes, 0, bytes.length, null)).bytesWritten;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    await sleep(retryEvery);
+    return 0;
+  }
+}
+
 interface OpenFile {
   readonly handle: FileHandle;
   readonly ino: number;
@@ -66,7 +80,9 @@ interface OpenFile {
 
 async function openForAppend(path: string): Promise<OpenFile> {
   const regular = (await stat(path).catch(() => undefined))?.isFile() ?? true;
-  const handle = await open(path, regular ? 'a+' : 'a', 0o600);
+  // A pipe that nobody reads would hold a thread in open() or write(), and with it the end of the process.
+  const pipe = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK;
+  const handle = await open(path, regular ? 'a+' : pipe, 0o600);
   try {
     const { ino, dev, size } = await handle.stat();
     if (regular && size > 0) {

@@ -21,6 +21,7 @@ export function checkConfinement(needs: ClusterNeeds, live: Live): Finding[] {
       ...live.bindings.map(({ object }) => object),
       ...live.policies,
       ...live.policyBindings,
+      ...live.killSwitches,
     ].map((object) => [describeObject(object), object]),
   );
   const findings = printed
@@ -139,6 +140,8 @@ function checkLeftOver(
       severity: 'warning' as const,
       code: 'left-over',
       what: `${name} was made for an earlier configuration and is no longer needed.`,
+      // Dropped while no broker ran, or none that knew it: nothing has pulled it.
+      ...(kind === 'Secret' && { why: 'Tokens of the dropped grant are bound to it, and end with it.' }),
       next: `kubectl delete ${kind.toLowerCase()}${metadata.namespace === undefined ? '' : ` -n ${metadata.namespace}`} '${metadata.name}'`,
     }));
 }

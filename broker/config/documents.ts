@@ -31,7 +31,7 @@ export interface ConfigFault {
 export class ConfigFaults extends Error {
   override readonly name = 'ConfigFaults';
   readonly faults: readonly ConfigFault[];
-  /** The folder is there and holds no configuration: somebody took it away, so nothing is to be allowed. */
+  /** There is no configuration, or nothing in it: somebody took it away, so nothing is to be allowed. */
   readonly empty: boolean;
 
   constructor(faults: readonly ConfigFault[], empty = false) {
@@ -88,9 +88,10 @@ export async function fingerprint(location: string): Promise<string> {
 
 /** Throws ConfigFaults. */
 export async function readSources(location: string): Promise<readonly SourceFile[]> {
-  const files = await listFiles(location).catch((error: unknown) =>
-    refuse(location, `cannot be read: ${reason(error)}`),
-  );
+  const files = await listFiles(location).catch((error: unknown) => {
+    const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new ConfigFaults([fileFault(location, `cannot be read: ${reason(error)}`)], gone);
+  });
   if (files.length === 0) throw new ConfigFaults([fileFault(location, 'has no *.yaml or *.yml file in it')], true);
   if (files.length > maxFiles) refuse(location, `has more than ${maxFiles} files in it`);
   const sources: SourceFile[] = [];

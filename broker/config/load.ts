@@ -34,7 +34,7 @@ export function parseConfig(sources: readonly SourceFile[]): LoadedConfig {
   const documents = sources.flatMap((source) => parseSource(source, faults));
   const first = sources[0]?.file ?? 'configuration';
   if (documents.length === 0 && faults.length === 0) {
-    faults.push({ file: first, line: 1, column: 1, path: '', message: 'is empty' });
+    throw new ConfigFaults([{ file: first, line: 1, column: 1, path: '', message: 'is empty' }], true);
   }
   // Of text that is no plain data nothing more can be said that would help.
   if (faults.length > 0) throw new ConfigFaults(faults);

@@ -71,7 +71,8 @@ export async function watchConfig(location: string, first: LoadedConfig, options
     if (closed) return;
     const faults = faultsOf(error, location);
     const failingSince = state.failingSince ?? now();
-    // Taking the configuration out of its folder is not a slip of the pen: nothing is allowed from then on.
+    // Taking the configuration away is not a slip of the pen: nothing is allowed from then on. Nor is it a half-done
+    // replacement: that is over by the time that the files have come to rest.
     const empty = error instanceof ConfigFaults && error.empty;
     const deniesFrom = Math.min(
       state.deniesFrom ?? Number.POSITIVE_INFINITY,

@@ -91,6 +91,11 @@ export function decide(policy: CompiledPolicy, request: DecisionRequest): Decisi
   return { allowed: true, grant, ttl, matched: matchedClaims(grant, request.claims), conditions };
 }
 
+/** Somebody of whom nothing is known but that the issuer vouches for them: there may be millions of these. */
+export function isStranger(decision: Decision): boolean {
+  return !decision.allowed && !decision.idClaimsMatched;
+}
+
 function stranger(reason: DenialReason): Extract<Decision, { allowed: false }> {
   return { allowed: false, reason, conditions: [], idClaimsMatched: false };
 }

@@ -79,14 +79,15 @@ export function createKubernetesStore(options: KubernetesStoreOptions): LeaseSto
       // Swept between the two questions.
       if (existing === undefined) continue;
       if (existing === 'foreign') return { kind: 'replayed', lease: undefined };
-      if (existing.nonce === wanted.nonce) return { kind: 'new', lease: existing };
+      // Its own, unless somebody ended it before it was read.
+      if (existing.nonce === wanted.nonce && existing.state === 'active') return { kind: 'new', lease: existing };
       const verdict = judge(existing, request);
       if (verdict === 'replayed') {
         if (request.singleUse) return { kind: 'replayed', lease: existing };
         return acquire({ ...request, name: randomLeaseName() });
       }
       const next = nextTurn(existing, request);
-      const lease = await replace(next, (stored) => stored.nonce === next.nonce);
+      const lease = await replace(next, (stored) => stored.nonce === next.nonce && stored.state === 'active');
       if (lease === undefined) continue;
       return verdict === 'take' ? { kind: 'new', lease } : { kind: 'retry', lease, previous: existing };
     }

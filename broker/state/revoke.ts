@@ -15,8 +15,8 @@ export type Opened =
   | { readonly kind: 'replayed'; readonly lease: Lease | undefined };
 
 /**
- * Takes the lease, ends what an earlier turn of it left, and makes what the new token is to depend on. When this
- * throws a `ClusterFault` that is not ambiguous, the lease is free again or was never taken.
+ * Takes the lease, ends what an earlier turn of it left, and makes what the new token is to depend on. When that cannot
+ * be made, the lease is free again if the cluster and the store can still be asked. Throws `ClusterFault`.
  */
 export async function openLease(
   services: LeaseServices,
@@ -33,7 +33,8 @@ export async function openLease(
   try {
     return { kind, lease, target: await createBound(cluster, lease, access) };
   } catch (error) {
-    if (error instanceof ClusterFault && !error.ambiguous && error.reason !== 'superseded') {
+    // Also where it may have been made: no token was asked for, and the next turn has objects of other names.
+    if (error instanceof ClusterFault && error.reason !== 'superseded') {
       await freeLease(services, { kind, lease }).catch(() => undefined);
     }
     throw error;
@@ -121,6 +122,22 @@ export async function revokeLease(
     const { seconds, lease: done } = await finishLease(services, marked, uid);
     return { outcome: expired ? 'expired' : 'revoked', deadWithin: expired ? 0 : seconds, lease: done };
   }
+}
+
+/**
+ * Kills the token of an earlier turn; that of the latest one lives on. Gives the seconds after which it is dead. Throws
+ * `ClusterFault` when it may live.
+ */
+export async function revokeTurn(
+  services: LeaseServices,
+  lease: Lease,
+  turn: number,
+  uid: string | undefined,
+): Promise<number> {
+  const block = mayBeUnderWay(lease, services.clock.now());
+  const seconds = await removeBound(clusterOf(services, lease), lease, { turn, only: true, uid, block });
+  // What was gone already may have been used until a moment ago.
+  return Math.max(seconds, deadWithin.cached);
 }
 
 /** Does what `revoking` and `withdrawing` promise. */

@@ -25,6 +25,9 @@ export async function startBroker(config: string, home: string): Promise<BrokerP
     env: { PATH: '/usr/bin:/bin', HOME: home },
     timeout: 3_600_000,
   });
+  const kill = () => broker.kill('SIGKILL');
+  // However this process ends, nothing is left behind.
+  process.once('exit', kill);
   try {
     await broker.waitFor(/"msg":"ready"/, 60_000);
     const readyAfter = performance.now() - began;
@@ -46,6 +49,7 @@ export async function startBroker(config: string, home: string): Promise<BrokerP
       async stop() {
         broker.kill('SIGTERM');
         await broker.done;
+        process.off('exit', kill);
       },
     };
   } catch (error) {

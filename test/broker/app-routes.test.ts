@@ -10,6 +10,7 @@ import {
   type Answer,
   type AppWorld,
   audience,
+  exchangeForm,
   grants,
   issuerUrl,
   jwt,
@@ -72,6 +73,27 @@ describe('POST /revoke', () => {
     const { status, body: told } = await post('/revoke', { token: body.access_token });
     expect([status, told.error]).toEqual([400, 'unsupported_token_type']);
     expect(told.message).toMatch(/ends at 20\d\d-/);
+  });
+
+  it('ends a token of an earlier attempt that the next one could not, and that one alone', async () => {
+    const token = await world.issue({ iss: 'https://github.example.com' });
+    const key = { 'idempotency-key': 'k' };
+    const { body: first } = await broker.exchange(token, { scope: 'once' }, key);
+    world.state.standIn.fault = ({ method, path }) =>
+      method === 'DELETE' && path.startsWith(secrets) ? { kind: 'answer', status: 503 } : undefined;
+    try {
+      expect((await broker.exchange(token, { scope: 'once' }, key)).status).toBe(503);
+      expect((await post('/revoke', { token: first.access_token })).status).toBe(503);
+    } finally {
+      world.state.standIn.fault = undefined;
+    }
+    expect(await world.state.ask(first.access_token)).toBe(201);
+    const { body: told } = await post('/revoke', { token: first.access_token });
+    expect(told).toEqual({ revoked: true, dead_within: 10, lease: first.lease });
+    expect(await world.state.ask(first.access_token)).toBe(401);
+    const { body: second } = await broker.exchange(token, { scope: 'once' }, key);
+    await post('/revoke', { token: first.access_token });
+    expect(await world.state.ask(second.access_token)).toBe(201);
   });
 
   it('lets no revoked lease come back with the same request', async () => {
@@ -276,6 +298,8 @@ describe('what is not there', () => {
     expect(seen).toBe(status);
     expect(body).toMatchObject({ error: 'invalid_request', request_id: headers['x-request-id'] });
     expect(headers['content-security-policy']).toContain("default-src 'none'");
+    // What it says to do is of the form of /token.
+    expect(body.hint).not.toContain('8693');
     if (status === 405) expect(headers['allow']).toMatch(/^[A-Z, ]+$/);
   });
 
@@ -375,18 +399,56 @@ describe('limits', () => {
     expect(await from('198.51.100.7, 203.0.113.1')).toBe(429);
     expect(await from('203.0.113.2, 10.1.2.3')).toBe(400);
     expect(await from('203.0.113.2')).toBe(429);
+    // Some proxies add the port.
+    expect(await from('203.0.113.2:4711')).toBe(429);
+    expect(await from('9.9.9.9:1234, 10.1.2.3:443')).toBe(400);
+    expect(await from('9.9.9.9:1235')).toBe(429);
+    expect(await from('[2001:db8::1]:4711')).toBe(400);
+    expect(await from('[2001:db8::1]:4712')).toBe(429);
     const events = await proxied.audit();
-    expect(events.some(({ address }) => address === '203.0.113.2')).toBe(true);
+    for (const one of ['203.0.113.2', '9.9.9.9', '2001:db8::1']) {
+      expect(events.some(({ address }) => address === one)).toBe(true);
+    }
+  });
+
+  it('go by what the proxy appended also after 1500 headers of the caller', async () => {
+    const proxied = await world.start({ trustedProxies: ['loopback'] });
+    const padding = Array.from({ length: 1500 }, (_, index): [string, string] => [`x${index}`, '1']);
+    const headers = { ...Object.fromEntries(padding), 'x-forwarded-for': '203.0.113.77' };
+    expect((await proxied.exchange('x.y.z', {}, headers)).status).toBe(400);
+    expect((await proxied.audit()).at(-1)).toMatchObject({ address: '203.0.113.77' });
   });
 
   it('hold for a tenant and an issuer after verification, never by what nobody verified', async () => {
-    const narrow = await world.start({ limits: { perTenant: 2, perIssuer: 5 } });
+    // Each is known by the id claim of its grant, and denied.
+    const places = ['1', '2', '3', '4', '5'];
+    const of = (id: string) => ({ ...grants['once'], where: { repository_id: id, ref: 'none' } });
+    const narrow = await world.start({
+      limits: { perTenant: 2, perIssuer: 5 },
+      grants: Object.fromEntries(places.map((id) => [`of-${id}`, of(id)])),
+    });
     const token = async (id: string) => world.issue({ iss: 'https://github.example.com', repository_id: id });
-    const go = async (id: string) => (await narrow.exchange(await token(id), { scope: 'nothing' })).status;
+    const go = async (id: string) => (await narrow.exchange(await token(id), { scope: `of-${id}` })).status;
     const forged = `${(await token('1')).slice(0, -8)}AAAAAAAA`;
     for (let index = 0; index < 5; index += 1) await narrow.exchange(forged);
     expect([await go('1'), await go('1'), await go('1')]).toEqual([400, 400, 429]);
     expect([await go('2'), await go('3'), await go('4'), await go('5')]).toEqual([400, 400, 400, 429]);
+  });
+
+  it('of strangers are their own: they use up nobody else’s, and learn no names of grants', async () => {
+    const narrow = await world.start({ limits: { perTenant: 100, perIssuer: 3 } });
+    const stranger = async () => world.issue({ repository_id: '666' });
+    const asStranger = async (scope: string) => (await narrow.exchange(await stranger(), { scope })).status;
+    const body = exchangeForm(await stranger());
+    const answers = [
+      await asStranger('deploy-web'),
+      (await narrow.call('/explain', { method: 'POST', headers: form, body })).status,
+      (await narrow.call('/.well-known/kleis', { headers: { authorization: `Bearer ${await stranger()}` } })).status,
+      await asStranger('deploy-web'),
+      await asStranger('not-there'),
+    ];
+    expect(answers).toEqual([400, 400, 200, 429, 429]);
+    expect((await narrow.exchange(await world.issue())).status).toBe(200);
   });
 });
 
@@ -447,6 +509,39 @@ describe('a configuration', () => {
     expect(event).toMatchObject({ event: 'revoke', outcome: 'done', grant: 'other' });
   });
 
+  it('that drops a grant lets out no token that was being minted for it', async () => {
+    const own = await world.start();
+    const before = await world.state.names(secrets);
+    const { standIn } = world.state;
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    standIn.fault = ({ method, path }) => {
+      if (method !== 'POST' || !path.endsWith('/leases')) return undefined;
+      begin();
+      return { kind: 'wait', until: held };
+    };
+    try {
+      const call = own.exchange(await world.issue({ repository_id: '2' }), { scope: 'other' });
+      await begun;
+      const { other: _, ...rest } = grants;
+      const seen = standIn.requests.length;
+      await own.reconfigure({ grants: rest });
+      // Whoever looks for leases of the dropped grant finds none yet.
+      await until('the look', () => standIn.requests.slice(seen).find(({ uri }) => uri.includes('labelSelector')));
+      release();
+      const { status, body } = await call;
+      expect([status, body.code, body.access_token]).toEqual([503, 'broker_not_ready', undefined]);
+      await until('its Secret is gone', async () =>
+        (await world.state.names(secrets)).every((name) => before.includes(name)) ? true : undefined,
+      );
+    } finally {
+      release();
+      standIn.fault = undefined;
+    }
+  });
+
   it('that cannot be used leaves the last good one in force, and is told at once', async () => {
     const own = await world.start();
     await own.reconfigure({ grants: { bad: { issuer: 'nobody' } } });
@@ -487,6 +582,7 @@ describe('an audit that cannot be written', () => {
     expect(refused.body).toMatchObject({ code: 'audit_unavailable', error: 'temporarily_unavailable' });
     expect(refused.text).not.toContain('access_token');
     expect((await own.call('/readyz')).status).toBe(503);
+    await until('its withdrawal could not be written', () => own.lines().find(({ what }) => what === 'withdraw'));
     await rmdir(own.auditFile);
     await until('it is there again', async () => ((await exchange()).status === 200 ? true : undefined));
     // What was minted and could not be recorded is dead.
@@ -496,6 +592,10 @@ describe('an audit that cannot be written', () => {
       return left.join() === given.toSorted().join() ? true : undefined;
     });
     await own.stop();
+    const withdrawn = (await own.audit()).filter(({ event }) => event === 'withdrawn');
+    const first = new Map(withdrawn.map(({ jti, outcome }) => [jti, outcome]));
+    expect(withdrawn.length).toBeGreaterThan(0);
+    for (const { jti, outcome } of withdrawn) expect(outcome).toBe(first.get(jti));
     const { deps, output } = testDeps();
     const files = [`${own.auditFile}.1`, own.auditFile];
     expect(await run(['audit', 'verify', ...files], deps)).toBe(0);
@@ -540,6 +640,12 @@ describe('SIGTERM', () => {
     const report = JSON.parse(output());
     expect(report.faults).toEqual([]);
     expect(report.chains[0].anchored).toBe(report.chains[0].last);
+    world.state.standIn.fault = () => ({ kind: 'answer', status: 503 });
+    const blind = testDeps();
+    const verify = ['audit', 'verify', own.auditFile, '--partial', '--config', config];
+    expect(await run(verify, blind.deps)).toBe(5);
+    expect(blind.output()).toMatch(/the anchors cannot be read[^]*nothing is wrong with what is there/);
+    world.state.standIn.fault = undefined;
     await writeFile(own.auditFile, `${text.trim().split('\n').slice(0, -1).join('\n')}\n`);
     const cut = testDeps();
     expect(await run(['audit', 'verify', own.auditFile, '--config', config], cut.deps)).toBe(1);

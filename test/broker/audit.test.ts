@@ -1,4 +1,6 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { appendFile, mkdtemp, open as openFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -232,6 +234,31 @@ describe('a sink that fails', () => {
     const sink: Sink = { write: async () => new Promise(() => undefined), close: async () => undefined };
     const log = createAuditLog(sink, { ...options, patience: 50 });
     await expect(log.record(event('a'))).rejects.toMatchObject({ code: 'audit_unavailable' });
+    expect(log.health).toMatchObject({ ok: false, lastError: 'it takes too long' });
+    expect(() => log.assertWritable()).toThrow(expect.objectContaining({ code: 'audit_unavailable' }));
+    await log.close();
+  });
+
+  it('is well again when a pipe that was not read is read, and ends while one is not', async () => {
+    execFileSync('mkfifo', [file]);
+    // Without a reader it does not begin, rather than wait for one.
+    await expect(open()).rejects.toMatchObject({ code: 'audit_unavailable' });
+    const reader = await openFile(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const log = await openAuditLog({ ...options, file, patience: 100 });
+    const big = 'x'.repeat(200_000);
+    await expect(log.record(event(big))).rejects.toMatchObject({ code: 'audit_unavailable' });
+    expect(log.health.ok).toBe(false);
+    const text = Buffer.alloc(1_000_000);
+    let length = 0;
+    await until('it is well again', async () => {
+      const { bytesRead } = await reader.read(text, length, text.length - length, null).catch(() => ({ bytesRead: 0 }));
+      length += bytesRead;
+      return log.health.ok ? true : undefined;
+    });
+    log.assertWritable();
+    await expect(log.record(event(big))).rejects.toMatchObject({ code: 'audit_unavailable' });
+    await log.close();
+    await reader.close();
   });
 
   it('that cannot be opened ends the start', async () => {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { checkConfinement } from '../../broker/check/confinement.ts';
 import type { Finding } from '../../broker/check/findings.ts';
+import type { Live } from '../../broker/check/live.ts';
 import { findPowers } from '../../broker/check/powers.ts';
 import type { Deps } from '../../broker/deps.ts';
 import { run } from '../../broker/run.ts';
@@ -11,7 +13,7 @@ import type { Rule } from '../../broker/rbac/kinds.ts';
 import { needs } from '../support/needs.ts';
 import { baseDocument } from './policy-fixture.ts';
 import { type Confined, startConfined, until } from './rbac-cluster.ts';
-import { everyGrant } from './rbac-fixture.ts';
+import { everyGrant, load, needsOf, objectsOf } from './rbac-fixture.ts';
 
 let folder = '';
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'kleis-check-test-'))));
@@ -97,6 +99,23 @@ describe('powers of a rule', () => {
     const rules = [rule(['secrets'], ['get'], { resourceNames: ['a'] }), rule(['secrets'], ['list'])];
     expect(ids(rules)).toEqual(['error secrets']);
   });
+});
+
+test('a kill switch that no grant names any more is left over, unless it is another broker’s', () => {
+  const before = objectsOf(needsOf(load()));
+  const own = before.find(({ kind }) => kind === 'Secret')!;
+  const foreign = { ...own, metadata: { ...own.metadata, name: 'kleis-kill-other', labels: {} } };
+  const { elsewhere: _, ...fewer } = everyGrant;
+  const live = {
+    ...{ namespaces: [], accounts: [], roles: [], bindings: [], policies: [], policyBindings: [] },
+    killSwitches: [own, foreign],
+    rulesOf: () => [],
+  } as unknown as Live;
+  const left = (grants: Record<string, unknown>) =>
+    checkConfinement(needsOf(load(grants)), live).filter(({ code }) => code === 'left-over');
+  expect(left(everyGrant)).toEqual([]);
+  const next = "kubectl delete secret -n web 'kleis-kill-deployer'";
+  expect(left(fewer)).toMatchObject([{ severity: 'warning', next, why: expect.stringContaining('bound to it') }]);
 });
 
 describe('without a cluster', () => {

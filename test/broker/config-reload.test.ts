@@ -119,8 +119,6 @@ describe('a file that cannot be used', () => {
   it.each([
     ['broken', () => writeFile(file, 'grants: [')],
     ['with a fault', () => writeFile(file, text({ g: grant({ issuer: 'nope' }) }))],
-    ['emptied', () => writeFile(file, '')],
-    ['deleted', () => rm(file)],
   ])('%s: the last good one holds until maxStale, then nothing does', async (_, spoil) => {
     await follow(file);
     now += 100;
@@ -149,10 +147,38 @@ describe('a file that cannot be used', () => {
     expect(changes.flatMap((change) => [...change.dropped, ...change.changed])).toEqual([]);
   });
 
+  it.each([
+    ['deleted', () => rm(file)],
+    ['emptied', () => writeFile(file, '')],
+    ['left with comments', () => writeFile(file, '# nothing\n')],
+  ])('%s: everything is denied at once, no lease is revoked, and it allows again when it is back', async (_, spoil) => {
+    await follow(file);
+    await spoil();
+    await source.check();
+    expect(allowed()).toBe(false);
+    expect(source.state.deniesFrom).toBe(now);
+    await writeFile(file, text({ g: grant() }));
+    await source.check();
+    expect(allowed()).toBe(true);
+    expect(changes.flatMap((change) => [...change.dropped, ...change.changed])).toEqual([]);
+  });
+
+  it('is not taken for deleted while it is replaced', async () => {
+    source = await watchConfig(file, await loadConfig(file), { now: () => now, interval: 1e9, settle: 300 });
+    await rm(file);
+    const checked = source.check();
+    await new Promise((resolve) => void setTimeout(resolve, 50));
+    await writeFile(file, text({ g: grant() }));
+    await checked;
+    expect([allowed(), source.state.deniesFrom]).toEqual([true, undefined]);
+  });
+
   it('tells each new fault once', async () => {
     await follow(file);
     for (const spoilt of ['grants: [', 'grants: [', text({ g: grant({ issuer: 'nope' }) })]) {
-      await writeFile(file, spoilt);
+      // Whole at once: a look at a half-written file would be another fault.
+      await writeFile(`${file}.new`, spoilt);
+      await rename(`${file}.new`, file);
       await source.check();
     }
     expect(failures).toHaveLength(2);

@@ -261,7 +261,7 @@ describe('a call that failed', () => {
     const error = await refusal(kube.request('POST', maps, { body: map('x') }));
     expect(error).toMatchObject({ status, reason: undefined, ambiguous: true, retryable: true });
     expect(error.message).not.toContain('\u001b');
-    expect(await refusal(kube.request('GET', maps, { timeout: 300 }))).toMatchObject({ status, ambiguous: false });
+    expect(await refusal(kube.request('GET', maps, { timeout: 1500 }))).toMatchObject({ status, ambiguous: false });
   });
 
   it('with a redirect leads nowhere', async () => {

@@ -148,7 +148,10 @@ for (const { kind, skip } of kinds) {
       await expect(mint(prod, { ...request, boundSecret: { name: 'gone' } })).rejects.toMatchObject(unbound);
       const { name } = await secret();
       const uid = '00000000-0000-4000-8000-000000000000';
-      await expect(mint(prod, { ...request, boundSecret: { name, uid } })).rejects.toMatchObject(unbound);
+      const superseded = { reason: 'superseded', ambiguous: false, retryable: true };
+      await expect(mint(prod, { ...request, boundSecret: { name, uid } })).rejects.toMatchObject(superseded);
+      const own = { name: 'gone', uid };
+      await expect(mint(prod, { ...request, boundSecret: own })).rejects.toMatchObject(superseded);
       await expect(mint(prod, { ...request, ttl: 599 })).rejects.toMatchObject({ reason: 'invalid', ambiguous: false });
     });
 

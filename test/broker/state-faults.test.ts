@@ -74,6 +74,26 @@ describe('a lease whose creation got no answer', () => {
     expect(await one.store.acquire(request)).toMatchObject({ kind: 'replayed', lease: { nonce: first.lease?.nonce } });
   });
 
+  it('is nobody’s when it was revoked before it was looked up', async () => {
+    const request = leaseRequest(now());
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let reads = 0;
+    world.standIn.fault = ({ method, path }) => {
+      if (method === 'POST' && path === leases) return { kind: 'drop', after: true };
+      if (method !== 'GET' || !path.endsWith(request.name) || (reads += 1) > 1) return undefined;
+      begin();
+      return { kind: 'wait', until: held };
+    };
+    const acquired = one.store.acquire(request);
+    await begun;
+    await other.store.mark((await other.store.get(request.name)) as Lease, 'revoked', 'x');
+    release();
+    expect(await acquired).toMatchObject({ kind: 'replayed', lease: { state: 'revoked' } });
+  });
+
   it('stays with the same key when it cannot be looked up either', async () => {
     const request = leaseRequest(now(), { idempotencyHash: key });
     let calls = 0;
@@ -123,15 +143,27 @@ describe('what a token depends on', () => {
     expect((await openLease(other, request)).kind).toBe('new');
   });
 
-  it('that may have been made leaves it to the same key', async () => {
-    const request = leaseRequest(now(), { idempotencyHash: key });
-    fail('POST', /secrets$/, { kind: 'hang', after: true });
-    const hung = openLease(one, request);
-    await expect(hung).rejects.toMatchObject({ ambiguous: true, retryable: true });
-    expect((await openLease(other, { ...request, idempotencyHash: undefined })).kind).toBe('replayed');
+  it.each<[string, Fault]>([
+    ['in time, though it was made', { kind: 'hang', after: true }],
+    ['though it was made', { kind: 'drop', after: true }],
+    ['but an error of etcd', answer(500, 'InternalError')],
+  ])('that got no answer %s leaves the subject token unused: no mint was asked for', async (_, fault) => {
+    const request = leaseRequest(now());
+    fail('POST', /secrets$/, fault);
+    await expect(openLease(one, request)).rejects.toMatchObject({ ambiguous: true, retryable: true });
     const again = await openLease(other, request);
-    expect(again.kind).toBe('retry');
+    expect(again).toMatchObject({ kind: 'new', lease: { turn: 1 } });
     expect(await world.ask((await mintFor(other, again)).token.reveal())).toBe(201);
+  });
+
+  it('that may have been made and cannot be removed leaves it to the same key', async () => {
+    const request = leaseRequest(now(), { idempotencyHash: key });
+    world.standIn.fault = ({ method, path }) =>
+      path.startsWith(secrets) ? (method === 'POST' ? { kind: 'drop', after: true } : answer(503, 'x')) : undefined;
+    await expect(openLease(one, request)).rejects.toMatchObject({ ambiguous: true, retryable: true });
+    world.standIn.fault = undefined;
+    expect((await openLease(other, { ...request, idempotencyHash: undefined })).kind).toBe('replayed');
+    expect((await openLease(other, request)).kind).toBe('retry');
   });
 
   it('that could not be removed keeps a retry from minting, until one can', async () => {

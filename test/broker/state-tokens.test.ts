@@ -113,7 +113,7 @@ for (const kind of stateKinds()) {
 
       const between = await open(one);
       await revokeLease(other, between.lease.name, 'x');
-      await expect(mintFor(one, between)).rejects.toMatchObject({ reason: 'bound_missing', ambiguous: false });
+      await expect(mintFor(one, between)).rejects.toMatchObject({ reason: 'superseded', retryable: true });
     });
 
     it('leave the subject token unused when they could not be minted', async () => {

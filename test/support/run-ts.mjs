@@ -7,8 +7,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 
 const entry = resolve(process.argv[2] ?? '');
-const folder = mkdtempSync(join(tmpdir(), 'kleis-run-'));
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+let folder;
+process.once('exit', () => folder && rmSync(folder, { recursive: true, force: true }));
 for (const [signal, number] of [
   ['SIGHUP', 1],
   ['SIGINT', 2],
@@ -20,6 +20,8 @@ for (const [signal, number] of [
   });
 }
 
+// Not before somebody listens for signals.
+folder = mkdtempSync(join(tmpdir(), 'kleis-run-'));
 // Packages are found from where the program is.
 symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(folder, 'node_modules'));
 const program = join(folder, 'program.mjs');
