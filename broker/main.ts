@@ -1,8 +1,13 @@
 #!/usr/bin/env node
-import { holdHeap } from './heap.ts';
+import { setFlagsFromString } from 'node:v8';
 import { createDeps, exit } from './process.ts';
 import { run } from './run.ts';
 
-holdHeap();
+// What a request leaves behind is small and dies young, while reading 500 grants makes V8 keep 30 MiB for more of its
+// kind, for ever: new space stays as it begins. Collecting it more often costs a mint some of its processor time.
+setFlagsFromString('--semi-space-growth-factor=1');
+// Nor may all else grow to four times of what is in use before it is collected: under load that would be 40 MiB more.
+setFlagsFromString('--heap-growing-percent=50');
+
 const deps = createDeps();
 await exit(deps, run(process.argv.slice(2), deps));

@@ -10,7 +10,6 @@ import { loadConfig } from './config/load.ts';
 import type { Deps } from './deps.ts';
 import { revokeDropped } from './dropped.ts';
 import { assessHealth, type HealthInputs, publishHealth } from './health.ts';
-import { widenHeap } from './heap.ts';
 import { createCounters } from './limits.ts';
 import { listen, type Listening } from './server.ts';
 import { startSweeper } from './state/sweep.ts';
@@ -59,7 +58,6 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   const { main, operations } = open;
   const version = packageJson.version;
   log.info({ address: main.url, operations: operations?.url, version, hash: first.hash }, 'listening');
-  widenHeap();
   const stopWork = startWork(composition, condition, ending.signal);
   void announce(broker, startedAt, deps, ending.signal);
   const unlisten = deps.onHangUp(() => {
