@@ -1,3 +1,4 @@
+import { parseObject } from '../shared/json.ts';
 import { randomUUID } from 'node:crypto';
 import { type ErrorCode, isErrorCode, KleisError } from '../shared/errors.ts';
 import { createFetch, type Fetch } from '../shared/http.ts';
@@ -331,17 +332,6 @@ function readIssuers(text: string): KnownIssuer[] | undefined {
 
 function isLine(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && clean(value, 2048) === value;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function notABroker(host: string, why: string): KleisError {

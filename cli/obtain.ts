@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readAuthority } from '../shared/certificates.ts';
 import { KleisError } from '../shared/errors.ts';
 import { createFetch } from '../shared/http.ts';
 import { subjectTokenTypes } from '../shared/protocol.ts';
@@ -201,13 +201,4 @@ export async function brokerOf(
   const memory = openNotes(placesOf(deps).credentials, deps).note('broker', [url, pem ?? '']);
   const { openBroker } = await import('./broker-client.ts');
   return openBroker({ url, certificateAuthority: pem, proxy, memory, deps });
-}
-
-async function readAuthority(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new KleisError('config_invalid', `The certificate authority ${clean(path, 400)} cannot be read.`, { cause });
-  }
 }

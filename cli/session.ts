@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readAuthority } from '../shared/certificates.ts';
 import { KleisError } from '../shared/errors.ts';
 import type { Secret } from '../shared/secret.ts';
 import type { Deps } from './deps.ts';
@@ -299,15 +299,7 @@ async function noteDestinations(
 
 /** The session's key; reads the certificate authority, whose hash is part of it. */
 export async function keyOf(settings: Settings): Promise<string> {
-  const { certificateAuthority } = settings;
-  if (certificateAuthority === undefined) return sessionKey(settings, undefined);
-  try {
-    return sessionKey(settings, await readFile(certificateAuthority, 'utf8'));
-  } catch (cause) {
-    throw new KleisError('config_invalid', `The certificate authority ${certificateAuthority} cannot be read.`, {
-      cause,
-    });
-  }
+  return sessionKey(settings, await readAuthority(settings.certificateAuthority));
 }
 
 function requireToken(tokens: TokenSet, settings: Settings): void {

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises';
+import { KleisError } from './errors.ts';
+import { clean } from './text.ts';
 import { X509Certificate } from 'node:crypto';
 
 /** The certificates of a PEM text, without what stands around them. Throws an Error that says what is wrong with it. */
@@ -12,4 +15,14 @@ export function certificatesIn(pem: string): string[] {
     }
   }
   return blocks;
+}
+
+/** The PEM text of a file that a setting names; undefined where none does. Throws `config_invalid`. */
+export async function readAuthority(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new KleisError('config_invalid', `The certificate authority ${clean(file)} cannot be read.`, { cause });
+  }
 }

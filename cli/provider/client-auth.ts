@@ -1,12 +1,13 @@
 import { createPrivateKey, webcrypto } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
 import { systemCode } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings.ts';
-import { parseObject, type ProviderMetadata } from './discovery.ts';
+import { parseObject } from '../../shared/json.ts';
+import type { ProviderMetadata } from './discovery.ts';
 
 /** How this client proves who it is (OpenID Connect Core 9). */
 export type ClientProof =
@@ -35,16 +36,6 @@ export async function readClientProof(
   const postFirst = supported?.includes('client_secret_post') === true && !supported.includes('client_secret_basic');
   const methods: SecretMethod[] = ['client_secret_basic', 'client_secret_post'];
   return { kind: 'secret', secret: new Secret(text), methods: postFirst ? methods.toReversed() : methods };
-}
-
-/** PEM text of the authority that the settings name. */
-export async function readAuthority(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new KleisError('config_invalid', `The certificate authority ${clean(file)} cannot be read.`, { cause });
-  }
 }
 
 async function readSecretFile(file: string, limit: number, platform: NodeJS.Platform): Promise<string> {

@@ -1,3 +1,4 @@
+import { parseObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Fetch } from '../../shared/http.ts';
 import { isLoopback } from '../../shared/proxy.ts';
@@ -120,16 +121,4 @@ function isEndpoint(value: unknown, issuer: string): boolean {
   const { protocol, hostname } = new URL(value);
   // Plain http only where the issuer itself is on this machine.
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname) && issuer.startsWith('http:'));
-}
-
-/** A JSON object, or nothing. */
-export function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

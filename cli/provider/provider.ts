@@ -1,3 +1,5 @@
+import { parseObject } from '../../shared/json.ts';
+import { readAuthority } from '../../shared/certificates.ts';
 import type { JWK } from 'jose';
 import * as oidc from 'openid-client';
 import { KleisError } from '../../shared/errors.ts';
@@ -6,8 +8,8 @@ import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import type { Settings } from '../settings.ts';
-import { readAuthority, readClientProof, type ClientProof } from './client-auth.ts';
-import { discover, parseObject, type ProviderMetadata } from './discovery.ts';
+import { readClientProof, type ClientProof } from './client-auth.ts';
+import { discover, type ProviderMetadata } from './discovery.ts';
 import { createDpop, type DpopKey } from './dpop.ts';
 import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
 import {

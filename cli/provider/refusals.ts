@@ -1,6 +1,6 @@
 import { KleisError, type ErrorCode } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { parseObject } from './discovery.ts';
+import { parseObject } from '../../shared/json.ts';
 
 /** What the token endpoint (or one of its sisters) answered. */
 export interface Answer {
