@@ -1,7 +1,7 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { KleisError } from '../shared/errors.ts';
-import { isLoopback } from '../shared/proxy.ts';
+import { isLoopback } from '../shared/net/proxy.ts';
 import { routes } from '../shared/protocol.ts';
 import { endLease, listLeases, signedIn, signedInAdmin } from './admin.ts';
 import { sendError, sendJson } from './answer.ts';

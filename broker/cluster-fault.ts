@@ -1,4 +1,4 @@
-import { KubeError } from '../shared/kube-error.ts';
+import { KubeError } from '../shared/kube/error.ts';
 
 /**
  * What went wrong with a cluster, as far as callers must tell it apart:

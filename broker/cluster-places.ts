@@ -1,4 +1,4 @@
-import { readConnection } from '../shared/kube-credentials.ts';
+import { readConnection } from '../shared/kube/connection.ts';
 import type { WellKnownCluster } from '../shared/protocol.ts';
 import type { ClusterConfig } from './config/schema.ts';
 import type { Services } from './services.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodeUnverified } from '../shared/jwt.ts';
-import { apiPath, type KubeClient, openCluster } from '../shared/kube.ts';
-import { KubeError } from '../shared/kube-error.ts';
+import { apiPath, type KubeClient, openCluster } from '../shared/kube/client.ts';
+import { KubeError } from '../shared/kube/error.ts';
 import { clean } from '../shared/text.ts';
 import { isPolicy } from './cluster-fault.ts';
 import type { ClusterConfig } from './config/schema.ts';

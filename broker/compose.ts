@@ -1,6 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
-import { createFetch } from '../shared/http.ts';
-import type { KubeClient } from '../shared/kube.ts';
+import { createFetch } from '../shared/net/http.ts';
+import type { KubeClient } from '../shared/kube/client.ts';
 import { type Anchoring, kubeAnchors, startAnchoring } from './audit/anchors.ts';
 import { openAuditLog } from './audit/log.ts';
 import { createBackground } from './background.ts';

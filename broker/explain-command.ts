@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { exitCodes, KleisError } from '../shared/errors.ts';
-import { createFetch } from '../shared/http.ts';
+import { createFetch } from '../shared/net/http.ts';
 import { type Claims, decodeUnverified, JwtFault } from '../shared/jwt.ts';
 import { clean } from '../shared/text.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';

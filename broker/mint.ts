@@ -1,6 +1,6 @@
 import { decodeUnverified, JwtFault, type JsonObject, type JsonValue } from '../shared/jwt.ts';
-import { apiPath } from '../shared/kube.ts';
-import { isStatus, KubeError } from '../shared/kube-error.ts';
+import { apiPath } from '../shared/kube/client.ts';
+import { isStatus, KubeError } from '../shared/kube/error.ts';
 import { Secret } from '../shared/secret.ts';
 import { ClusterFault, clusterFault, type ClusterFaultReason, isPolicy } from './cluster-fault.ts';
 import type { Cluster } from './clusters.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { exitCodes, isErrorCode, KleisError } from '../shared/errors.ts';
-import { createFetch } from '../shared/http.ts';
+import { createFetch } from '../shared/net/http.ts';
 import {
   type ErrorResponse,
   type LeasesResponse,
@@ -8,7 +8,7 @@ import {
   type RevokeResponse,
   routes,
 } from '../shared/protocol.ts';
-import { isLoopback } from '../shared/proxy.ts';
+import { isLoopback } from '../shared/net/proxy.ts';
 import { clean } from '../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { formatTable } from './table.ts';

@@ -1,6 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes } from '../shared/errors.ts';
-import { isLoopback } from '../shared/proxy.ts';
+import { isLoopback } from '../shared/net/proxy.ts';
 import { clean } from '../shared/text.ts';
 import { type Broker, createApp, createOperationsApp } from './app.ts';
 import { createClusterPlaces } from './cluster-places.ts';

@@ -1,7 +1,7 @@
 import { parseObject } from '../shared/json.ts';
 import { randomUUID } from 'node:crypto';
 import { type ErrorCode, isErrorCode, KleisError } from '../shared/errors.ts';
-import { createFetch, type Fetch } from '../shared/http.ts';
+import { createFetch, type Fetch } from '../shared/net/http.ts';
 import {
   type ErrorResponse,
   idempotencyHeader,
@@ -196,7 +196,7 @@ async function readAnswer(response: Response): Promise<RawAnswer> {
   return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
-/** What shared/http.ts says of any server, with what to do about this one. */
+/** What shared/net/http.ts says of any server, with what to do about this one. */
 function unreachable(error: unknown): unknown {
   if (!(error instanceof KleisError) || !error.code.startsWith('provider_')) return error;
   const hint = isAboutTrust(error)

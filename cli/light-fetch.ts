@@ -1,5 +1,5 @@
 // At the first sight of `Headers` or `Response` Node loads the whole of its fetch: 30 ms, as long as it takes to start.
-// Requests leave through shared/http.ts, without that fetch. What openid-client and we need of the two classes is here.
+// Requests leave through shared/net/http.ts, without that fetch. What openid-client and we need of the two classes is here.
 
 const isToken = /^[!#$%&'*+.^`|~\w-]+$/;
 const noValue = /[\n\r\u0100-\uffff]/;

@@ -1,6 +1,6 @@
-import { readAuthority } from '../shared/certificates.ts';
+import { readAuthority } from '../shared/net/certificates.ts';
 import { KleisError } from '../shared/errors.ts';
-import { createFetch } from '../shared/http.ts';
+import { createFetch } from '../shared/net/http.ts';
 import { subjectTokenTypes } from '../shared/protocol.ts';
 import type { Secret } from '../shared/secret.ts';
 import { clean } from '../shared/text.ts';

@@ -1,4 +1,4 @@
-import { readAuthority } from '../shared/certificates.ts';
+import { readAuthority } from '../shared/net/certificates.ts';
 import { KleisError } from '../shared/errors.ts';
 import type { Secret } from '../shared/secret.ts';
 import type { Deps } from './deps.ts';

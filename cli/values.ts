@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { parseDuration } from '../shared/duration.ts';
 import { KleisError } from '../shared/errors.ts';
-import { isLoopback } from '../shared/proxy.ts';
+import { isLoopback } from '../shared/net/proxy.ts';
 import { clean } from '../shared/text.ts';
 
 // How a flag's text becomes a value; each throws `usage`, naming the flag.

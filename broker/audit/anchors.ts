@@ -1,5 +1,5 @@
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
-import { isStatus } from '../../shared/kube-error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import { isStatus } from '../../shared/kube/error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Head } from './chain.ts';
 

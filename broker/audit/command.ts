@@ -1,5 +1,5 @@
 import { exitCodes, KleisError } from '../../shared/errors.ts';
-import { openCluster } from '../../shared/kube.ts';
+import { openCluster } from '../../shared/kube/client.ts';
 import { clean } from '../../shared/text.ts';
 import { openAdmin } from '../check/admin.ts';
 import { loadConfig } from '../config/load.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import { type KubeClient, openCluster } from '../../shared/kube.ts';
+import { type KubeClient, openCluster } from '../../shared/kube/client.ts';
 import { clean } from '../../shared/text.ts';
 
 type Mapping = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isStatus, KubeError } from '../../shared/kube-error.ts';
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
+import { isStatus, KubeError } from '../../shared/kube/error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { buildManifests, describeObject, type KubeObject, ownLabels } from '../rbac/manifests.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { describeBinding, describeRole, indexBindings } from './accounts.ts';

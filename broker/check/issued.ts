@@ -1,5 +1,5 @@
-import { KubeError } from '../../shared/kube-error.ts';
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
+import { KubeError } from '../../shared/kube/error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 
 /** What an API server makes of a TokenRequest that asks for no audience. */
 export interface Issued {

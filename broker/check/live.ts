@@ -1,5 +1,5 @@
-import { isStatus } from '../../shared/kube-error.ts';
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
+import { isStatus } from '../../shared/kube/error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import type { Rule, Subject } from '../rbac/kinds.ts';
 import type { KubeObject } from '../rbac/manifests.ts';
 

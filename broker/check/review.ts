@@ -1,5 +1,5 @@
-import { KubeError } from '../../shared/kube-error.ts';
-import type { KubeClient } from '../../shared/kube.ts';
+import { KubeError } from '../../shared/kube/error.ts';
+import type { KubeClient } from '../../shared/kube/client.ts';
 import { type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import { about, indexBindings } from './accounts.ts';
 import type { Finding } from './findings.ts';

@@ -1,5 +1,5 @@
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
-import { isStatus } from '../../shared/kube-error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import { isStatus } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster-fault.ts';
 import type { Cluster } from '../clusters.ts';
 import { boundName, type Lease, mintWindow } from './lease.ts';

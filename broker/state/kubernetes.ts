@@ -1,5 +1,5 @@
-import { apiPath, type KubeClient } from '../../shared/kube.ts';
-import { isStatus, KubeError } from '../../shared/kube-error.ts';
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster-fault.ts';
 import { judge, type Lease, type LeaseRequest, newLease, nextTurn, randomLeaseName } from './lease.ts';
 import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';

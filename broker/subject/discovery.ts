@@ -2,8 +2,8 @@ import { lookup as systemLookup } from 'node:dns/promises';
 import { readFile, stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Fetch } from '../../shared/http.ts';
-import { isLoopback } from '../../shared/proxy.ts';
+import type { Fetch } from '../../shared/net/http.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 

@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/proxy.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
 import { readSubject } from './subject.ts';

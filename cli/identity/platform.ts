@@ -1,5 +1,5 @@
 import type { Deps } from '../deps.ts';
-import type { Fetch } from '../../shared/http.ts';
+import type { Fetch } from '../../shared/net/http.ts';
 import type { SubjectToken } from './subject.ts';
 
 export type Env = Deps['env'];

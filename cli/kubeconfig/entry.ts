@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
-import { certificatesIn } from '../../shared/certificates.ts';
+import { certificatesIn } from '../../shared/net/certificates.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { storageError } from '../../shared/storage-error.ts';
 import { clean } from '../../shared/text.ts';

@@ -1,7 +1,7 @@
 import { parseObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
-import type { Fetch } from '../../shared/http.ts';
-import { isLoopback } from '../../shared/proxy.ts';
+import type { Fetch } from '../../shared/net/http.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { parseObject } from '../../shared/json.ts';
-import { readAuthority } from '../../shared/certificates.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
 import type { JWK } from 'jose';
 import * as oidc from 'openid-client';
 import { KleisError } from '../../shared/errors.ts';
-import { createFetch, type FetchInit } from '../../shared/http.ts';
+import { createFetch, type FetchInit } from '../../shared/net/http.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
@@ -294,7 +294,7 @@ function configure(metadata: ProviderMetadata, clientId: string, auth: oidc.Clie
   // Times are checked in token-answer.ts, which knows how to say whose clock is wrong.
   const client = { [oidc.clockTolerance]: Number.MAX_SAFE_INTEGER };
   const configuration = new oidc.Configuration(metadata as oidc.ServerMetadata, clientId, client, auth);
-  // shared/http.ts has its own bound on time.
+  // shared/net/http.ts has its own bound on time.
   configuration.timeout = 0;
   // Discovery has made sure that this is loopback.
   // oxlint-disable-next-line typescript/no-deprecated -- deprecated to stand out, which is what is wanted

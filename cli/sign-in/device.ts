@@ -1,6 +1,6 @@
 import { encode } from 'uqr';
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/proxy.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../deps.ts';
 import { useColour } from '../report.ts';

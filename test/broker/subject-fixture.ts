@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import type { IssuerDeps, TrustedIssuer } from '../../broker/subject/issuers.ts';
 import { KleisError } from '../../shared/errors.ts';
-import { createFetch } from '../../shared/http.ts';
+import { createFetch } from '../../shared/net/http.ts';
 
 export const audience = 'https://kleis.example.com';
 /** 2026-11-22, when nothing special happens. */

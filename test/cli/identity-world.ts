@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import { createFetch } from '../../shared/http.ts';
+import { createFetch } from '../../shared/net/http.ts';
 import type { Surroundings } from '../../cli/identity/platform.ts';
 
 // What the tests of identities and of the broker's client share: servers that speak, or fail to speak, a protocol.

@@ -5,8 +5,8 @@ import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createFetch, type FetchOptions } from '../../shared/http.ts';
-import { proxyChooser } from '../../shared/proxy.ts';
+import { createFetch, type FetchOptions } from '../../shared/net/http.ts';
+import { proxyChooser } from '../../shared/net/proxy.ts';
 import { createAuthority, type Authority } from '../support/certificates.ts';
 import { failure } from '../support/failure.ts';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { KleisError } from './errors.ts';
-import { clean } from './text.ts';
+import { KleisError } from '../errors.ts';
+import { clean } from '../text.ts';
 import { X509Certificate } from 'node:crypto';
 
 /** The certificates of a PEM text, without what stands around them. Throws an Error that says what is wrong with it. */

@@ -2,10 +2,10 @@ import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
-import { checkAuthority } from './http.ts';
-import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './kube-call.ts';
-import { type KubeConnection, type KubeConnectionOptions, readConnection } from './kube-credentials.ts';
-import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
+import { checkAuthority } from '../net/http.ts';
+import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './call.ts';
+import { type KubeConnection, type KubeConnectionOptions, readConnection } from './connection.ts';
+import { openTunnel, proxyChooser, type TunnelTarget } from '../net/proxy.ts';
 
 export interface KubeClient {
   /**

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { KleisError } from './errors.ts';
-import { clean } from './text.ts';
+import { KleisError } from '../errors.ts';
+import { clean } from '../text.ts';
 
 /** How a service signs in to an API server. */
 export type KubeCredentials =

@@ -4,10 +4,10 @@ import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { certificatesIn } from './certificates.ts';
-import { KleisError } from './errors.ts';
+import { KleisError } from '../errors.ts';
 import { explainNetworkError, neverSent } from './network-errors.ts';
 import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
-import { clean } from './text.ts';
+import { clean } from '../text.ts';
 
 // Node's own client, not a library: loading undici takes 25 to 65 ms, which every refresh of a token would pay.
 

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { KleisError } from './errors.ts';
-import { KubeError } from './kube-error.ts';
-import { explainNetworkError, neverSent } from './network-errors.ts';
-import { clean } from './text.ts';
+import { KleisError } from '../errors.ts';
+import { KubeError } from './error.ts';
+import { explainNetworkError, neverSent } from '../net/network-errors.ts';
+import { clean } from '../text.ts';
 
 // Not through createFetch: a mint is up to three calls and has one millisecond of processor time for all of them, of
 // which a Response, its Headers and two AbortSignals for each call would take a third; and nothing but the socket can

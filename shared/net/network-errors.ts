@@ -1,5 +1,5 @@
-import { KleisError } from './errors.ts';
-import { clean } from './text.ts';
+import { KleisError } from '../errors.ts';
+import { clean } from '../text.ts';
 
 const clockHint = 'Check the clock of this machine, then the certificate of the server.';
 const trustHint = 'Give the certificate of that authority with --certificate-authority.';

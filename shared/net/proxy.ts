@@ -2,9 +2,9 @@ import http from 'node:http';
 import https from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
-import { KleisError } from './errors.ts';
+import { KleisError } from '../errors.ts';
 import { explainNetworkError } from './network-errors.ts';
-import { clean } from './text.ts';
+import { clean } from '../text.ts';
 
 const connectTimeout = 10_000;
 
