@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { createDeps, exit } from './process.ts';
-import { run } from './run.ts';
+import { run } from './program.ts';
 
 // What a request leaves behind is small and dies young, while reading 500 grants makes V8 keep 30 MiB for more of its
 // kind, for ever: new space stays as it begins. Collecting it more often costs a mint some of its processor time.

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Deps } from './deps.ts';
+import type { Deps } from './surroundings.ts';
 
 /** The real surroundings; with `main.ts` the only place that touches `process`. */
 export function createDeps(): Deps {

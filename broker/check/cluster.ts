@@ -7,7 +7,7 @@ import { type ClusterNeeds, findNeeds } from '../rbac/needs.ts';
 import { checkAccounts } from './accounts.ts';
 import { checkConfinement, probeBrokerPolicy, probeNamespacesPolicy } from './confinement.ts';
 import type { Finding } from './findings.ts';
-import { askForToken, type Issued } from './issued.ts';
+import { askForToken, type Issued } from '../cluster/issued-audiences.ts';
 import { type Live, readLive } from './live.ts';
 import { checkOthers } from './others.ts';
 import { reviewAccess } from './review.ts';

@@ -1,5 +1,5 @@
 import { parseDuration } from '../../shared/duration.ts';
-import { kindOfIssuer, knownIssuers } from '../policy/issuer-kinds.ts';
+import { kindOfIssuer, knownIssuers } from './issuer-kinds.ts';
 import type {
   BrokerConfig,
   BrokerDocument,

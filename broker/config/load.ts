@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/compile.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
-import { findWarnings } from '../policy/warnings.ts';
+import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
 import { type ConfigFault, ConfigFaults, parseSource, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';

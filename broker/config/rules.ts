@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
-import { systemNamespaces } from '../policy/warnings.ts';
+import { systemNamespaces } from './warnings.ts';
 import { isLoopback, parseAddress } from './address.ts';
 import { nearest } from './nearest.ts';
 import type { BrokerConfig, BrokerDocument, ClusterConfig, GrantConfig, GrantDocument } from './schema.ts';

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from '../../broker/run.ts';
+import { run } from '../../broker/program.ts';
 import { createAuthority } from '../support/certificates.ts';
 import {
   type Answer,

@@ -35,7 +35,7 @@ describe('docs/grants.md', () => {
   });
 
   it('explains every warning that there is', async () => {
-    const source = await readFile(new URL('../../broker/policy/warnings.ts', import.meta.url), 'utf8');
+    const source = await readFile(new URL('../../broker/config/warnings.ts', import.meta.url), 'utf8');
     const codes = [...source.matchAll(/warn\(\s*'([a-z-]+)'/g)].map((match) => match[1]!);
     expect(codes.length).toBeGreaterThan(15);
     for (const code of codes) expect(page).toContain(`\`${code}\``);

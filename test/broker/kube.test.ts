@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openClusters } from '../../broker/clusters.ts';
+import { openClusters } from '../../broker/cluster/clusters.ts';
 import { apiPath, type KubeClient, type KubeOptions, openCluster } from '../../shared/kube/client.ts';
 import type { KubeCredentials } from '../../shared/kube/connection.ts';
 import { KubeError } from '../../shared/kube/error.ts';

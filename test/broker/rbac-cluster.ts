@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import type { LoadedConfig } from '../../broker/config/load.ts';
-import { type Cluster as BrokerCluster, openClusters } from '../../broker/clusters.ts';
+import { type Cluster as BrokerCluster, openClusters } from '../../broker/cluster/clusters.ts';
 import { findTool } from '../support/tools.ts';
 import { run, type RunResult } from '../support/run.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../support/cluster.ts';

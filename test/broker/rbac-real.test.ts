@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createBound, pullKillSwitch, removeBound } from '../../broker/state/bound.ts';
-import { createKubernetesStore } from '../../broker/state/kubernetes.ts';
-import { type Lease, type LeaseRequest, randomLeaseName } from '../../broker/state/lease.ts';
-import { mint, type Minted } from '../../broker/mint.ts';
+import { createBound, pullKillSwitch, removeBound } from '../../broker/leases/bound-objects.ts';
+import { createKubernetesStore } from '../../broker/leases/kubernetes.ts';
+import { type Lease, type LeaseRequest, randomLeaseName } from '../../broker/leases/lease.ts';
+import { mint, type Minted } from '../../broker/cluster/mint.ts';
 import { needs } from '../support/needs.ts';
 import { apply, type Confined, startConfined } from './rbac-cluster.ts';
 import { everyGrant, load, needsOf, objectsOf, ttl, yamlOf } from './rbac-fixture.ts';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createDropped, revokeDropped } from '../../broker/dropped.ts';
-import type { Services } from '../../broker/services.ts';
-import { type LeaseServices, openLease } from '../../broker/state/revoke.ts';
+import { createDropped, revokeDropped } from '../../broker/service/dropped-grants.ts';
+import type { Services } from '../../broker/service/services.ts';
+import { type LeaseServices, openLease } from '../../broker/leases/lifecycle.ts';
 import { load } from './rbac-fixture.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, type StateWorld } from './state-world.ts';
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Lease, randomLeaseName } from '../../broker/state/lease.ts';
-import { freeLease, type LeaseServices, openLease, type Opened, revokeLease } from '../../broker/state/revoke.ts';
-import { startSweeper, sweep, type SweepResult } from '../../broker/state/sweep.ts';
+import { type Lease, randomLeaseName } from '../../broker/leases/lease.ts';
+import { freeLease, type LeaseServices, openLease, type Opened, revokeLease } from '../../broker/leases/lifecycle.ts';
+import { startSweeper, sweep, type SweepResult } from '../../broker/leases/sweep.ts';
 import { bundle } from '../support/bundle.ts';
 import type { Fault } from '../support/stand-in/server.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, type StateWorld } from './state-world.ts';

@@ -1,8 +1,8 @@
 // A broker that is killed right after its N-th answer from the API server, somewhere on the way from lease to revocation.
-import { openClusters, type Cluster } from '../../broker/clusters.ts';
-import { mint } from '../../broker/mint.ts';
-import { createKubernetesStore } from '../../broker/state/kubernetes.ts';
-import { openLease, revokeLease } from '../../broker/state/revoke.ts';
+import { openClusters, type Cluster } from '../../broker/cluster/clusters.ts';
+import { mint } from '../../broker/cluster/mint.ts';
+import { createKubernetesStore } from '../../broker/leases/kubernetes.ts';
+import { openLease, revokeLease } from '../../broker/leases/lifecycle.ts';
 import { clusterConfig, leaseRequest } from './state-world.ts';
 
 const [, , kubeconfig = '', bound = '', killAt = ''] = process.argv;

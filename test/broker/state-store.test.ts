@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Lease, LeaseRequest } from '../../broker/state/lease.ts';
-import type { Acquired, LeaseStore } from '../../broker/state/store.ts';
+import type { Lease, LeaseRequest } from '../../broker/leases/lease.ts';
+import type { Acquired, LeaseStore } from '../../broker/leases/store.ts';
 import { leaseRequest, minute, startStateWorld, stateKinds, type StateWorld } from './state-world.ts';
 
 const key = 'k'.repeat(64);

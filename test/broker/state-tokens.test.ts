@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBound, pullKillSwitch, removeBound } from '../../broker/state/bound.ts';
-import { boundName, type Lease, leaseOfBound } from '../../broker/state/lease.ts';
+import { createBound, pullKillSwitch, removeBound } from '../../broker/leases/bound-objects.ts';
+import { boundName, type Lease, leaseOfBound } from '../../broker/leases/lease.ts';
 import {
   freeLease,
   type LeaseServices,
@@ -8,9 +8,9 @@ import {
   type Opened,
   revokeLease,
   withdrawLease,
-} from '../../broker/state/revoke.ts';
-import { sweep } from '../../broker/state/sweep.ts';
-import { mint } from '../../broker/mint.ts';
+} from '../../broker/leases/lifecycle.ts';
+import { sweep } from '../../broker/leases/sweep.ts';
+import { mint } from '../../broker/cluster/mint.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, stateKinds, type StateWorld } from './state-world.ts';
 
 const key = 'k'.repeat(64);

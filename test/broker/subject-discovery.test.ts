@@ -2,7 +2,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { checkKeysUrl, discoveredKeys, fileKeys, type DiscoveryDeps } from '../../broker/subject/discovery.ts';
+import { checkKeysUrl, discoveredKeys, fileKeys, type DiscoveryDeps } from '../../broker/issuers/discovery.ts';
 import { createFetch, type Fetch } from '../../shared/net/http.ts';
 import { createAuthority, type Authority } from '../support/certificates.ts';
 import { makeKey, manualClock, startIssuer, type SigningKey, type TestIssuer } from './subject-fixture.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createIssuers, type TrustedIssuer } from '../../broker/subject/issuers.ts';
+import { createIssuers, type TrustedIssuer } from '../../broker/issuers/issuers.ts';
 import { tokenHash } from '../../shared/jwt.ts';
 import {
   audience,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createIssuers, type Issuers } from '../../broker/subject/issuers.ts';
+import { createIssuers, type Issuers } from '../../broker/issuers/issuers.ts';
 import {
   codeOf,
   issuerDeps,

@@ -1,6 +1,6 @@
 import { constants, generateKeyPairSync, sign as nodeSign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { parseKeySet, signatureAlgorithms, verifySignature, type VerificationKey } from '../../broker/subject/keys.ts';
+import { parseKeySet, signatureAlgorithms, verifySignature, type VerificationKey } from '../../broker/issuers/keys.ts';
 import { makeKey, noon, sign } from './subject-fixture.ts';
 
 const issuer = { url: 'https://issuer.example.com' };

@@ -2,7 +2,7 @@ import { createHmac, createPublicKey, randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createIssuers, type Issuers } from '../../broker/subject/issuers.ts';
+import { createIssuers, type Issuers } from '../../broker/issuers/issuers.ts';
 import { KleisError } from '../../shared/errors.ts';
 import {
   assemble,

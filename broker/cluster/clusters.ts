@@ -1,0 +1,209 @@
+import { isDeepStrictEqual } from 'node:util';
+import { decodeUnverified } from '../../shared/jwt.ts';
+import { apiPath, type KubeClient, openCluster } from '../../shared/kube/client.ts';
+import { KubeError } from '../../shared/kube/error.ts';
+import { clean } from '../../shared/text.ts';
+import { isPolicy } from './fault.ts';
+import type { ClusterConfig } from '../config/schema.ts';
+
+/**
+ * Whether the policy that confines the broker is in force there. `unknown`: the API server would not say, for instance
+ * since the broker may not even try to make a Secret.
+ */
+export type PolicyState = 'in_force' | 'missing' | 'unknown';
+
+export interface ClusterHealth {
+  readonly cluster: string;
+  /** It answered the last probe. */
+  readonly reachable: boolean;
+  readonly policy: PolicyState;
+  /** Milliseconds that its clock is certainly ahead of ours, or behind (negative). */
+  readonly skew: number | undefined;
+  /** What is wrong, for the log; undefined if nothing is. */
+  readonly problem: string | undefined;
+  /** When it was probed last, ms; undefined before the first time. */
+  readonly probedAt: number | undefined;
+}
+
+/** Beyond it a broker that would judge expiries by its own clock is not ready. Milliseconds. */
+export const maxSkew = 30_000;
+
+export interface Cluster {
+  readonly name: string;
+  readonly config: ClusterConfig;
+  readonly kube: KubeClient;
+  /** What tokens are minted for: the configured audiences; none means that the API server fills in its own. */
+  readonly audiences: readonly string[];
+  /**
+   * What the API server is known to accept: as configured, else as it filled in when a token was minted, else what the
+   * broker's own token is for. Empty while nobody knows. Never throws.
+   */
+  acceptedAudiences(): Promise<readonly string[]>;
+  /** UIDs of accounts as last seen here. */
+  readonly accounts: AccountUids;
+  /** To be told what the API server filled in. */
+  learnAudiences(audiences: readonly string[]): void;
+  health(): ClusterHealth;
+  /** Asks now. Never throws. */
+  probe(): Promise<ClusterHealth>;
+}
+
+export interface AccountUids {
+  get(namespace: string, name: string): string | undefined;
+  set(namespace: string, name: string, uid: string): void;
+  forget(namespace: string, name: string): void;
+}
+
+export interface Clusters {
+  get(name: string): Cluster | undefined;
+  all(): readonly Cluster[];
+  /** Takes over a new configuration: what did not change keeps its connections and what was learned. */
+  update(configs: Readonly<Record<string, ClusterConfig>>): void;
+  /** Probes every cluster now and then every `interval` ms (30 s) or so, until it is closed. */
+  start(interval?: number): void;
+  close(): void;
+}
+
+export interface ClustersOptions {
+  readonly clock: { now(): number };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Instead of the pod's own; for tests. */
+  readonly serviceAccountFolder?: string | undefined;
+}
+
+/** One client for each configured cluster. Nothing is connected before it is used or probed. */
+export function openClusters(configs: Readonly<Record<string, ClusterConfig>>, options: ClustersOptions): Clusters {
+  let clusters = new Map<string, Cluster>();
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  const update = (next: Readonly<Record<string, ClusterConfig>>) => {
+    const old = clusters;
+    clusters = new Map(
+      Object.entries(next).map(([name, config]) => {
+        const known = old.get(name);
+        return [name, known && isDeepStrictEqual(known.config, config) ? known : openOne(config, options)];
+      }),
+    );
+    for (const [name, cluster] of old) {
+      // What is under way on it has a minute.
+      if (clusters.get(name) !== cluster) setTimeout(() => cluster.kube.close(), 60_000).unref();
+    }
+  };
+  update(configs);
+  return {
+    get: (name) => clusters.get(name),
+    all: () => [...clusters.values()],
+    update,
+    start(interval = 30_000) {
+      const round = async () => {
+        await Promise.all(Array.from(clusters.values(), (cluster) => cluster.probe()));
+        if (!closed) timer = setTimeout(() => void round(), interval * (0.75 + Math.random() / 2)).unref();
+      };
+      void round();
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      for (const cluster of clusters.values()) cluster.kube.close();
+    },
+  };
+}
+
+function openOne(config: ClusterConfig, { clock, env, serviceAccountFolder }: ClustersOptions): Cluster {
+  const kube = openCluster({
+    credentials: config.credentials,
+    server: config.server,
+    certificateAuthority: config.certificateAuthority,
+    tlsServerName: config.tlsServerName,
+    env,
+    serviceAccountFolder,
+    now: () => clock.now(),
+  });
+  let learned: readonly string[] | undefined;
+  let last: ClusterHealth | undefined;
+  const blank: ClusterHealth = {
+    cluster: config.name,
+    reachable: false,
+    policy: 'unknown',
+    skew: undefined,
+    problem: 'It was not asked yet.',
+    probedAt: undefined,
+  };
+  return {
+    name: config.name,
+    config,
+    kube,
+    audiences: config.audiences ?? [],
+    async acceptedAudiences() {
+      return config.audiences ?? learned ?? (await ownAudiences(kube));
+    },
+    accounts: createUids(() => clock.now()),
+    learnAudiences: (audiences) => void (learned = audiences),
+    health: () => ({ ...(last ?? blank), skew: kube.skew() }),
+    async probe() {
+      const found = await probe(config, kube);
+      const skew = kube.skew();
+      last = { cluster: config.name, ...found, skew, probedAt: clock.now() };
+      return last;
+    },
+  };
+}
+
+/**
+ * A token is for the API server that takes it, so what the broker's own is for is what that accepts, or some of it.
+ * Empty with a client certificate. The other way to learn it, a TokenReview, is more than the broker may do.
+ */
+async function ownAudiences(kube: KubeClient): Promise<readonly string[]> {
+  try {
+    const token = await kube.token();
+    if (token === undefined) return [];
+    const { aud } = decodeUnverified(token).claims;
+    return [aud ?? []].flat().filter((each) => typeof each === 'string');
+  } catch {
+    return [];
+  }
+}
+
+/** How long an account's UID is believed: one that was made anew is refused (409) until then, once. */
+const uidAge = 600_000;
+
+function createUids(now: () => number): AccountUids {
+  const uids = new Map<string, { uid: string; at: number }>();
+  return {
+    get(namespace, name) {
+      const known = uids.get(`${namespace}/${name}`);
+      return known !== undefined && Math.abs(now() - known.at) < uidAge ? known.uid : undefined;
+    },
+    set: (namespace, name, uid) => void uids.set(`${namespace}/${name}`, { uid, at: now() }),
+    forget: (namespace, name) => void uids.delete(`${namespace}/${name}`),
+  };
+}
+
+type Probed = Pick<ClusterHealth, 'reachable' | 'policy' | 'problem'>;
+
+/**
+ * A dry-run create of a Secret that the policy forbids: 422 in its words if it is in force, 201 if there is none. Never
+ * of a token: a dry-run TokenRequest answers with one that works.
+ */
+async function probe({ identityNamespace: namespace }: ClusterConfig, kube: KubeClient): Promise<Probed> {
+  const body = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata: { name: 'kleis-probe', namespace } };
+  try {
+    await kube.request('POST', apiPath('v1', namespace, 'secrets'), {
+      body,
+      query: { dryRun: 'All' },
+      timeout: 5_000,
+      repeatable: true,
+    });
+    return {
+      reachable: true,
+      policy: 'missing',
+      problem: 'The admission policy of `kleis-broker rbac` is not in force.',
+    };
+  } catch (error) {
+    if (!(error instanceof KubeError)) return { reachable: false, policy: 'unknown', problem: clean(error, 400) };
+    const { status, message } = error;
+    if (isPolicy(message)) return { reachable: true, policy: 'in_force', problem: kube.fault()?.message };
+    const reachable = status !== undefined && status !== 401 && status < 500;
+    return { reachable, policy: 'unknown', problem: clean(message, 400) };
+  }
+}

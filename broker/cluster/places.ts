@@ -1,0 +1,46 @@
+import { readConnection } from '../../shared/kube/connection.ts';
+import type { WellKnownCluster } from '../../shared/protocol.ts';
+import type { ClusterConfig } from '../config/schema.ts';
+import type { Services } from '../service/services.ts';
+
+/** How those who get tokens reach the clusters: as the broker does, of which nothing is secret but its credentials. */
+export interface ClusterPlaces {
+  /** Clusters whose files cannot be read now are left out. */
+  describe(services: Services, names: ReadonlySet<string>): Promise<readonly WellKnownCluster[]>;
+}
+
+/** Milliseconds; a cluster's authority changes once in years. */
+const maxAge = 60_000;
+
+export function createClusterPlaces(env: Readonly<Record<string, string | undefined>>): ClusterPlaces {
+  const known = new WeakMap<ClusterConfig, { readonly at: number; readonly place: WellKnownCluster }>();
+  return {
+    async describe({ loaded, clock }, names) {
+      const found: WellKnownCluster[] = [];
+      for (const name of names) {
+        const config = loaded.config.clusters[name];
+        if (config === undefined) continue;
+        const old = known.get(config);
+        const fresh = old !== undefined && Math.abs(clock.now() - old.at) < maxAge;
+        const place = fresh ? old.place : await locate(config, env).catch(() => old?.place);
+        if (place === undefined) continue;
+        known.set(config, { at: fresh ? old.at : clock.now(), place });
+        found.push(place);
+      }
+      return found;
+    },
+  };
+}
+
+async function locate(
+  { name, credentials, server, certificateAuthority, tlsServerName }: ClusterConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<WellKnownCluster> {
+  const found = await readConnection({ credentials, server, certificateAuthority, tlsServerName, env });
+  return {
+    name,
+    server: found.server.href.replace(/\/$/, ''),
+    ...(found.ca !== undefined && { certificate_authority: found.ca }),
+    ...(found.tlsServerName !== undefined && { tls_server_name: found.tlsServerName }),
+  };
+}

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { exitCodes, KleisError } from '../../shared/errors.ts';
+import { createFetch } from '../../shared/net/http.ts';
+import { type Claims, decodeUnverified, JwtFault } from '../../shared/jwt.ts';
+import { clean } from '../../shared/text.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { Deps } from '../surroundings.ts';
+import { explainAll } from '../policy/explain.ts';
+import { decide } from '../policy/decide.ts';
+import { createIssuers } from '../issuers/issuers.ts';
+import { formatTable } from '../../shared/table.ts';
+
+export interface ExplainFlags {
+  readonly config: string;
+  readonly grant: string;
+  readonly tokenFile: string;
+  readonly cluster?: string;
+  readonly expiresIn?: string;
+  /** False: the token is believed. It says so in the output. */
+  readonly verify: boolean;
+  readonly output: 'table' | 'json';
+}
+
+/** `kleis-broker explain`: what the broker would decide, without a broker. Gives 0 if allowed, 4 if denied. */
+export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<number> {
+  const loaded = await loadConfig(flags.config);
+  const token = await readToken(flags.tokenFile);
+  const { issuer, claims } = flags.verify ? await verify(token, loaded, deps) : believe(token, loaded);
+  const decision = decide(loaded.policy, {
+    issuer,
+    claims,
+    grant: flags.grant,
+    cluster: flags.cluster,
+    expiresIn: flags.expiresIn === undefined ? undefined : Number(flags.expiresIn),
+    now: deps.clock.now(),
+  });
+  const explained = { ...explainAll(decision, flags.grant), issuer, verified: flags.verify, policy: loaded.hash };
+  if (flags.output === 'json') deps.stdout.write(`${JSON.stringify(explained, undefined, 2)}\n`);
+  else deps.stdout.write(describe(explained));
+  return decision.allowed ? exitCodes.ok : exitCodes.denied;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  no_such_grant: 'there is no such grant',
+  wrong_issuer: 'the grant is for another issuer',
+  claims: 'claims of the token do not fit',
+  condition: 'the condition is not met',
+  wrong_cluster: 'the grant is for another cluster',
+  invalid_expires_in: 'expires-in is no number of seconds',
+};
+
+function describe({
+  allowed,
+  grant,
+  reason,
+  cluster,
+  expires_in: seconds,
+  conditions = [],
+  issuer,
+  verified,
+}: ReturnType<typeof explainAll> & { readonly issuer: string; readonly verified: boolean }): string {
+  const rows = conditions.map(({ claim, expected = '', seen, ok }) => [ok ? 'ok' : 'FAILED', claim, expected, seen]);
+  const table = rows.length === 0 ? '' : `${formatTable(['', 'CLAIM', 'EXPECTED', 'SEEN'], rows)}\n`;
+  const verdict = allowed
+    ? `allowed: ${clean(grant)} on ${cluster} for ${seconds} s`
+    : `denied: ${clean(grant)}: ${reasons[reason ?? ''] ?? reason}`;
+  const caution = verified
+    ? ''
+    : 'The token was NOT verified (--no-verify): the broker may refuse it for other reasons.\n';
+  return `${table}issuer ${issuer}\n${verdict}\n${caution}`;
+}
+
+async function readToken(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new KleisError('usage', `${clean(file)} cannot be read: ${clean(code ?? cause)}.`, { cause });
+  });
+  return text.trim();
+}
+
+async function verify(
+  token: string,
+  { config }: LoadedConfig,
+  { clock, env }: Deps,
+): Promise<{ issuer: string; claims: Claims }> {
+  const issuers = createIssuers(Object.values(config.issuers), {
+    clock,
+    fetchFor: (options) => createFetch({ ...options, env }),
+  });
+  return issuers.verify(token);
+}
+
+function believe(token: string, { config }: LoadedConfig): { issuer: string; claims: Claims } {
+  try {
+    const { claims } = decodeUnverified(token);
+    const issuer = Object.values(config.issuers).find(({ url }) => url === claims['iss']);
+    if (issuer !== undefined) return { issuer: issuer.name, claims };
+  } catch (error) {
+    if (error instanceof JwtFault) throw new KleisError('subject_malformed', error.message);
+    throw error;
+  }
+  throw new KleisError('subject_issuer_unknown', 'The issuer of the token is not in the configuration.');
+}

@@ -1,0 +1,187 @@
+import packageJson from '../../package.json' with { type: 'json' };
+import { exitCodes } from '../../shared/errors.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
+import { clean } from '../../shared/text.ts';
+import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
+import { createClusterPlaces } from '../cluster/places.ts';
+import { compose, type Composition } from '../service/compose.ts';
+import { parseAddress } from '../config/address.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Deps } from '../surroundings.ts';
+import { revokeDropped } from '../service/dropped-grants.ts';
+import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
+import { createCounters } from '../http/limits.ts';
+import { listen, type Listening } from '../http/listener.ts';
+import { startSweeper } from '../leases/sweep.ts';
+
+export interface ServeFlags {
+  /** A file, or a folder of them. */
+  readonly config: string;
+}
+
+/** Milliseconds. Kubernetes gives 30 s from SIGTERM on. */
+const patience = { requests: 20_000, background: 5_000, operations: 1_000 };
+const stateCheckEvery = 15_000;
+const droppedEvery = 10 * 60_000;
+
+/** What only the running service knows of its own health. */
+interface Condition {
+  draining: boolean;
+  stateFault: string | undefined;
+  certificateFault: string | undefined;
+  main: Listening | undefined;
+}
+
+/** Runs until it is told to end. Throws ConfigFaults and `KleisError` when it cannot begin. */
+export async function serve({ config: location }: ServeFlags, deps: Deps): Promise<number> {
+  const startedAt = performance.now();
+  const ending = new AbortController();
+  const first = await loadConfig(location);
+  const composition = await compose(location, first, deps, ending.signal);
+  const { log, background } = composition.current;
+  const condition: Condition = {
+    draining: false,
+    stateFault: 'It was not asked yet.',
+    certificateFault: undefined,
+    main: undefined,
+  };
+  const broker = createBroker(composition, condition, deps);
+
+  let open: { readonly main: Listening; readonly operations: Listening | undefined };
+  try {
+    open = await openAddresses(broker, condition);
+  } catch (error) {
+    ending.abort();
+    await composition.close();
+    throw error;
+  }
+  const { main, operations } = open;
+  const version = packageJson.version;
+  log.info({ address: main.url, operations: operations?.url, version, hash: first.hash }, 'listening');
+  const stopWork = startWork(composition, condition, ending.signal);
+  void announce(broker, startedAt, deps, ending.signal);
+  const unlisten = deps.onHangUp(() => {
+    void composition.source.check();
+    void main.reloadCertificate();
+  });
+
+  await aborted(deps.signal);
+  condition.draining = true;
+  log.info({ reason: String(deps.signal.reason) }, 'ending');
+  unlisten();
+  ending.abort();
+  const [whole] = await Promise.all([main.drain(patience.requests), stopWork()]);
+  const settled = await background.settle(patience.background);
+  await composition.close();
+  await operations?.drain(patience.operations);
+  log.info({ cut: !whole, unfinished: !settled }, 'ended');
+  return exitCodes.ok;
+}
+
+function createBroker(composition: Composition, condition: Condition, { clock, env }: Deps): Broker {
+  const { source, anchoring } = composition;
+  const inputs = (): HealthInputs => ({
+    services: composition.current,
+    reload: source.state,
+    draining: condition.draining,
+    stateFault: condition.stateFault,
+    anchorFault: anchoring?.health.lastError,
+    anchoredAt: anchoring?.health.at,
+    certificateExpires: condition.main?.certificateExpires,
+    certificateFault: condition.certificateFault,
+  });
+  const { telemetry } = composition.current;
+  telemetry.onScrape(() => publishHealth(telemetry, inputs()));
+  return {
+    get current() {
+      return composition.current;
+    },
+    get draining() {
+      return condition.draining;
+    },
+    health: () => assessHealth(inputs()),
+    addresses: createCounters(() => clock.now()),
+    places: createClusterPlaces(env),
+  };
+}
+
+async function openAddresses(
+  broker: Broker,
+  condition: Condition,
+): Promise<{ readonly main: Listening; readonly operations: Listening | undefined }> {
+  const { log, loaded } = broker.current;
+  const { listen: where, metrics } = loaded.config;
+  const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host ?? '');
+  const main = await listen({
+    address: where.address,
+    tls: where.tls,
+    listener: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
+    onCertificate(fault) {
+      condition.certificateFault = fault?.message;
+      if (fault !== undefined) {
+        log.error({ fault: fault.message }, 'the renewed certificate cannot be used; the old one stays');
+      }
+    },
+  });
+  condition.main = main;
+  if (metrics === undefined) return { main, operations: undefined };
+  try {
+    return { main, operations: await listen({ address: metrics.listen, listener: createOperationsApp(broker) }) };
+  } catch (error) {
+    await main.drain(0);
+    throw error;
+  }
+}
+
+/** Starts what goes on by itself; gives what ends it. */
+function startWork(composition: Composition, condition: Condition, signal: AbortSignal): () => Promise<void> {
+  const { leases, issuers, telemetry, background, log } = composition.current;
+  issuers.start();
+  leases.clusters.start();
+  const checkState = async (): Promise<void> => {
+    condition.stateFault = await leases.store.check().then(
+      () => undefined,
+      (error: unknown) => clean(error instanceof Error ? error.message : error, 400),
+    );
+  };
+  const dropped = async () => revokeDropped(composition.current, leases, signal);
+  const timers = [
+    every(stateCheckEvery, () => void checkState()),
+    every(droppedEvery, () => void background.run('revoke what was dropped', dropped)),
+  ];
+  const sweeper = startSweeper(leases, {
+    onRound(result) {
+      if (result instanceof Error) return log.warn({ reason: clean(result.message, 400) }, 'leases could not be swept');
+      telemetry.swept(result.removed);
+      const { failed, fault } = result;
+      if (fault !== undefined)
+        log.warn({ failed, reason: clean(fault.message, 400) }, 'some leases could not be swept');
+    },
+  });
+  return async () => {
+    for (const timer of timers) clearInterval(timer);
+    await sweeper.stop();
+  };
+}
+
+/** Now and then. */
+function every(interval: number, work: () => void): NodeJS.Timeout {
+  work();
+  return setInterval(work, interval).unref();
+}
+
+/** Says once when it takes requests. */
+async function announce(broker: Broker, startedAt: number, { clock }: Deps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !broker.health().ready) await clock.sleep(20, signal).catch(() => undefined);
+  if (signal.aborted) return;
+  const { log, loaded } = broker.current;
+  const milliseconds = Math.round(performance.now() - startedAt);
+  log.info({ grants: Object.keys(loaded.config.grants).length, milliseconds }, 'ready');
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,143 @@
+import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { KleisError } from '../../shared/errors.ts';
+import { idempotencyPattern, issuedTokenTypes, subjectTokenTypes, tokenExchangeGrant } from '../../shared/protocol.ts';
+import { Secret } from '../../shared/secret.ts';
+import { clean } from '../../shared/text.ts';
+
+/** What `POST /token` and `POST /explain` ask for, of the right shape; nothing of it is proved. */
+export interface ExchangeForm {
+  readonly subjectToken: Secret;
+  readonly grant: string;
+  readonly cluster: string | undefined;
+  /** Seconds. */
+  readonly expiresIn: number | undefined;
+  readonly issuedTokenType: string;
+}
+
+export type Form = ReadonlyMap<string, string>;
+
+const maxParameters = 32;
+const maxName = 256;
+const subjectTypes: readonly string[] = Object.values(subjectTokenTypes);
+// Parameters of RFC 8693 that would change what is asked for: to ignore them would be to answer another question.
+const unsupported = ['resource', 'actor_token', 'actor_token_type'];
+/** RFC 6749 section 3.3. */
+const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
+
+/**
+ * Reads `application/x-www-form-urlencoded` as RFC 6749 section 3.2 wants it: a parameter without a value counts as left
+ * out, unknown ones are ignored, and none may come twice. Throws `request_malformed`, `request_unsupported`.
+ */
+export function parseForm(body: unknown): Form {
+  // What express leaves when the content type is another one.
+  if (!Buffer.isBuffer(body)) {
+    throw malformed('The request is not application/x-www-form-urlencoded.');
+  }
+  const text = body.toString('latin1');
+  // URLSearchParams takes anything; two readers could then see two requests in one.
+  if (/[^\x21-\x7e]/.test(text)) throw malformed('The form has characters in it that must be encoded.');
+  if (/%(?![0-9A-Fa-f]{2})/.test(text)) throw malformed('The form has a % in it that encodes nothing.');
+  if (!isUtf8(Buffer.from(unescapeBytes(text), 'latin1'))) throw malformed('The form is not UTF-8.');
+  const form = new Map<string, string>();
+  let parameters = 0;
+  for (const [name, value] of new URLSearchParams(text)) {
+    parameters += 1;
+    if (parameters > maxParameters) throw malformed(`The form has more than ${maxParameters} parameters.`);
+    if (name.length > maxName) throw malformed('The form has a parameter with a name that is too long.');
+    if (value === '') continue;
+    if (form.has(name)) {
+      // RFC 8693 section 2.1 allows several of these two; a token here is for one place.
+      if (name === 'audience') throw new KleisError('target_invalid', 'There is more than one audience.');
+      if (name !== 'resource') throw malformed(`The form has the parameter ${clean(name, 40)} more than once.`);
+    }
+    form.set(name, value);
+  }
+  return form;
+}
+
+/** Throws also `grant_type_unsupported`, `scope_invalid`, `target_invalid`. */
+export function parseTokenForm(form: Form): ExchangeForm {
+  const grantType = form.get('grant_type');
+  if (grantType === undefined) throw incomplete('grant_type');
+  if (grantType !== tokenExchangeGrant) {
+    throw new KleisError('grant_type_unsupported', `The only grant_type here is ${tokenExchangeGrant}.`);
+  }
+  const requested = form.get('requested_token_type');
+  const issuedTokenType = requested ?? issuedTokenTypes[0]!;
+  if (!issuedTokenTypes.includes(issuedTokenType)) {
+    throw new KleisError('request_unsupported', 'A token of the requested_token_type is not issued here.', {
+      hint: `Leave requested_token_type out, or ask for ${issuedTokenTypes[0]}.`,
+    });
+  }
+  return { ...parseQuestion(form), issuedTokenType };
+}
+
+/** The part that `POST /explain` has, too. */
+export function parseQuestion(form: Form): Omit<ExchangeForm, 'issuedTokenType'> {
+  for (const name of unsupported) {
+    if (form.has(name)) throw new KleisError('request_unsupported', `The parameter ${name} is not supported.`);
+  }
+  const subjectToken = form.get('subject_token');
+  if (subjectToken === undefined) throw incomplete('subject_token');
+  const type = form.get('subject_token_type');
+  if (type === undefined) throw incomplete('subject_token_type');
+  if (!subjectTypes.includes(type)) {
+    throw new KleisError('request_unsupported', 'The subject_token_type is not one that is accepted here.', {
+      hint: `Send ${subjectTypes[0]}.`,
+    });
+  }
+  return {
+    subjectToken: new Secret(subjectToken),
+    grant: parseScope(form.get('scope')),
+    cluster: parseAudience(form.get('audience')),
+    expiresIn: parseSeconds(form.get('expires_in')),
+  };
+}
+
+function parseScope(scope: string | undefined): string {
+  if (scope === undefined) throw new KleisError('scope_invalid', 'The form has no scope: it names the grant.');
+  const tokens = scope.split(' ').filter((token) => token !== '');
+  const [grant] = tokens;
+  if (tokens.length !== 1 || grant === undefined) {
+    throw new KleisError('scope_invalid', 'The scope names more than one grant.');
+  }
+  if (!scopeToken.test(grant)) throw new KleisError('scope_invalid', 'The scope is not one that can be.');
+  return grant;
+}
+
+function parseAudience(audience: string | undefined): string | undefined {
+  if (audience !== undefined && audience.length > maxName) {
+    throw new KleisError('target_invalid', 'The audience is not one that can be.');
+  }
+  return audience;
+}
+
+function parseSeconds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw malformed('expires_in is not a number of seconds.');
+  return Number(text);
+}
+
+/** SHA-256 (hex) of the key; undefined if there is none. Throws `request_malformed`. */
+export function hashIdempotencyKey(key: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  if (!idempotencyPattern.test(key)) {
+    throw malformed('The Idempotency-Key is not 1 to 128 visible ASCII characters.');
+  }
+  return createHash('sha256').update(key).digest('hex');
+}
+
+function unescapeBytes(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function incomplete(name: string): KleisError {
+  return new KleisError('request_malformed', `The form has no ${name}.`, {
+    hint: 'Send the form that RFC 8693 describes, each parameter once.',
+  });
+}
+
+function malformed(message: string): KleisError {
+  return new KleisError('request_malformed', message);
+}

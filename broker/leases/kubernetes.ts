@@ -1,0 +1,166 @@
+import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import { isStatus, KubeError } from '../../shared/kube/error.ts';
+import { ClusterFault, clusterFault } from '../cluster/fault.ts';
+import { judge, type Lease, type LeaseRequest, newLease, nextTurn, randomLeaseName } from './lease.ts';
+import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';
+import type { Acquired, LeaseQuery, LeaseStore } from './store.ts';
+
+export interface KubernetesStoreOptions {
+  /** Of the state cluster. */
+  readonly kube: KubeClient;
+  /** As the configuration calls it; for messages. */
+  readonly cluster: string;
+  readonly namespace: string;
+  /** Milliseconds for one call; 5 s if not given. */
+  readonly timeout?: number;
+}
+
+interface LeaseList {
+  readonly metadata?: { readonly continue?: string };
+  readonly items?: readonly LeaseObject[];
+}
+
+/** A lease that a retry takes over may be taken over by another one first, but not for ever. */
+const rounds = 4;
+
+/** Leases of one namespace, shared by every broker that is given it. */
+export function createKubernetesStore(options: KubernetesStoreOptions): LeaseStore {
+  const { kube, cluster, namespace, timeout = 5_000 } = options;
+  const path = (...name: string[]) => apiPath('coordination.k8s.io/v1', namespace, 'leases', ...name);
+
+  async function create(lease: ReturnType<typeof newLease>): Promise<Lease | 'exists'> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const { body } = await kube.request<LeaseObject>('POST', path(), { body: toObject(lease, namespace), timeout });
+        return fromObject(body) ?? malformed(lease.name);
+      } catch (error) {
+        if (isStatus(error, 409, 'AlreadyExists')) return 'exists';
+        if (!(error instanceof KubeError) || !error.ambiguous || attempt > 1) throw error;
+        // It may have been made, by us or by somebody else: whoever reads it can tell by its nonce.
+        if ((await read(lease.name)) !== undefined) return 'exists';
+      }
+    }
+  }
+
+  async function read(name: string): Promise<Lease | 'foreign' | undefined> {
+    try {
+      const { body } = await kube.request<LeaseObject>('GET', path(name), { timeout });
+      return fromObject(body) ?? 'foreign';
+    } catch (error) {
+      if (isStatus(error, 404)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined if somebody changed or removed it since. `done` tells whether what is there is what was to be written. */
+  async function replace(lease: Lease, done: (stored: Lease) => boolean): Promise<Lease | undefined> {
+    try {
+      const body = toObject(lease, namespace);
+      const answer = await kube.request<LeaseObject>('PUT', path(lease.name), { body, timeout });
+      return fromObject(answer.body) ?? malformed(lease.name);
+    } catch (error) {
+      if (isStatus(error, 409) || isStatus(error, 404)) return undefined;
+      if (!(error instanceof KubeError) || !error.ambiguous) throw error;
+      const stored = await read(lease.name);
+      if (stored === undefined || stored === 'foreign') return undefined;
+      if (done(stored)) return stored;
+      // Unchanged, it may change yet: that is for the caller's caller to try again.
+      if (stored.resourceVersion === lease.resourceVersion) throw error;
+      return undefined;
+    }
+  }
+
+  async function acquire(request: LeaseRequest): Promise<Acquired> {
+    const wanted = newLease(request);
+    for (let round = 1; round <= rounds; round += 1) {
+      const created = await create(wanted);
+      if (created !== 'exists') return { kind: 'new', lease: created };
+      const existing = await read(wanted.name);
+      // Swept between the two questions.
+      if (existing === undefined) continue;
+      if (existing === 'foreign') return { kind: 'replayed', lease: undefined };
+      // Its own, unless somebody ended it before it was read.
+      if (existing.nonce === wanted.nonce && existing.state === 'active') return { kind: 'new', lease: existing };
+      const verdict = judge(existing, request);
+      if (verdict === 'replayed') {
+        if (request.singleUse) return { kind: 'replayed', lease: existing };
+        return acquire({ ...request, name: randomLeaseName() });
+      }
+      const next = nextTurn(existing, request);
+      const lease = await replace(next, (stored) => stored.nonce === next.nonce && stored.state === 'active');
+      if (lease === undefined) continue;
+      return verdict === 'take' ? { kind: 'new', lease } : { kind: 'retry', lease, previous: existing };
+    }
+    throw new ClusterFault(cluster, 'unavailable', `The lease ${wanted.name} keeps changing.`, {
+      ambiguous: false,
+      retryable: true,
+    });
+  }
+
+  async function remove(lease: Lease): Promise<boolean> {
+    const { name, uid, resourceVersion } = lease;
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
+    try {
+      await kube.request('DELETE', path(name), { body, timeout, repeatable: true });
+      return true;
+    } catch (error) {
+      if (isStatus(error, 404)) return true;
+      if (isStatus(error, 409)) return false;
+      throw error;
+    }
+  }
+
+  function malformed(name: string): never {
+    throw new ClusterFault(cluster, 'invalid', `The API server answers with something else than the lease ${name}.`, {
+      ambiguous: true,
+      retryable: false,
+    });
+  }
+
+  const translated =
+    <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+    async (...args: Args): Promise<Result> => {
+      try {
+        return await work(...args);
+      } catch (error) {
+        throw clusterFault(cluster, error);
+      }
+    };
+
+  return {
+    acquire: translated(acquire),
+    mark: translated((lease, state, why) =>
+      replace({ ...lease, state, why }, (stored) => stored.state === state && stored.nonce === lease.nonce),
+    ),
+    get: translated(async (name) => {
+      if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) return undefined;
+      const found = await read(name);
+      return found === 'foreign' ? undefined : found;
+    }),
+    list: translated(async (query) => {
+      const { body } = await kube.request<LeaseList>('GET', path(), {
+        query: { labelSelector: selector(query), limit: query.limit, continue: query.continue },
+        timeout: timeout * 3,
+        // A lease is 2 kB with what the API server adds to it.
+        maxBody: 1024 * 1024 + query.limit * 8192,
+      });
+      return {
+        leases: (body.items ?? []).flatMap((item) => fromObject(item) ?? []),
+        continue: body.metadata?.continue || undefined,
+      };
+    }),
+    remove: translated(remove),
+    check: translated(async () => {
+      await kube.request('GET', path(), { query: { limit: 1 }, timeout });
+    }),
+  };
+}
+
+function selector({ grant, state, dueBy }: LeaseQuery): string {
+  return [
+    // The namespace holds Leases of other kinds: those that anchor the audit have no such label.
+    dueBy === undefined ? labels.until : `${labels.until}<${Math.floor(dueBy) + 1}`,
+    ...(grant === undefined ? [] : [`${labels.grant}=${grant}`]),
+    ...(state === undefined ? [] : [state === 'active' ? `!${labels.state}` : `${labels.state}=${state}`]),
+  ].join(',');
+}

@@ -1,0 +1,147 @@
+import { styleText } from 'node:util';
+import { Command, CommanderError, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { exitCodes, KleisError } from '../shared/errors.ts';
+import { clean } from '../shared/text.ts';
+import type { AuditVerifyFlags } from './commands/audit-verify.ts';
+import type { CheckFlags } from './commands/check.ts';
+import type { Deps } from './surroundings.ts';
+import type { ExplainFlags } from './commands/explain.ts';
+import type { RbacFlags } from './commands/rbac.ts';
+import type { LeasesFlags } from './commands/leases.ts';
+import type { ServeFlags } from './commands/serve.ts';
+
+/** `kleis-broker ARGUMENTS`. Resolves to the exit code; never rejects. */
+export async function run(argv: readonly string[], deps: Deps): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = createProgram(deps, (next) => {
+    code = next;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    return fail(error, deps);
+  }
+}
+
+/** Each line of a faulty configuration as compilers print it; everything else as what happened and what to do. */
+function fail(error: unknown, { stderr, env }: Deps): number {
+  // By name: the class is loaded with the commands that need it.
+  if (error instanceof Error && error.name === 'ConfigFaults') {
+    stderr.write(`${error.message}\n`);
+    return exitCodes.configuration;
+  }
+  const known =
+    error instanceof KleisError
+      ? error
+      : new KleisError('unexpected', `Something happened that the broker did not foresee: ${nameOf(error)}`);
+  stderr.write(`error: ${known.message}\nnext:  ${known.hint}\n`);
+  if (known.detail !== undefined && env['KLEIS_LOG'] === 'debug')
+    stderr.write(`debug: ${known.code}: ${known.detail}\n`);
+  return known.exitCode;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? clean(`${error.name}: ${error.message}`) : 'an unknown error';
+}
+
+const exitCodesHelp = `
+Exit codes:
+  0 fine   1 unexpected, or an audit with faults   2 usage   3 not signed in   4 denied
+  5 network or server unavailable, try again   6 configuration`;
+
+export function createProgram(deps: Deps, finish: (code: number) => void): Command {
+  const { stdout, stderr } = deps;
+  const program = new Command('kleis-broker')
+    .description('Exchanges identities of CI jobs and people for short-lived service-account tokens.')
+    .version(packageJson.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain this command')
+    .exitOverride()
+    .showHelpAfterError('See --help for what is possible.')
+    .configureHelp({ styleTitle: (text) => styleText('bold', text, { validateStream: false }) })
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+      getOutHelpWidth: () => Math.min(stdout.columns ?? 100, 120),
+      getErrHelpWidth: () => Math.min(stderr.columns ?? 100, 120),
+      getOutHasColors: () => stdout.isTTY,
+      getErrHasColors: () => stderr.isTTY,
+    })
+    .addHelpText('after', exitCodesHelp);
+
+  program.commandsGroup('Run:');
+  withConfig(program.command('serve'))
+    .description('run the broker until SIGTERM')
+    .action(async (flags: ServeFlags) => finish(await (await import('./commands/serve.ts')).serve(flags, deps)));
+
+  program.commandsGroup('Set up:');
+  withAdmin(withConfig(program.command('check')), 'compare with the live cluster, as this admin')
+    .description('find what is wrong with a configuration, and with the clusters that it names')
+    .option('--cluster <name>', 'the cluster, if the configuration has several')
+    .addOption(output('table', 'json'))
+    .action(async (flags: CheckFlags) => finish(await (await import('./commands/check.ts')).check(flags, deps)));
+  withAdmin(withConfig(program.command('rbac')), 'ask the API server for its audiences, as this admin')
+    .description('print what a cluster needs: namespaces, accounts, bindings, policies')
+    .option('--cluster <name>', 'the cluster, if the configuration has several')
+    .addOption(output('yaml', 'json'))
+    .action(async (flags: RbacFlags) => (await import('./commands/rbac.ts')).printRbac(flags, deps));
+
+  program.commandsGroup('Ask:');
+  withConfig(program.command('explain'))
+    .description('decide about a token as the broker would, and say why')
+    .requiredOption('--grant <name>', 'the grant')
+    .requiredOption('--token-file <file>', 'the subject token')
+    .option('--cluster <name>', 'what the caller would send as audience')
+    .option('--expires-in <seconds>', 'what the caller would ask for')
+    .option('--no-verify', 'believe the token: look neither at its signature nor at its times')
+    .addOption(output('table', 'json'))
+    .action(async (flags: ExplainFlags) =>
+      finish(await (await import('./commands/explain.ts')).explainOffline(flags, deps)),
+    );
+  withBroker(program.command('leases'))
+    .description('list what a running broker has minted and keeps a lease of')
+    .option('--grant <name>', 'only of this grant')
+    .action(async (flags: LeasesFlags) => (await import('./commands/leases.ts')).listRemote(flags, deps));
+  withBroker(program.command('revoke'))
+    .argument('[leases...]', 'their ids, as `leases` shows them')
+    .description('end tokens before their time')
+    .option('--grant <name>', 'all that are active of this grant')
+    .action(async (ids: string[], flags: LeasesFlags) =>
+      finish(await (await import('./commands/leases.ts')).revokeRemote(ids, flags, deps)),
+    );
+
+  const audit = program.command('audit').description('look after the audit');
+  withAdmin(audit.command('verify'), 'read the anchors as this admin')
+    .argument('<files...>', 'all of the audit, in any order; .gz too')
+    .description('find lines that were edited, removed or cut off')
+    .option('--config <path>', 'the configuration, which says where the anchors are')
+    .option('--partial', 'the files are only a part: what is not in them is no fault', false)
+    .addOption(output('table', 'json'))
+    .action(async (files: string[], flags: AuditVerifyFlags) =>
+      finish(await (await import('./commands/audit-verify.ts')).auditVerify(files, flags, deps)),
+    );
+  program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
+  return program;
+}
+
+function withConfig(command: Command): Command {
+  return command.requiredOption('--config <path>', 'the configuration: a YAML file, or a folder of them');
+}
+
+function withAdmin(command: Command, what: string): Command {
+  return command.option('--kubeconfig <file>', what).option('--context <name>', 'the context of that kubeconfig');
+}
+
+function withBroker(command: Command): Command {
+  return command
+    .requiredOption('--broker <url>', 'the broker')
+    .requiredOption('--token-file <file>', 'a token of an admin, from one of the issuers of the broker')
+    .option('--certificate-authority <file>', 'PEM; what vouches for the broker')
+    .addOption(output('table', 'json'));
+}
+
+function output(usual: string, other: string): Option {
+  return new Option('-o, --output <format>', `${usual} or ${other}`).choices([usual, other]).default(usual);
+}

@@ -1,0 +1,293 @@
+import { KleisError } from '../../shared/errors.ts';
+import type { TokenResponse } from '../../shared/protocol.ts';
+import { ClusterFault } from '../cluster/fault.ts';
+import type { Cluster } from '../cluster/clusters.ts';
+import { Denial } from '../policy/denial.ts';
+import { type ExchangeForm, hashIdempotencyKey, parseForm, parseTokenForm } from '../http/form.ts';
+import { countSubject } from '../http/limits.ts';
+import { mint, type Minted, type MintRequest } from '../cluster/mint.ts';
+import type { CompiledGrant } from '../policy/compile.ts';
+import { decide, isStranger } from '../policy/decide.ts';
+import type { RequestContext } from '../http/request.ts';
+import type { Services } from '../service/services.ts';
+import type { MintTarget } from '../leases/bound-objects.ts';
+import { leaseNameFor, type Lease } from '../leases/lease.ts';
+import { freeLease, openLease, withdrawLease } from '../leases/lifecycle.ts';
+import type { Subject } from '../issuers/issuers.ts';
+import { openTrail, type Trail } from '../http/trail.ts';
+
+export interface ExchangeCall {
+  readonly context: RequestContext;
+  /** Of `application/x-www-form-urlencoded`; anything but a Buffer is another content type. May throw `KleisError`. */
+  readonly body: () => Promise<unknown>;
+  readonly idempotencyKey: string | undefined;
+}
+
+export interface Exchanged {
+  readonly response: TokenResponse;
+  /** For when the answer cannot be sent: takes the token back as far as that is possible, and says so in the audit. */
+  readonly withdraw: () => Promise<void>;
+}
+
+/** API servers work by their own clock, and some seconds after us: a ceiling must not be too low. Milliseconds. */
+const ceilingSlack = 60_000;
+
+/**
+ * `POST /token`, RFC 8693: a subject token and the name of a grant against a token for the grant's service account. The
+ * event of the outcome, whatever it is, has been written when this settles. Throws `KleisError`.
+ */
+export async function exchange(
+  { context, body, idempotencyKey }: ExchangeCall,
+  services: Services,
+): Promise<Exchanged> {
+  const { loaded, issuers, audit, clock, telemetry } = services;
+  const { policy, config } = loaded;
+  const trail = openTrail('exchange', context, audit, loaded.hash);
+  let outcome = { outcome: 'allowed', reason: 'ok' };
+  let grantKnown = '';
+  let issued: { readonly lease: Lease | undefined; readonly minted: Minted } | undefined;
+  try {
+    const asked = parseTokenForm(parseForm(await body()));
+    const idempotencyHash = hashIdempotencyKey(idempotencyKey);
+    trail.addQuestion(asked);
+
+    const subject = await issuers.verify(asked.subjectToken.reveal());
+    trail.addSubject(subject);
+
+    const decision = decide(policy, {
+      issuer: subject.issuer,
+      claims: subject.claims,
+      grant: asked.grant,
+      cluster: asked.cluster,
+      expiresIn: asked.expiresIn,
+      now: clock.now(),
+    });
+    countSubject(services.counters, subject, isStranger(decision), config.limits, clock.now());
+    trail.addDecision(decision);
+    grantKnown = decision.grant?.name ?? '';
+    if (!decision.allowed) throw new Denial(decision);
+    const { grant, ttl } = decision;
+
+    // Nothing is begun whose end could not be recorded, nor for somebody who is gone.
+    audit.assertWritable();
+    assertThere(context);
+    const cluster = await confinedCluster(services, grant);
+    const opened = await takeLease({ services, subject, grant, ttl, idempotencyHash, asked });
+    trail.addLease(opened);
+
+    const minted = await mintFor(cluster, opened, { grant, ttl, context, services });
+    issued = { lease: opened.lease, minted };
+    trail.addMinted(minted);
+    assertThere(context);
+    assertInForce(services, grant);
+
+    await trail.end('allowed');
+    return {
+      response: answer(asked, grant, opened.lease, minted, clock.now()),
+      withdraw: async () => withdraw(services, trail, issued!),
+    };
+  } catch (thrown) {
+    const error = translate(thrown);
+    outcome = { outcome: error.status < 500 ? 'denied' : 'failed', reason: error.code };
+    await trail.fail(error);
+    // Whatever came in between, nobody has the token: it must not live on.
+    if (issued !== undefined) void services.background.run('withdraw', async () => withdraw(services, trail, issued!));
+    throw error;
+  } finally {
+    const issuer = trail.facts.issuer ?? '';
+    telemetry.exchanged({ ...outcome, grant: grantKnown, issuer }, (performance.now() - context.startedAt) / 1000);
+  }
+}
+
+interface Opened {
+  readonly lease: Lease | undefined;
+  readonly target: Pick<MintTarget, 'account'> & Pick<MintRequest, 'boundSecret'>;
+  /** What came before was the same request, whose answer was lost. */
+  readonly retry: boolean;
+}
+
+/** A lease where one is needed: to revoke the token by, to remove its account by, or to use up the subject token. */
+async function takeLease(request: {
+  readonly services: Services;
+  readonly subject: Subject;
+  readonly grant: CompiledGrant;
+  readonly ttl: number;
+  readonly idempotencyHash: string | undefined;
+  readonly asked: ExchangeForm;
+}): Promise<Opened> {
+  const { services, subject, grant, ttl, idempotencyHash } = request;
+  const { account, access = [], revocable, killSwitch } = grant.config;
+  const ephemeral = account.kind === 'ephemeral';
+  const place = { namespace: account.namespace, name: ephemeral ? '' : account.name };
+  const shared = killSwitch === undefined ? {} : { boundSecret: { name: killSwitch } };
+  if (!ephemeral && !revocable && !subject.singleUse) {
+    return { lease: undefined, target: { account: place, ...shared }, retry: false };
+  }
+  const now = services.clock.now();
+  const { singleUse, replayKey, tokenHash: subjectHash } = subject;
+  const { sub } = subject.claims;
+  const opened = await openLease(
+    services.leases,
+    {
+      name: leaseNameFor({ singleUse, replayKey, grant: grant.name, subjectHash, idempotencyHash }),
+      grant: grant.name,
+      cluster: grant.cluster,
+      account: place,
+      bound: ephemeral ? 'account' : revocable ? 'secret' : 'none',
+      holder: typeof sub === 'string' ? `${subject.issuer} ${sub}` : subject.issuer,
+      subjectHash,
+      idempotencyHash,
+      subjectExpiresAt: subject.expiresAt,
+      endsAt: now + ttl * 1000 + ceilingSlack,
+      singleUse,
+      now,
+    },
+    ephemeral ? access : [],
+  );
+  if (opened.kind === 'replayed') {
+    throw new KleisError('subject_replayed', 'The subject token was used already, and may be used once.', {
+      detail: `lease ${opened.lease?.name ?? '(foreign)'}`,
+    });
+  }
+  return { lease: opened.lease, target: { ...opened.target, ...shared }, retry: opened.kind === 'retry' };
+}
+
+async function mintFor(
+  cluster: Cluster,
+  { lease, target, retry }: Opened,
+  {
+    grant,
+    ttl,
+    context,
+    services,
+  }: {
+    readonly grant: CompiledGrant;
+    readonly ttl: number;
+    readonly context: RequestContext;
+    readonly services: Services;
+  },
+): Promise<Minted> {
+  const startedAt = performance.now();
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  try {
+    const minted = await mint(cluster, {
+      account: { ...target.account, readable: grant.config.account.kind === 'elsewhere' },
+      ttl,
+      boundSecret: target.boundSecret,
+      ...(context.trace && { headers: context.trace.headers }),
+    });
+    services.telemetry.minted(cluster.name, 'ok', seconds());
+    return minted;
+  } catch (error) {
+    services.telemetry.minted(cluster.name, 'failed', seconds());
+    if (lease !== undefined) await undo(services, lease, retry, error);
+    throw error;
+  }
+}
+
+/**
+ * A token that may have been made is nobody's: it goes, and only the same request may come again. What is certain not
+ * to have been made uses nothing up; that is so before the caller hears of it, since it may try again at once.
+ */
+async function undo({ leases, background }: Services, lease: Lease, retry: boolean, error: unknown): Promise<void> {
+  if (error instanceof ClusterFault && !error.ambiguous) {
+    await background.run('free the lease', async () => freeLease(leases, { kind: retry ? 'retry' : 'new', lease }));
+  } else {
+    void background.run('withdraw', async () => withdrawLease(leases, lease, 'the outcome of minting is unknown'));
+  }
+}
+
+const probing = new WeakMap<Cluster, Promise<unknown>>();
+
+/** The cluster, unless it is known not to confine the broker as the configuration demands. */
+async function confinedCluster({ loaded, leases }: Services, grant: CompiledGrant): Promise<Cluster> {
+  const cluster = leases.clusters.get(grant.cluster);
+  if (cluster === undefined) {
+    throw new KleisError('cluster_unavailable', 'The cluster of the grant is not there at the moment.', {
+      detail: `cluster ${grant.cluster}: the configuration has just changed`,
+      retryAfter: 2,
+    });
+  }
+  if (loaded.config.admissionPolicy === 'optional') return cluster;
+  const ephemeral = grant.config.account.kind === 'ephemeral';
+  const sure = ({ policy }: { policy: string }) => policy === 'in_force' || (!ephemeral && policy === 'unknown');
+  const { probedAt } = cluster.health();
+  if (probedAt === undefined || !sure(cluster.health())) {
+    const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
+    probing.set(cluster, probe);
+    await probe;
+    if (!sure(cluster.health())) {
+      throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
+        detail: `cluster ${cluster.name}: ${cluster.health().problem ?? 'the admission policy is not in force'}`,
+        retryAfter: 30,
+      });
+    }
+  }
+  return cluster;
+}
+
+function answer(
+  { issuedTokenType }: ExchangeForm,
+  grant: CompiledGrant,
+  lease: Lease | undefined,
+  minted: Minted,
+  now: number,
+): TokenResponse {
+  return {
+    access_token: minted.token.reveal(),
+    issued_token_type: issuedTokenType,
+    token_type: 'Bearer',
+    expires_in: Math.max(0, Math.floor((minted.expiresAt - now) / 1000)),
+    scope: grant.name,
+    ...(lease && { lease: lease.name }),
+    revocable: lease !== undefined && lease.bound !== 'none',
+    cluster: grant.cluster,
+    ...(minted.warnings.length > 0 && { warnings: minted.warnings }),
+  };
+}
+
+async function withdraw(
+  services: Services,
+  trail: Trail,
+  { lease, minted }: { readonly lease: Lease | undefined; readonly minted: Minted },
+): Promise<void> {
+  const { requestId, traceId, grant, cluster, account } = trail.facts;
+  const told = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti };
+  const expires = new Date(minted.expiresAt).toISOString();
+  let dead: boolean;
+  try {
+    dead = lease !== undefined && (await withdrawLease(services.leases, lease, 'its caller never got it'));
+  } catch (error) {
+    const detail = translate(error).detail;
+    await services.audit.record({ event: 'withdrawn', outcome: 'failed', detail, ...told, expires });
+    throw error;
+  }
+  const reason = dead ? undefined : 'not_revocable';
+  await services.audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told, expires });
+}
+
+function assertThere({ gone }: RequestContext): void {
+  if (gone.aborted) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
+}
+
+/** Whoever revokes what was dropped may have looked before this lease was there. */
+function assertInForce({ dropped }: Services, { name }: CompiledGrant): void {
+  if (!dropped.has(name)) return;
+  throw new KleisError('broker_not_ready', 'The configuration has just changed.', {
+    detail: `grant ${name} was dropped while its token was minted`,
+    retryAfter: 2,
+  });
+}
+
+/** What goes wrong below the flow, in words for its caller; the cluster's own go to the log and the audit. */
+export function translate(error: unknown): KleisError {
+  if (error instanceof KleisError) return error;
+  if (!(error instanceof ClusterFault)) {
+    return new KleisError('unexpected', 'Something happened that the broker did not foresee.', { cause: error });
+  }
+  const { cluster, message, reason, retryable, retryAfter = 2 } = error;
+  const details = { detail: `cluster ${cluster}, ${reason}: ${message}`, cause: error };
+  return retryable || error.ambiguous || reason === 'unavailable' || reason === 'superseded'
+    ? new KleisError('cluster_unavailable', 'The cluster did not do it at the moment.', { ...details, retryAfter })
+    : new KleisError('cluster_refused', 'The cluster refuses what the grant needs.', details);
+}

@@ -1,0 +1,111 @@
+import { clean } from '../../shared/text.ts';
+import type { BrokerConfig, GrantConfig } from '../config/schema.ts';
+import type { Services } from './services.ts';
+import { pullKillSwitch } from '../leases/bound-objects.ts';
+import type { Lease } from '../leases/lease.ts';
+import { type LeaseServices, revokeLease } from '../leases/lifecycle.ts';
+import { ClusterFault } from '../cluster/fault.ts';
+
+const why = 'its grant was dropped';
+
+/**
+ * Milliseconds for which a replica leaves tokens of grants that it never knew alone. One that starts with the old
+ * configuration amid a rollout is gone by then, and what it does not know were the honest jobs of the new one.
+ */
+const rollout = 15 * 60_000;
+
+/** Since when this process has no such grants. */
+export interface Dropped {
+  /** A configuration came that has these no more. */
+  follow(config: BrokerConfig, dropped: readonly string[]): void;
+  has(grant: string): boolean;
+  /** Whether the lease is of a grant that is certainly gone, and not of one that is yet to come here. */
+  covers(lease: Pick<Lease, 'grant' | 'renewedAt'>): boolean;
+}
+
+export function createDropped(now: () => number): Dropped {
+  const startedAt = now();
+  const droppedAt = new Map<string, number>();
+  return {
+    follow({ grants }, dropped) {
+      for (const name of dropped) droppedAt.set(name, now());
+      for (const name of droppedAt.keys()) if (Object.hasOwn(grants, name)) droppedAt.delete(name);
+    },
+    has: (grant) => droppedAt.has(grant),
+    covers({ grant, renewedAt }) {
+      const seen = droppedAt.get(grant);
+      // Later ones are of a replica with a newer configuration, or of one that will see the drop itself.
+      return seen === undefined ? renewedAt <= startedAt && now() >= startedAt + rollout : renewedAt <= seen;
+    },
+  };
+}
+
+/**
+ * Revokes what was minted for grants that the configuration no longer has. `leases` may know clusters that went with
+ * them. What fails is told in the log and left to the next round; gives how many did.
+ */
+export async function revokeDropped(services: Services, leases: LeaseServices, signal: AbortSignal): Promise<number> {
+  const { grants } = services.loaded.config;
+  let failed = 0;
+  let next: string | undefined;
+  do {
+    const page = await leases.store.list({ limit: 200, continue: next, state: 'active' });
+    for (const lease of page.leases) {
+      if (signal.aborted) return failed;
+      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease)) continue;
+      const { name, grant, cluster } = lease;
+      const done = await attempt(services, { lease: name, grant, cluster }, async () => {
+        const { outcome } = await revokeLease(leases, name, why);
+        return outcome;
+      });
+      if (!done) failed += 1;
+    }
+    next = page.continue;
+  } while (next !== undefined);
+  return failed;
+}
+
+/** The only way to end tokens of accounts elsewhere; not while another grant has tokens of the same account. */
+export async function pullDroppedSwitches(
+  services: Services,
+  leases: LeaseServices,
+  before: BrokerConfig,
+  dropped: readonly string[],
+): Promise<void> {
+  const left = Object.values(services.loaded.config.grants).map(accountOf);
+  for (const name of dropped) {
+    const grant = before.grants[name];
+    const cluster = grant === undefined ? undefined : leases.clusters.get(grant.cluster);
+    if (grant?.killSwitch === undefined || cluster === undefined || left.includes(accountOf(grant))) continue;
+    const { account, killSwitch } = grant;
+    await attempt(services, { grant: name, cluster: cluster.name }, async () => {
+      const seconds = await pullKillSwitch(cluster, account.namespace, killSwitch);
+      return seconds === undefined ? 'unknown' : 'revoked';
+    });
+  }
+}
+
+function accountOf({ cluster, account }: GrantConfig): string {
+  return JSON.stringify([cluster, account.namespace, account.kind === 'ephemeral' ? '' : account.name]);
+}
+
+async function attempt(
+  { audit, telemetry, log, loaded }: Services,
+  facts: { readonly lease?: string; readonly grant: string; readonly cluster: string },
+  work: () => Promise<string>,
+): Promise<boolean> {
+  const told = { ...facts, policy: loaded.hash };
+  try {
+    const outcome = await work();
+    telemetry.revoked(outcome);
+    await audit.record({ event: 'revoke', outcome: 'done', reason: 'grant_dropped', detail: outcome, ...told });
+    return true;
+  } catch (error) {
+    const detail = error instanceof ClusterFault ? clean(error.message, 400) : 'it was not foreseen';
+    log.warn({ ...facts, detail }, 'a token of a dropped grant could not be revoked');
+    await audit
+      .record({ event: 'revoke', outcome: 'failed', reason: 'grant_dropped', detail, ...told })
+      .catch(() => undefined);
+    return false;
+  }
+}

@@ -1,0 +1,117 @@
+import { maxSkew, type Cluster } from '../cluster/clusters.ts';
+import type { ReloadState } from '../config/reload.ts';
+import type { Services } from './services.ts';
+import type { Telemetry } from './telemetry.ts';
+
+export interface HealthCheck {
+  /** Like `cluster prod`. */
+  readonly name: string;
+  readonly ok: boolean;
+  /** Whether a replica with this fault must not get requests. */
+  readonly critical: boolean;
+  /** For operators. */
+  readonly message?: string | undefined;
+}
+
+export interface Health {
+  readonly ready: boolean;
+  readonly checks: readonly HealthCheck[];
+}
+
+export interface HealthInputs {
+  readonly services: Services;
+  readonly reload: ReloadState;
+  readonly draining: boolean;
+  /** What is wrong with the store of leases; undefined if nothing is. */
+  readonly stateFault: string | undefined;
+  readonly anchorFault: string | undefined;
+  readonly anchoredAt: number | undefined;
+  readonly certificateExpires: number | undefined;
+  readonly certificateFault: string | undefined;
+}
+
+/**
+ * What is well and what is not. One issuer or one of several clusters that is down leaves the rest at work, so the
+ * replica stays ready; it is not when nothing could be minted, recorded, or judged by a configuration that holds.
+ */
+export function assessHealth(inputs: HealthInputs): Health {
+  const { services, reload, draining, stateFault, anchorFault, certificateFault } = inputs;
+  const { loaded, issuers, leases, audit, clock } = services;
+  const { config } = loaded;
+  const checks: HealthCheck[] = [];
+  const add = (name: string, ok: boolean, critical: boolean, message?: string): void => {
+    checks.push({ name, ok, critical: critical && !ok, ...(!ok && message !== undefined && { message }) });
+  };
+
+  add('draining', !draining, true, 'This replica is ending.');
+  const denies = reload.deniesFrom !== undefined && reload.deniesFrom <= clock.now();
+  add('configuration', reload.failingSince === undefined, denies, describeReload(reload, denies));
+  add('audit', audit.health.ok, true, audit.health.lastError);
+  add('audit anchors', anchorFault === undefined, false, anchorFault);
+  add('state', stateFault === undefined, true, stateFault);
+  if (certificateFault !== undefined) add('certificate', false, false, certificateFault);
+
+  const clusters = leases.clusters.all();
+  const demanded = config.admissionPolicy === 'required';
+  const faults = clusters.map((cluster) => faultOf(cluster, demanded));
+  const anyUsable = faults.includes(undefined);
+  const stateCluster = 'memory' in config.state ? undefined : config.state.cluster;
+  for (const [index, cluster] of clusters.entries()) {
+    const fault = faults[index];
+    add(`cluster ${cluster.name}`, fault === undefined, !anyUsable || cluster.name === stateCluster, fault);
+  }
+  for (const [name, { ok, keys, lastError }] of Object.entries(issuers.health())) {
+    const kept = keys > 0 ? ' The last good keys are in use.' : '';
+    add(`issuer ${name}`, ok, false, `${lastError ?? 'Its keys are not loaded yet.'}${kept}`);
+  }
+  return { ready: checks.every(({ critical }) => !critical), checks };
+}
+
+function describeReload({ faults }: ReloadState, denies: boolean): string {
+  const [first] = faults;
+  const where = first === undefined ? '' : ` ${first.file}:${first.line}: ${first.path} ${first.message}.`;
+  const what = denies ? 'everything is denied' : 'the last good one is in force';
+  return `The files cannot be used, ${what}.${where}`;
+}
+
+function faultOf(cluster: Cluster, policyDemanded: boolean): string | undefined {
+  const { reachable, policy, skew, problem } = cluster.health();
+  if (!reachable) return problem ?? 'It does not answer.';
+  if (skew !== undefined && Math.abs(skew) > maxSkew) return `Its clock and ours are ${Math.abs(skew) / 1000} s apart.`;
+  if (policyDemanded && policy !== 'in_force') return problem ?? 'The admission policy is not in force.';
+  return undefined;
+}
+
+/** Sets what Prometheus asks for. */
+export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void {
+  const { services, reload, anchoredAt, certificateExpires } = inputs;
+  const { loaded, issuers, leases, audit } = services;
+  telemetry.set('ready', {}, assessHealth(inputs).ready);
+  telemetry.set('config_ok', {}, reload.failingSince === undefined);
+  telemetry.set('config_last_good_timestamp_seconds', {}, reload.lastGoodAt / 1000);
+  telemetry.clear('config_info');
+  telemetry.set('config_info', { hash: loaded.hash }, 1);
+  telemetry.set('config_grants', {}, Object.keys(loaded.config.grants).length);
+  telemetry.set('audit_ok', {}, audit.health.ok);
+  telemetry.set('audit_lines', {}, audit.health.lines);
+  telemetry.set('audit_lost', {}, audit.health.lost);
+  if (anchoredAt !== undefined) telemetry.set('audit_anchor_timestamp_seconds', {}, anchoredAt / 1000);
+  if (certificateExpires !== undefined) {
+    telemetry.set('certificate_expires_timestamp_seconds', {}, certificateExpires / 1000);
+  }
+  for (const name of ['issuer_up', 'issuer_keys', 'cluster_up', 'cluster_clock_skew_seconds'] as const) {
+    telemetry.clear(name);
+  }
+  telemetry.clear('admission_policy_in_force');
+  for (const [issuer, { ok, keys }] of Object.entries(issuers.health())) {
+    telemetry.set('issuer_up', { issuer }, ok);
+    telemetry.set('issuer_keys', { issuer }, keys);
+  }
+  for (const cluster of leases.clusters.all()) {
+    const { reachable, policy, skew } = cluster.health();
+    const labels = { cluster: cluster.name };
+    telemetry.set('cluster_up', labels, reachable);
+    if (skew !== undefined) telemetry.set('cluster_clock_skew_seconds', labels, skew / 1000);
+    telemetry.set('admission_policy_in_force', labels, policy === 'in_force');
+  }
+}

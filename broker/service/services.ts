@@ -1,0 +1,27 @@
+import type { Logger } from 'pino';
+import type { AuditLog } from '../audit/log.ts';
+import type { Background } from './background.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { Clock } from '../surroundings.ts';
+import type { Dropped } from './dropped-grants.ts';
+import type { Counters } from '../http/limits.ts';
+import type { LeaseServices } from '../leases/lifecycle.ts';
+import type { Issuers } from '../issuers/issuers.ts';
+import type { Telemetry } from './telemetry.ts';
+
+/** What a request works with: one snapshot, taken when it comes, so that it is judged by one configuration to its end. */
+export interface Services {
+  readonly loaded: LoadedConfig;
+  readonly issuers: Issuers;
+  /** The store of leases, and the clusters. */
+  readonly leases: LeaseServices;
+  /** As of now, not of the snapshot. */
+  readonly dropped: Dropped;
+  readonly audit: AuditLog;
+  readonly telemetry: Telemetry;
+  /** By issuer and tenant. */
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly background: Background;
+}
