@@ -30,7 +30,7 @@ const builds = await Promise.all([
   // What kubectl waits for at a refresh is all in one file: Node takes half a millisecond to find and load another.
   build({ ...options, entryPoints: { 'kleis-get-token': 'cli/main-get-token.ts' } }),
 ]);
-copyFileSync('cli/kleis-credential.sh', 'dist/kleis-credential');
+copyFileSync('cli/credentials/kleis-credential.sh', 'dist/kleis-credential');
 for (const program of ['kleis.js', 'kleis-get-token.js', 'kleis-broker.js', 'kleis-credential'])
   chmodSync(`dist/${program}`, 0o755);
 writeFileSync(

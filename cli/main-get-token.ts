@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { createDeps, exit } from './process.ts';
-import { runGetToken } from './run.ts';
+import { createDeps, exit } from './surroundings/process.ts';
+import { runGetToken } from './program.ts';
 
 const deps = createDeps();
 await exit(deps, runGetToken(process.argv.slice(2), deps));

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { createDeps, exit } from './process.ts';
-import { run } from './run.ts';
+import { createDeps, exit } from './surroundings/process.ts';
+import { run } from './program.ts';
 
 const deps = createDeps();
 await exit(deps, run(process.argv.slice(2), deps));

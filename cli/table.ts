@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
-import type { Deps } from './deps.ts';
-import { useColour } from './report.ts';
+import type { Deps } from './surroundings/deps.ts';
+import { useColour } from './surroundings/report.ts';
 
 /** Columns as wide as their widest cell, two spaces between, as kubectl prints them. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[], deps: Deps): string {

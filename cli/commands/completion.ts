@@ -1,6 +1,6 @@
 import type { Command, Option } from 'commander';
-import type { Deps } from '../deps.ts';
-import type { Shell } from '../flags.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { Shell } from '../settings/flags.ts';
 import { contextNames } from '../kubeconfig/load.ts';
 
 // The scripts ask the program itself, so that they never know less than `--help` does.

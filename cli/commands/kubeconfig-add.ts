@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { loadConfig } from '../config.ts';
-import type { Deps } from '../deps.ts';
-import { type KubeconfigAddFlags, toArguments } from '../flags.ts';
+import { loadConfig } from '../settings/person.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { type KubeconfigAddFlags, toArguments } from '../settings/flags.ts';
 import { addEntries, type AddResult } from '../kubeconfig/add.ts';
-import { resolveRequest } from '../settings.ts';
+import { resolveRequest } from '../settings/sign-in.ts';
 
 /** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
 export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {

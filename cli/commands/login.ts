@@ -1,12 +1,12 @@
 import { clean } from '../../shared/text.ts';
-import { loadConfig } from '../config.ts';
-import { contextSettings } from '../kubeconfig-settings.ts';
-import type { Deps } from '../deps.ts';
-import type { LoginFlags } from '../flags.ts';
-import { removeCredentials, storeOf } from '../folders.ts';
+import { loadConfig } from '../settings/person.ts';
+import { contextSettings } from '../settings/of-context.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { LoginFlags } from '../settings/flags.ts';
+import { removeCredentials, storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';
-import { useSession } from '../session.ts';
-import { resolveSettings } from '../settings.ts';
+import { useSession } from '../session/use.ts';
+import { resolveSettings } from '../settings/sign-in.ts';
 
 /** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
 export async function login(flags: LoginFlags, deps: Deps): Promise<void> {

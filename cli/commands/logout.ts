@@ -1,19 +1,19 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { loadConfig, type PersonConfig } from '../config.ts';
-import { contextSettings } from '../kubeconfig-settings.ts';
-import type { Deps } from '../deps.ts';
-import { toFailure } from '../failure.ts';
-import type { LogoutFlags } from '../flags.ts';
-import { removeCredentials, storeOf } from '../folders.ts';
-import { noSession } from '../obtain.ts';
-import { keyOf } from '../session.ts';
-import { resolveSettings, type Settings } from '../settings.ts';
+import { loadConfig, type PersonConfig } from '../settings/person.ts';
+import { contextSettings } from '../settings/of-context.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { toFailure } from '../surroundings/failure.ts';
+import type { LogoutFlags } from '../settings/flags.ts';
+import { removeCredentials, storeOf } from '../stores.ts';
+import { noSession } from '../get-token/obtain.ts';
+import { keyOf } from '../session/use.ts';
+import { resolveSettings, type Settings } from '../settings/sign-in.ts';
 import { connect } from '../provider/provider.ts';
 import { nameOf } from '../provider/tokens.ts';
-import { withClaim } from '../store/claim.ts';
-import type { Session } from '../store/session-format.ts';
-import type { SessionEntry, SessionStore } from '../store/sessions.ts';
+import { withClaim } from '../files/claim.ts';
+import type { Session } from '../session/file-format.ts';
+import type { SessionEntry, SessionStore } from '../session/store.ts';
 
 // Longer than the revocation of two tokens may take.
 const deadline = 60_000;

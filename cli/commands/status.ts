@@ -1,11 +1,11 @@
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
-import { addressOf } from '../exec-credential.ts';
-import type { StatusFlags } from '../flags.ts';
-import { storeOf } from '../folders.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { addressOf } from '../get-token/exec-credential.ts';
+import type { StatusFlags } from '../settings/flags.ts';
+import { storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';
-import type { SessionEntry, SessionStore } from '../store/sessions.ts';
+import type { SessionEntry, SessionStore } from '../session/store.ts';
 import { formatTable } from '../table.ts';
 
 /** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */

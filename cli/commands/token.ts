@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import type { AmbientSettings } from '../broker-settings.ts';
-import { loadConfig } from '../config.ts';
-import { type ContextSettings, contextSettings } from '../kubeconfig-settings.ts';
-import type { Deps } from '../deps.ts';
-import type { SignInFlags, TokenFlags } from '../flags.ts';
+import type { AmbientSettings } from '../settings/ambient.ts';
+import { loadConfig } from '../settings/person.ts';
+import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { SignInFlags, TokenFlags } from '../settings/flags.ts';
 import type { ExecCluster } from '../kubeconfig/find.ts';
 import { printBlock } from '../kubeconfig/print.ts';
-import { clusterIdentity } from '../exec-credential.ts';
-import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from '../obtain.ts';
-import { placesOf } from '../folders.ts';
-import { keyOf } from '../session.ts';
-import { isAmbient, resolveRequest, type Settings } from '../settings.ts';
-import { scriptKey } from '../store/credential-format.ts';
-import { freshUntil } from '../store/credential-times.ts';
-import { openCredentials } from '../store/credentials.ts';
+import { clusterIdentity } from '../get-token/exec-credential.ts';
+import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from '../get-token/obtain.ts';
+import { placesOf } from '../stores.ts';
+import { keyOf } from '../session/use.ts';
+import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
+import { scriptKey } from '../credentials/key.ts';
+import { freshUntil } from '../credentials/lifetime.ts';
+import { openCredentials } from '../credentials/cache.ts';
 
 /** What `-o json` prints, and what is kept for the next call. */
 interface TokenText {

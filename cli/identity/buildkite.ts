@@ -4,7 +4,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform, Surroundings } from './platform.ts';
-import { readSubject } from './subject.ts';
+import { readSubject } from './subject-token.ts';
 
 // https://buildkite.com/docs/agent/cli/reference/oidc: the agent's own command is the documented way to a token. Its name
 // is fixed here, no flag or kubeconfig can say another, and it runs only in a job of Buildkite.

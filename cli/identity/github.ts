@@ -2,7 +2,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
-import { readSubject } from './subject.ts';
+import { readSubject } from './subject-token.ts';
 
 // https://docs.github.com/actions, "OpenID Connect reference": the runner puts an address and a bearer token for it into
 // the environment of jobs that may have an ID token; what the address answers lives five minutes.

@@ -1,6 +1,6 @@
-import type { Deps } from '../deps.ts';
+import type { Deps } from '../surroundings/deps.ts';
 import type { Fetch } from '../../shared/net/http.ts';
-import type { SubjectToken } from './subject.ts';
+import type { SubjectToken } from './subject-token.ts';
 
 export type Env = Deps['env'];
 

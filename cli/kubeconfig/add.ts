@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { askYesNo } from '../ask.ts';
-import type { Deps } from '../deps.ts';
+import { askYesNo } from '../surroundings/ask.ts';
+import type { Deps } from '../surroundings/deps.ts';
 import { bodyKey, isMapping, type Mapping, type Section, sections } from './document.ts';
 import { editKubeconfig } from './edit.ts';
 import * as entry from './entry.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
 import { certificatesIn } from '../../shared/net/certificates.ts';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError } from '../../shared/storage-error.ts';
+import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import { isMapping, type Mapping } from './document.ts';
 

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError } from '../../shared/storage-error.ts';
+import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
+import type { Deps } from '../surroundings/deps.ts';
 import { bodyKey, isMapping, type Mapping } from './document.ts';
 import { extensionName, type KleisExec, readExec } from './entry.ts';
 import { type Kubeconfig, type KubeconfigEntry, kubeconfigSources, loadKubeconfig } from './load.ts';

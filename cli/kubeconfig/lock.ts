@@ -2,9 +2,9 @@ import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError, systemCode } from '../../shared/storage-error.ts';
+import { storageError, systemCode } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 /** kubectl gives up at once; it holds its lock for milliseconds, though, so that waiting is worth it. */
 const patience = 5000;

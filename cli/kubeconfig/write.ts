@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, open, readdir, readlink, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError } from '../../shared/storage-error.ts';
+import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 
 const suffix = '.kleis-tmp';

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../settings/sign-in.ts';
 import type { ProviderMetadata } from './discovery.ts';
 
 /** What proves that an answer belongs to this sign-in; made anew for each. */

@@ -3,9 +3,9 @@ import { open } from 'node:fs/promises';
 import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
-import { systemCode } from '../../shared/storage-error.ts';
+import { systemCode } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../settings/sign-in.ts';
 import { parseObject } from '../../shared/json.ts';
 import type { ProviderMetadata } from './discovery.ts';
 

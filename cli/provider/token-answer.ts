@@ -1,7 +1,7 @@
 import { KleisError, type ErrorCode, type ErrorDetails } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../settings/sign-in.ts';
 import type { DpopKey } from './dpop.ts';
 import { describeSkew, type Answer } from './refusals.ts';
 import { UnusableAnswer, type TokenSet } from './tokens.ts';

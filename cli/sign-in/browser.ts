@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 /** A program that only hands the address on to a running browser has ended by then. */
 const launchTime = 700;

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import type { Deps } from '../deps.ts';
-import type { Settings } from '../settings.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { Settings } from '../settings/sign-in.ts';
 
 export type Way = 'browser' | 'device' | 'paste';
 

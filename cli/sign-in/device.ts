@@ -2,8 +2,8 @@ import { encode } from 'uqr';
 import { KleisError } from '../../shared/errors.ts';
 import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
-import { useColour } from '../report.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { useColour } from '../surroundings/report.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 
 /** The answer of the device authorization endpoint (RFC 8628 section 3.2). Times in seconds. */

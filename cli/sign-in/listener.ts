@@ -2,8 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import { defaultListenAddresses, donePath } from '../listen-address.ts';
-import type { Settings } from '../settings.ts';
+import { defaultListenAddresses, donePath } from '../settings/listen-address.ts';
+import type { Settings } from '../settings/sign-in.ts';
 import { renderPage, type PageOutcome } from './page.ts';
 
 /** Where to listen, and what the provider is told once the port is known. */

@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
 import { KleisError } from '../../shared/errors.ts';
-import type { Deps } from '../deps.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 interface Paste {
   readonly deps: Deps;

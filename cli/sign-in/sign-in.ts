@@ -1,8 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../deps.ts';
-import { defaultListenAddresses } from '../listen-address.ts';
-import type { Settings } from '../settings.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { defaultListenAddresses } from '../settings/listen-address.ts';
+import type { Settings } from '../settings/sign-in.ts';
 import {
   makeSecrets,
   scopesToAskFor,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openBroker, type BrokerClient, type Memory } from '../../cli/broker-client.ts';
+import { openBroker, type BrokerClient, type Memory } from '../../cli/broker/client.ts';
 import { Secret } from '../../shared/secret.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { createServer } from 'node:https';

@@ -1,7 +1,7 @@
 // Takes the claim again and again, and writes down when it finds another process inside. Some are killed inside.
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createDeps } from '../../cli/process.ts';
-import { withClaim } from '../../cli/store/claim.ts';
+import { createDeps } from '../../cli/surroundings/process.ts';
+import { withClaim } from '../../cli/files/claim.ts';
 
 const [, , path = '', log = '', rounds = '', killAt = ''] = process.argv;
 const deps = createDeps();

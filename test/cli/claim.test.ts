@@ -20,7 +20,7 @@ import {
   takeClaim,
   tryClaim,
   withClaim,
-} from '../../cli/store/claim.ts';
+} from '../../cli/files/claim.ts';
 import { bundle } from '../support/bundle.ts';
 
 let folder: string;

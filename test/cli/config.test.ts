@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { configRows, loadConfig } from '../../cli/config.ts';
+import { configRows, loadConfig } from '../../cli/settings/person.ts';
 
 let home: string;
 let file: string;

@@ -14,13 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { array, assert as always, nat, property, string } from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  type CredentialKey,
-  credentialKey,
-  formatAssignments,
-  parseAssignments,
-} from '../../cli/store/credential-format.ts';
-import { freshUntil } from '../../cli/store/credential-times.ts';
+import { type CredentialKey, credentialKey, formatAssignments, parseAssignments } from '../../cli/credentials/key.ts';
+import { freshUntil } from '../../cli/credentials/lifetime.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { args, execInfo, setTime, store } from './launcher-world.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatCredential, parseExecInfo } from '../../cli/exec-credential.ts';
+import { formatCredential, parseExecInfo } from '../../cli/get-token/exec-credential.ts';
 import { KleisError } from '../../shared/errors.ts';
 
 const info = (spec: unknown, apiVersion = 'client.authentication.k8s.io/v1') => ({

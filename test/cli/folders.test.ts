@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { configFile, credentialDir, stateDir } from '../../cli/folders.ts';
+import { configFile, credentialDir, stateDir } from '../../cli/stores.ts';
 
 describe('where things live', () => {
   const home = '/home/ann';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { github } from '../../cli/identity/github.ts';
-import { openIdentity } from '../../cli/identity/source.ts';
+import { openIdentity } from '../../cli/identity/identity.ts';
 import {
   failureOf,
   json,

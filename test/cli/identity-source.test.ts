@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openIdentity } from '../../cli/identity/source.ts';
+import { openIdentity } from '../../cli/identity/identity.ts';
 import { makeToken, now, surroundings } from './identity-world.ts';
 
 let home: string;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Keyring, type KeyringOptions, openKeyring } from '../../cli/store/keyring.ts';
-import { chunkSize, planSet, readSet, removeSet, writeSet } from '../../cli/store/keyring-sets.ts';
+import { type Keyring, type KeyringOptions, openKeyring } from '../../cli/session/keyring.ts';
+import { chunkSize, planSet, readSet, removeSet, writeSet } from '../../cli/session/keyring-items.ts';
 import { bundle } from '../support/bundle.ts';
 import { failure } from '../support/failure.ts';
 import { needs } from '../support/needs.ts';
@@ -143,7 +143,7 @@ describe.skipIf(!needs('secret-service'))('the real Secret Service', () => {
   });
 
   test('a program whose keyring hangs ends with its own exit code', async () => {
-    const module = await bundle('cli/store/keyring.ts');
+    const module = await bundle('cli/session/keyring.ts');
     const program = join(folder, 'program.mjs');
     await writeFile(
       program,
@@ -163,7 +163,7 @@ describe.skipIf(!needs('secret-service'))('the real Secret Service', () => {
   });
 
   test('a program that is done ends by itself although its keyring is open', async () => {
-    const module = await bundle('cli/store/keyring.ts');
+    const module = await bundle('cli/session/keyring.ts');
     const program = join(folder, 'program.mjs');
     await writeFile(
       program,
@@ -268,7 +268,7 @@ describe('without a keyring', () => {
       join(trap, 'index.js'),
       `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'trapped'))}, '')`,
     );
-    const bundled = await bundle('cli/store/keyring.ts');
+    const bundled = await bundle('cli/session/keyring.ts');
     const elsewhere = join(folder, 'elsewhere');
     await mkdir(elsewhere);
     await symlink(resolve('node_modules'), join(elsewhere, 'node_modules'));

@@ -1,8 +1,8 @@
 // Stands where `kleis-get-token` stands beside the launcher: the real queue and cache, and instead of a provider a plan.
 import { appendFileSync, fstatSync, readFileSync } from 'node:fs';
-import { createDeps } from '../../cli/process.ts';
-import { credentialKey } from '../../cli/store/credential-format.ts';
-import { openCredentials } from '../../cli/store/credentials.ts';
+import { createDeps } from '../../cli/surroundings/process.ts';
+import { credentialKey } from '../../cli/credentials/key.ts';
+import { openCredentials } from '../../cli/credentials/cache.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Plan, Start } from './launcher-world.ts';
 

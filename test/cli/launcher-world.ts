@@ -13,10 +13,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createReport } from '../../cli/report.ts';
-import { type CredentialKey, credentialKey } from '../../cli/store/credential-format.ts';
-import { Credentials } from '../../cli/store/credentials.ts';
-import type { Deps } from '../../cli/deps.ts';
+import { createReport } from '../../cli/surroundings/report.ts';
+import { type CredentialKey, credentialKey } from '../../cli/credentials/key.ts';
+import { Credentials } from '../../cli/credentials/cache.ts';
+import type { Deps } from '../../cli/surroundings/deps.ts';
 import { bundle } from '../support/bundle.ts';
 import { needs } from '../support/needs.ts';
 
@@ -104,7 +104,7 @@ export async function createWorld(shell: readonly string[] = ['/bin/sh']) {
   mkdirSync(bin);
   mkdirSync(cache, { mode: 0o700 });
   const launcher = join(bin, 'kleis-credential');
-  copyFileSync('cli/kleis-credential.sh', launcher);
+  copyFileSync('cli/credentials/kleis-credential.sh', launcher);
   chmodSync(launcher, 0o755);
   const program = await (sibling ??= bundle('test/cli/launcher-sibling.ts'));
   writeFileSync(join(bin, 'kleis-get-token'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lightFetch } from '../../cli/light-fetch.ts';
+import { lightFetch } from '../../cli/surroundings/light-fetch.ts';
 
 const classes = { ours: lightFetch, "Node's": { Headers, Response } } as const;
 type Classes = (typeof classes)[keyof typeof classes];

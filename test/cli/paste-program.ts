@@ -1,5 +1,5 @@
 // Reads a pasted answer on a real terminal: prints how many characters of code it has, and whether the terminal is as before.
-import { createReport } from '../../cli/report.ts';
+import { createReport } from '../../cli/surroundings/report.ts';
 import { pasteCallback } from '../../cli/sign-in/paste.ts';
 
 const [, , state = ''] = process.argv;

@@ -23,7 +23,7 @@ import {
   reservePrivate,
   sweepTemporary,
   writePrivate,
-} from '../../cli/store/private-files.ts';
+} from '../../cli/files/private-files.ts';
 import { failure } from '../support/failure.ts';
 
 const isRoot = process.geteuid?.() === 0;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type SessionSettings, sessionKey } from '../../cli/store/session-key.ts';
+import { type SessionSettings, sessionKey } from '../../cli/session/key.ts';
 
 // Few and awkward, so that two settings are often equal, or nearly.
 const text = fc.oneof(

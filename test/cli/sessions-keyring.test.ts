@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Keyring, openKeyring } from '../../cli/store/keyring.ts';
-import type { SessionsOptions } from '../../cli/store/sessions.ts';
+import { type Keyring, openKeyring } from '../../cli/session/keyring.ts';
+import type { SessionsOptions } from '../../cli/session/store.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { failure } from '../support/failure.ts';
 import { needs } from '../support/needs.ts';

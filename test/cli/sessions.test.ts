@@ -1,8 +1,8 @@
 import { chmod, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Keyring } from '../../cli/store/keyring.ts';
-import { startSession } from '../../cli/store/session-format.ts';
+import type { Keyring } from '../../cli/session/keyring.ts';
+import { startSession } from '../../cli/session/file-format.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { failure } from '../support/failure.ts';
 import { sessionsContract } from '../support/sessions-contract.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Command } from 'commander';
-import { addSignInFlags, type SignInFlags, toArguments } from '../../cli/flags.ts';
-import { resolveSettings } from '../../cli/settings.ts';
-import { sessionKey } from '../../cli/store/session-key.ts';
+import { addSignInFlags, type SignInFlags, toArguments } from '../../cli/settings/flags.ts';
+import { resolveSettings } from '../../cli/settings/sign-in.ts';
+import { sessionKey } from '../../cli/session/key.ts';
 
 const issuerUrl = 'https://login.example.com';
 const resolve = (flags: SignInFlags = {}, extension?: unknown) =>

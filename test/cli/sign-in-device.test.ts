@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Deps } from '../../cli/deps.ts';
+import type { Deps } from '../../cli/surroundings/deps.ts';
 import { connect } from '../../cli/provider/provider.ts';
 import { failure } from '../support/failure.ts';
 import { startProvider, type TestProvider } from '../support/provider.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PassThrough } from 'node:stream';
 import type { ReadStream, WriteStream } from 'node:tty';
-import type { Deps } from '../../cli/deps.ts';
-import { createReport } from '../../cli/report.ts';
-import type { Settings } from '../../cli/settings.ts';
+import type { Deps } from '../../cli/surroundings/deps.ts';
+import { createReport } from '../../cli/surroundings/report.ts';
+import type { Settings } from '../../cli/settings/sign-in.ts';
 import { type ProviderOptions, startProvider, type TestProvider } from '../support/provider.ts';
 
 export interface TestDeps extends Deps {

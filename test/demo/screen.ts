@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { WriteStream } from 'node:tty';
-import { useColour } from '../../cli/report.ts';
+import { useColour } from '../../cli/surroundings/report.ts';
 
 export interface Bar {
   readonly label: string;

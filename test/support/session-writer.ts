@@ -5,8 +5,8 @@
  * race  loads, says so, and at each line on stdin tries to save a successor; says `won` or `lost`
  */
 import { createInterface } from 'node:readline';
-import type { Session } from '../../cli/store/session-format.ts';
-import { openSessions, SessionChanged } from '../../cli/store/sessions.ts';
+import type { Session } from '../../cli/session/file-format.ts';
+import { openSessions, SessionChanged } from '../../cli/session/store.ts';
 import { Secret } from '../../shared/secret.ts';
 
 const [mode, dir, cache = 'file'] = process.argv.slice(2);

@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { startSession } from '../../cli/store/session-format.ts';
-import { SessionChanged, type SessionsOptions } from '../../cli/store/sessions.ts';
+import { startSession } from '../../cli/session/file-format.ts';
+import { SessionChanged, type SessionsOptions } from '../../cli/session/store.ts';
 import { key, metadata, reveal, sessionBed, settings, tokens } from './sessions.ts';
 
 /**

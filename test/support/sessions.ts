@@ -2,11 +2,11 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import type { Report } from '../../cli/report.ts';
-import type { Settings } from '../../cli/settings.ts';
+import type { Report } from '../../cli/surroundings/report.ts';
+import type { Settings } from '../../cli/settings/sign-in.ts';
 import type { TokenSet } from '../../cli/provider/tokens.ts';
-import { type Session, startSession } from '../../cli/store/session-format.ts';
-import { openSessions, type SessionsOptions, type SessionStore } from '../../cli/store/sessions.ts';
+import { type Session, startSession } from '../../cli/session/file-format.ts';
+import { openSessions, type SessionsOptions, type SessionStore } from '../../cli/session/store.ts';
 import { Secret } from '../../shared/secret.ts';
 
 export const key = 'a'.repeat(64);

@@ -1,0 +1,47 @@
+import { clean } from '../../shared/text.ts';
+import { type ConfigRow, configRows, loadConfig } from '../settings/person.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { OutputFlags } from '../settings/flags.ts';
+import { placesOf } from '../stores.ts';
+import { formatTable } from '../table.ts';
+
+/** `kleis config`: the person's settings as they hold, and where each comes from. */
+export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> {
+  const config = await loadConfig(deps);
+  const rows = [...configRows(config), ...environmentRows(deps)];
+  if (flags.output === 'json') {
+    deps.stdout.write(`${JSON.stringify({ file: config.path, settings: rows }, undefined, 2)}\n`);
+    return;
+  }
+  deps.stdout.write(
+    formatTable(
+      ['SETTING', 'VALUE', 'FROM'],
+      rows.map(({ key, value, source }) => [key, value, source]),
+      deps,
+    ),
+  );
+  deps.report.info(`\nThe file is ${config.path ?? 'nowhere: HOME is not set'}. A flag of the same name wins over it.`);
+}
+
+function environmentRows(deps: Deps): ConfigRow[] {
+  const { state, credentials } = placesOf(deps);
+  const {
+    env,
+    report: { level },
+  } = deps;
+  const nowhere = 'nowhere, as with cache: none';
+  return [
+    row('sessions', state ?? nowhere, deps, ['KLEIS_STATE_DIR', 'XDG_STATE_HOME']),
+    row('credentials', credentials ?? nowhere, deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
+    {
+      key: 'log',
+      value: level,
+      source: level === env['KLEIS_LOG'] ? 'KLEIS_LOG' : level === 'debug' ? '-v' : 'default',
+    },
+  ];
+}
+
+function row(key: string, value: string, deps: Deps, variables: readonly string[]): ConfigRow {
+  const source = variables.find((name) => (deps.env[name] ?? '') !== '') ?? 'default';
+  return { key, value: clean(value, 400), source };
+}

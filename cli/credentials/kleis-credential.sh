@@ -1,0 +1,333 @@
+#!/bin/sh
+# kleis-credential, the exec plugin that kubeconfigs name. kubectl runs it for every command, so it answers from the
+# credential cache with the shell's own built-ins, in the time that a shell takes to start. Whatever it cannot answer,
+# and whatever looks odd, it leaves to its sibling `kleis-get-token` (Node), which it then becomes.
+#
+# cli/credentials/cache.ts writes what is read here. Both know these files in the folder of credentials:
+#
+#   LA-LE-HASH          a credential: assignments of A (arguments), E (exec info), J (job), G (generation) and T (the text
+#                       to print). LA and LE are the lengths of A and E in bytes, so that few files are opened. Its
+#                       mtime is the end of its freshness: "newer than a file written just now" needs no clock.
+#                       T is empty where there is nothing to print yet and only the name is needed. For Node alone there
+#                       are S (of which session it is) and R (of which broker, grant and identity).
+#   soon-LA-LE-HASH     its mtime is when a refresh in the background is due
+#   forced-LA-LE-HASH   its mtime is when the next refresh may be forced
+#   failed-LA-LE-HASH   what the last attempt failed with: assignments of O (its pid), Q (that of its parent), C (the
+#                       exit code), M (what to print) and, for Node alone, K, X and H (the error's code, message, hint).
+#                       Its mtime is how long those who waited are told so.
+#   told-LA-LE-HASH     the parents of those who were told: a line W=$W,O-PARENT for each
+#   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
+#   asked-0 … asked-63  who asked last and what was answered: P (the parent's pid), N (name) and L (generation) of the
+#                       credential. Written by everyone who asks, each is the stamp for "now".
+#
+# Only Node knows own-HASH, soon-own-…, asked-own-… and the like (credentials whose owner the variables of the job do
+# not tell), broker-… and keyring-open.
+
+# ---- 1. A shell in which nothing that was inherited has a say.
+
+# An exported SHELLOPTS=xtrace would print the token, allexport pass it on; bash takes functions from the environment.
+\set +aCefuvx
+\unset -f command kill mkdir mv printf read readlink rm sleep test umask
+# Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
+unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined link \
+  locale locale_was_set mode name newline owner patience pause program rejected search slot stamped start_time waited
+umask 077
+# In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
+# after how long without one ahead the queue is left.
+start_time=150 patience=250
+# Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
+search=${PATH:-/usr/local/bin:/usr/bin:/bin} PATH=/dev/null
+# Lengths in bytes, and the same classes of characters everywhere.
+locale_was_set=${LC_ALL+yes} locale=${LC_ALL-} LC_ALL=C
+newline='
+'
+
+# Becomes Node, with the arguments given, under the same pid: by that Node knows the claim to be its own.
+become_node() {
+  trap - EXIT
+  find_node
+  exec "$program" "$@"
+}
+
+# Puts the environment in order for Node and finds the program: beside this one or, if this is a link of the person's
+# own making, beside what it leads to.
+find_node() {
+  PATH=$search
+  if test -n "$locale_was_set"; then LC_ALL=$locale; else unset LC_ALL; fi
+  # What would make Node load code, write files, talk or trust where the person did not mean us.
+  unset NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_V8_COVERAGE NODE_DEBUG NODE_DEBUG_NATIVE \
+    NODE_REDIRECT_WARNINGS NODE_PENDING_DEPRECATION NODE_TLS_REJECT_UNAUTHORIZED NODE_PRESERVE_SYMLINKS \
+    NODE_PRESERVE_SYMLINKS_MAIN NODE_ICU_DATA NODE_COMPILE_CACHE NODE_CHANNEL_FD NODE_UNIQUE_ID NODE_TEST_CONTEXT
+  # Node reads this file at every start, slowly; shared/net/http.ts reads it when a connection is made.
+  if test -n "${NODE_EXTRA_CA_CERTS-}"; then
+    export KLEIS_EXTRA_CA_CERTS="${KLEIS_EXTRA_CA_CERTS:-$NODE_EXTRA_CA_CERTS}"
+    unset NODE_EXTRA_CA_CERTS
+  fi
+  # A version manager may put a process between this one and Node: whose pid is in the claim, and who asked.
+  export KLEIS_LAUNCHER="$$ $PPID"
+
+  program=$0
+  case $program in */*) ;; *) program=$(command -v "$program") ;; esac
+  while :; do
+    case $program in */*) ;; *) break ;; esac
+    for file in "${program%/*}/kleis-get-token" "${program%/*}/kleis-get-token.js"; do
+      if test -x "$file"; then program=$file && return; fi
+    done
+    test -h "$program" || break
+    link=$(readlink "$program")
+    case $link in /*) program=$link ;; *) program=${program%/*}/$link ;; esac
+  done
+  printf 'error: kleis-get-token is not beside %s.\nnext:  Install the package again.\n' "$0" >&2
+  exit 6
+}
+
+trap 'become_node "$@"' EXIT
+
+# ---- 2. What is asked for: exactly what decides about the answer, and the folder where it would be.
+
+# Arguments made one text that no other arguments give: their number, then one a line. Fails if one has a line break or
+# another control character (some shells change those).
+join() {
+  IFS=' '
+  case "$*" in *[[:cntrl:]]*) return 1 ;; esac
+  IFS=$newline
+  joined="$#$newline$*"
+  IFS=' '
+}
+
+join "$@" || become_node "$@"
+arguments=$joined
+# A person who forces a sign-in must not get what is cached.
+case $arguments$newline in *"$newline--force$newline"*) become_node "$@" ;; esac
+# The job, since job B on a persistent runner must never get job A's credential (the matrix legs of a GitHub job differ
+# in the URL only), and what says where sessions are kept.
+join "${GITHUB_RUN_ID-}" "${GITHUB_RUN_ATTEMPT-}" "${GITHUB_JOB-}" "${ACTIONS_ID_TOKEN_REQUEST_URL-}" "${CI_JOB_ID-}" \
+  "${CIRCLE_WORKFLOW_JOB_ID-}" "${BUILDKITE_JOB_ID-}" "${KLEIS_STATE_DIR-}" "${XDG_STATE_HOME-}" "${HOME-}" ||
+  become_node "$@"
+job=$joined
+
+# kubectl says `interactive` by whether there is a terminal; the answer is the same. It is the last thing kubectl says.
+exec_info=${KUBERNETES_EXEC_INFO-}
+exec_info=${exec_info%"$newline"}
+joined=$exec_info
+exec_info=${exec_info%\"interactive\":*}
+test "$joined" = "$exec_info\"interactive\":true}}" || test "$joined" = "$exec_info\"interactive\":false}}" ||
+  become_node "$@"
+
+# As credentialDir in cli/stores.ts. A relative path of our own variable is an error that Node explains, any other
+# is passed over.
+for folder in "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" \
+  "${HOME:+$HOME/.cache/kleis}"; do
+  case $folder in /*) break ;; esac
+done
+folder=${KLEIS_CACHE_DIR:-$folder}
+folder=${folder%/}
+case $folder in /*) ;; *) become_node "$@" ;; esac
+if ! test -e "$folder" && ! test -h "$folder"; then
+  above=${folder%/*}
+  while test -n "$above" && ! test -e "$above"; do above=${above%/*}; done
+  # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out.
+  test -O "$above" || become_node "$@"
+  PATH=$search
+  mkdir -p "$folder" 2>/dev/null
+fi
+# Node sees to the rights of the folder, which built-ins cannot read.
+test -O "$folder" && ! test -h "$folder" || become_node "$@"
+slot=$folder/asked-$((PPID % 64))
+
+# ---- 3. The answer from the cache.
+
+# Reads a credential into G and T. Fails if it is not one for what is asked.
+load() {
+  test -O "$1" && ! test -h "$1" || return
+  A='' E='' J='' G='' T=''
+  command . "$1"
+  test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"
+}
+
+# Finds the credential for what is asked: name (empty if there has never been one), generation G, text T.
+look() {
+  for file in "$folder/${#arguments}-${#exec_info}-"*; do
+    if load "$file"; then name=${file##*/} && return; fi
+  done
+  name='' G='' T=''
+}
+
+# Reads who asked last here (P), for which credential (N) of which generation (L), and writes that it was our parent.
+# The slot is thereby newer than whatever time has passed.
+stamp() {
+  P='' N='' L=''
+  ! test -h "$slot" || return
+  if test -O "$slot"; then command . "$slot"; fi
+  printf 'P=%s N=%s L=%s\n' "$PPID" "$name" "$G" >"$slot" && stamped=yes
+}
+
+# Finds out what there is, and whether it is fresh. Fails where nothing can be written. What the shell has to say about
+# that, or about a damaged file, Node says better.
+ask() {
+  stamped='' fresh=''
+  {
+    look
+    stamp
+    # Loaded once more, after its time has been looked at: it may have been replaced between, and the text that we have
+    # would be an old one with the time of the new.
+    if test -n "$name" && test "$folder/$name" -nt "$slot" && load "$folder/$name"; then
+      case $T in '{'*'}') fresh=yes ;; esac
+    fi
+  } 2>/dev/null
+  test -n "$stamped"
+}
+
+# Prints the credential and ends; past the second mark a new one is fetched behind kubectl's back.
+answer() {
+  trap - EXIT
+  printf '%s\n' "$T" || exit
+  if test "$slot" -nt "$folder/soon-$name" && test -e "$folder/soon-$name"; then refresh_behind "$@"; fi
+  exit 0
+}
+
+# A terminal, and nothing else, reads what is merely good to know.
+say() {
+  case ${KLEIS_LOG-} in silent | error) return ;; esac
+  if test -t 2; then printf '%s\n' "$1" >&2; fi
+}
+
+# Who asks a second time for a credential that is still fresh was very likely refused with it (401). That is worth a
+# refresh, but not many: other programs ask twice without reason.
+may_force() {
+  ! test "$folder/forced-$name" -nt "$slot"
+}
+
+# Makes a file with our pid in it, unless there is one. A disk that has no room for a pid has none for a queue.
+claim_file() {
+  set -C
+  if ! { command : >"$1"; } 2>/dev/null; then
+    set +C
+    return 1
+  fi
+  set +C
+  { printf '%s\n' "$$" >"$1"; } 2>/dev/null && return
+  rm -f "$1"
+  idle=$patience
+  return 1
+}
+
+# The pid in the claim; 0 if it is gone again, or not written yet.
+read_owner() {
+  owner=0
+  { read -r owner <"$claim"; } 2>/dev/null
+  case $owner in '' | *[!0-9]*) owner=0 ;; esac
+}
+
+# One process gets the claim, and with it the right to start Node. Fails if another one has it; owner is then its pid.
+take_claim() {
+  claim_file "$claim" && return
+  read_owner
+  if test "$idle" -le "$start_time"; then
+    if test "$owner" != "$$" && { test "$owner" = 0 || kill -0 "$owner" 2>/dev/null; }; then return 1; fi
+  fi
+  # The claim of a dead process is replaced by whoever makes the file of its succession. The second look at the claim is
+  # what makes that safe: nobody else may replace this owner's claim meanwhile.
+  dead=$owner
+  claim_file "$claim.$dead" || return
+  read_owner
+  if test "$owner" = "$dead" && mv -f "$claim.$dead" "$claim" 2>/dev/null; then return; fi
+  rm -f "$claim.$dead"
+  return 1
+}
+
+# Starts Node and waits for nothing: an open descriptor of kubectl's would hold it up. The claim passes to Node's pid.
+refresh_behind() {
+  PATH=$search idle=0
+  exec </dev/null >/dev/null 2>&1
+  claim=$folder/claim-$name
+  take_claim || exit 0
+  # Somebody may have been quicker, between our look and our claim.
+  if ! ask || test "$folder/soon-$name" -nt "$slot"; then
+    rm -f "$claim"
+    exit 0
+  fi
+  find_node
+  "$program" --background "$@" &
+  printf '%s\n' "$!" >"$claim"
+  exit 0
+}
+
+ask || become_node "$@"
+rejected=''
+if test -n "$fresh"; then
+  if ! test "$P-$N-$L" = "$PPID-$name-$G"; then answer "$@"; fi
+  if ! may_force; then
+    say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
+    answer "$@"
+  fi
+  rejected=$G
+fi
+
+# ---- 4. The queue: one process becomes Node, the others wait for what it brings.
+
+trap - EXIT
+PATH=$search
+
+is_answered() {
+  test -n "$fresh" && { test "$G" != "$rejected" || ! may_force; }
+}
+
+# Looks whether the last attempt failed and that is our business: we waited for it, or our parent has been told already
+# (kubectl runs a plugin that fails up to six times). A new kubectl tries anew. A refusal that is only guessed has none.
+is_told() {
+  test -z "$rejected" || return
+  file=$folder/failed-$name
+  test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
+  O='' Q='' C='' M='' W=''
+  { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
+  # An owner whose pid could not be read (0) had just ended, or just begun.
+  case "$O $Q" in "$owner "* | *" $PPID") return 0 ;; esac
+  test "$owner" = 0 && return
+  case $W, in *",$O-$PPID,"*) return 0 ;; *) return 1 ;; esac
+}
+
+# Fails as the last attempt did.
+tell() {
+  # shellcheck disable=SC2016
+  { printf 'W=$W,%s-%s\n' "$O" "$PPID" >>"$folder/told-$name"; } 2>/dev/null
+  test "${KLEIS_LOG-}" = silent || printf '%s\n' "$M" >&2
+  case $C in '' | *[!0-9]* | 0) C=1 ;; esac
+  exit "$C"
+}
+
+# In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
+pause=4 waited=0 idle=0
+owner=nobody
+mode=${rejected:+--rejected}
+if is_told; then tell; fi
+while :; do
+  claim=$folder/claim-${name:-${#arguments}-${#exec_info}}
+  if take_claim; then
+    # What did we miss since we last looked? If nothing, it is our turn.
+    ask || become_node ${mode:+"$mode"} "$@"
+    if ! is_answered && ! is_told && test "$claim" = "$folder/claim-${name:-${#arguments}-${#exec_info}}"; then
+      become_node ${mode:+"$mode"} "$@"
+    fi
+    rm -f "$claim"
+    if is_answered; then answer "$@"; fi
+    if is_told; then tell; fi
+    # The name has been made meanwhile: the claim to have is another.
+    continue
+  fi
+
+  sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node ${mode:+"$mode"} "$@"
+  waited=$((waited + pause))
+  # Node sets its deadline as the mtime of its claim. Without one, or past it, it is given time to start, and no more.
+  if test "$claim" -nt "$slot"; then idle=0; else idle=$((idle + pause)); fi
+  # Most waits end in half a second; and each look costs all who wait what a look costs one.
+  if test "$pause" -lt 10; then pause=$((2 + waited / 10)); fi
+
+  ask || become_node ${mode:+"$mode"} "$@"
+  if is_answered; then answer "$@"; fi
+  if is_told; then tell; fi
+  if test "$idle" -gt "$patience"; then become_node ${mode:+"$mode"} "$@"; fi
+  if test "$waited" -ge 10 && test "$((waited - pause))" -lt 10; then
+    say "Waiting for process $owner, which is getting a credential."
+  fi
+done

@@ -1,0 +1,242 @@
+import { styleText } from 'node:util';
+import { Command, CommanderError, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { exitCodes } from '../shared/errors.ts';
+import type { Deps } from './surroundings/deps.ts';
+import { toFailure } from './surroundings/failure.ts';
+import {
+  addGetTokenFlags,
+  addSignInFlags,
+  choices,
+  type KubeconfigAddFlags,
+  type LoginFlags,
+  type LogoutFlags,
+  type OutputFlags,
+  type RevokeFlags,
+  type Shell,
+  type SignInFlags,
+  type StatusFlags,
+  type TokenFlags,
+  verboseFlag,
+} from './settings/flags.ts';
+import { useColour } from './surroundings/report.ts';
+
+const { version } = packageJson;
+
+/** `kleis ARGUMENTS`. Resolves to the exit code; never rejects. */
+export async function run(argv: readonly string[], deps: Deps): Promise<number> {
+  return execute(createProgram(argv, deps), argv, deps);
+}
+
+/** `kleis-get-token ARGUMENTS`: one command and nothing else, so that allowing this program allows only that. */
+export async function runGetToken(argv: readonly string[], deps: Deps): Promise<number> {
+  const program = createRoot('kleis-get-token', deps);
+  describeGetToken(program, argv, deps);
+  addVerbose(program);
+  return execute(program, argv, deps);
+}
+
+async function execute(program: Command, argv: readonly string[], deps: Deps): Promise<number> {
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const failure = toFailure(error, deps);
+    deps.report.error(failure);
+    return failure.exitCode;
+  }
+}
+
+/** The tree of commands, as `--help` and the completion show it. */
+export function createProgram(argv: readonly string[], deps: Deps): Command {
+  const program = createRoot('kleis', deps)
+    .description('Short-lived, scoped access to Kubernetes clusters through your single sign-on.')
+    .addHelpText('after', startHere);
+
+  program.commandsGroup('Sign in:');
+  addSignInFlags(withContext(program.command('login')))
+    .description('sign in, in a browser, with a device code, or by pasting')
+    .option('--browser-command <command>', 'open this program, its arguments divided by spaces; {url} is the address')
+    .addHelpText('after', loginHelp)
+    .action(async (flags: LoginFlags) => (await import('./commands/login.ts')).login(flags, deps));
+  program
+    .command('status')
+    .description('show sessions: who, until when, and where they are kept')
+    .addOption(output())
+    .option('--show-token', 'show the tokens too: whoever sees them can use them')
+    .action(async (flags: StatusFlags) => (await import('./commands/status.ts')).status(flags, deps));
+  withContext(program.command('logout'))
+    .description('sign out: revoke at the provider, remove from this machine')
+    .option('--issuer-url <url>', 'sessions at this provider')
+    .option('--account <name>', 'sessions of this account')
+    .addOption(new Option('--all', 'every session').conflicts(['context', 'kubeconfig', 'issuerUrl', 'account']))
+    .addHelpText('after', logoutHelp)
+    .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
+
+  program.commandsGroup('Set up:');
+  describeKubeconfig(program.command('kubeconfig').description('write kubeconfig entries'), deps);
+  program
+    .command('config')
+    .description('show your settings and where each comes from')
+    .addOption(output())
+    .addHelpText('after', configHelp)
+    .action(async (flags: OutputFlags) => (await import('./commands/config.ts')).showConfig(flags, deps));
+  program
+    .command('completion')
+    .description('print a completion script for your shell')
+    .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish']))
+    .addHelpText('after', completionHelp)
+    .action(async (shell: Shell) => (await import('./commands/completion.ts')).printCompletion(shell, deps));
+
+  program.commandsGroup('For kubectl:');
+  describeGetToken(program.command('get-token'), argv.slice(argv.indexOf('get-token') + 1), deps);
+
+  program.commandsGroup('For scripts:');
+  addSignInFlags(withContext(program.command('token')))
+    .description('print the token that kubectl would get')
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(choices.tokenOutput).default('token'))
+    .option('--force', 'get a new one although the last is fresh')
+    .optionsGroup('Cluster, for -o kubeconfig and env:')
+    .option('--server <url>', 'the API server (default: that of the context)')
+    .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
+    .option('--tls-server-name <name>', 'the name in the certificate of the API server')
+    .option('--namespace <namespace>', 'the namespace of the kubeconfig')
+    .optionsGroup('Options:')
+    .addHelpText('after', contextHelp)
+    .action(async (flags: TokenFlags) => (await import('./commands/token.ts')).token(flags, deps));
+  addSignInFlags(withContext(program.command('revoke')))
+    .description('take back what a broker gave this job, or one token')
+    .option('--token-file <file>', 'the token in this file; - is standard input')
+    .addHelpText('after', contextHelp)
+    .action(async (flags: RevokeFlags) => (await import('./commands/revoke.ts')).revoke(flags, deps));
+  program
+    .command('__complete', { hidden: true })
+    .argument('[words...]')
+    .helpOption(false)
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (words: string[]) => (await import('./commands/completion.ts')).complete(program, words, deps));
+  program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
+  addVerbose(program);
+  return program;
+}
+
+const startHere = `
+Start here:
+  kleis kubeconfig add prod --server https://… --issuer-url https://…   write a kubeconfig entry
+  kubectl get pods                                                      signs in by itself, once
+
+Exit codes:
+  0 fine   1 unexpected   2 usage   3 sign-in needed or refused   4 denied by policy
+  5 network or server unavailable, try again   6 configuration`;
+
+const contextHelp = `
+Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.`;
+
+const configHelp = `
+They stand in ~/.config/kleis/config.yaml, which may hold login, browserCommand, cache, listenAddress, redirectUri,
+proxy, loginTimeout, minValidity and confirmNewClusters. A flag of the same name wins.`;
+
+const loginHelp = `
+Without --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.
+
+  kleis login --context prod
+  kleis login --issuer-url https://login.example.com --login device`;
+
+const addHelp = `
+What it does not name in the file stays as it is, byte for byte.
+
+  kleis kubeconfig add prod --server https://api.example.com:6443 --cluster-certificate-authority ca.crt \\
+      --issuer-url https://login.example.com --scope groups`;
+
+const logoutHelp = `
+Without flags it ends the only session there is.
+
+  kleis logout --account alice@example.com
+  kleis logout --all`;
+
+const completionHelp = `
+bash:  source <(kleis completion bash)       in ~/.bashrc
+zsh:   source <(kleis completion zsh)        in ~/.zshrc, after compinit
+fish:  kleis completion fish | source        in ~/.config/fish/config.fish`;
+
+const colour = (format: Parameters<typeof styleText>[0]) => (text: string) =>
+  styleText(format, text, { validateStream: false });
+
+function createRoot(name: string, deps: Deps): Command {
+  return new Command(name)
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain this command')
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureHelp({ styleTitle: colour('bold'), styleCommandText: colour('cyan'), styleOptionText: colour('cyan') })
+    .configureOutput({
+      writeOut: (text) => deps.stdout.write(text),
+      writeErr: (text) => deps.stderr.write(text),
+      getOutHelpWidth: () => Math.min(deps.stdout.columns ?? 100, 120),
+      getErrHelpWidth: () => Math.min(deps.stderr.columns ?? 100, 120),
+      getOutHasColors: () => useColour(deps.stdout, deps.env),
+      getErrHasColors: () => useColour(deps.stderr, deps.env),
+    })
+    .hook('preAction', (_, command) => {
+      if (command.opts<{ verbose?: boolean }>().verbose === true) deps.report.setLevel('debug');
+    });
+}
+
+/** On every command, since people add it at the end of what they have typed; and its own help as the next step. */
+function addVerbose(command: Command, path = command.name()): void {
+  command.optionsGroup('Options:').addOption(verboseFlag).showHelpAfterError(`next:  See \`${path} --help\`.`);
+  for (const child of command.commands) addVerbose(child, `${path} ${child.name()}`);
+}
+
+function describeGetToken(command: Command, args: readonly string[], deps: Deps): void {
+  // First on the line, put there by the launcher; whoever else gives them gets less, never more.
+  const mode = args[0] === '--background' ? 'background' : args[0] === '--rejected' ? 'rejected' : 'normal';
+  addGetTokenFlags(command)
+    .description('print an ExecCredential for kubectl; signs in when it must')
+    .addOption(new Option('--background').hideHelp())
+    .addOption(new Option('--rejected').hideHelp())
+    .action(async (flags: SignInFlags) => {
+      const { getToken } = await import('./get-token/get-token.ts');
+      await getToken({ flags, args: mode === 'normal' ? args : args.slice(1), mode }, deps);
+    });
+}
+
+function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
+  const add = kubeconfig
+    .command('add')
+    .argument('<name>', 'the name of the context')
+    .description('add a cluster, a user and a context that sign in with Kleis')
+    .addHelpText('after', addHelp);
+  addSignInFlags(add)
+    .optionsGroup('Cluster:')
+    .option('--server <url>', 'the API server; not needed if the cluster is in the kubeconfig already')
+    .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
+    .option('--tls-server-name <name>', 'the name in the certificate of the API server')
+    .option('--namespace <namespace>', 'the namespace of the context')
+    .option('--cluster <name>', 'the name of the cluster entry (default: that of the context)')
+    .option('--user <name>', 'the name of the user entry (default: kleis-NAME)')
+    .option('--cluster-audience <audience>', 'as --audience, for this cluster alone: one user can serve many')
+    .option('--cluster-scope <scope>', 'as --scope, for this cluster alone')
+    .option('--cluster-resource <uri>', 'as --resource, for this cluster alone')
+    .option('--cluster-grant <name>', 'as --grant, for this cluster alone')
+    .optionsGroup('File:')
+    .option('--kubeconfig <file>', 'write here (default: as kubectl does)')
+    .option('--current', 'make it the current context')
+    .option('--dry-run', 'print what would be added and write nothing')
+    .option('-y, --yes', 'replace entries of the same names without asking')
+    .action(async (name: string, flags: KubeconfigAddFlags) =>
+      (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps),
+    );
+}
+
+function withContext(command: Command): Command {
+  return command
+    .addOption(new Option('--context <name>', 'the settings of this kubeconfig context').conflicts('issuerUrl'))
+    .option('--kubeconfig <file>', 'look in this kubeconfig');
+}
+
+function output(): Option {
+  return new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table');
+}

@@ -1,0 +1,45 @@
+import { Command } from 'commander';
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { clusterIdentity } from '../get-token/exec-credential.ts';
+import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
+import { type ExecCluster, findEntry } from '../kubeconfig/find.ts';
+
+export interface ContextSettings {
+  readonly flags: SignInFlags;
+  /** The cluster's extension client.authentication.k8s.io/exec. */
+  readonly extension: unknown;
+  /** Of the cluster, as a session remembers it. */
+  readonly identity: string;
+  readonly cluster: ExecCluster;
+}
+
+/** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
+export async function contextSettings(
+  request: { readonly context?: string; readonly kubeconfig?: string },
+  deps: Deps,
+): Promise<ContextSettings> {
+  const entry = await findEntry(request, deps);
+  const parser = addGetTokenFlags(new Command())
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
+    .addOption(verboseFlag);
+  try {
+    parser.parse([...entry.args], { from: 'user' });
+  } catch (cause) {
+    const why = clean(cause instanceof Error ? cause.message.replace(/^error: /, '') : cause);
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The user ${clean(entry.user)} in ${clean(entry.file, 400)} cannot be used: ${why}`,
+      { cause },
+    );
+  }
+  return {
+    flags: parser.opts<SignInFlags>(),
+    extension: entry.cluster.config,
+    identity: clusterIdentity(entry.cluster),
+    cluster: entry.cluster,
+  };
+}

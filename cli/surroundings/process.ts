@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clean } from '../../shared/text.ts';
+import type { Deps } from './deps.ts';
+import { lightFetch } from './light-fetch.ts';
+import { createReport, isLogLevel, logLevels } from './report.ts';
+
+/** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */
+export function createDeps(): Deps {
+  // libuv, the keyring's library and the launcher make files too: none of them for others.
+  process.umask(0o077);
+  Object.assign(globalThis, lightFetch);
+  const { argv, env, ppid, stdin, stdout, stderr } = process;
+  const log = env['KLEIS_LOG'] ?? '';
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // In kubectl's process group, but none of its business: a refresh token may be under way.
+      if (argv[2] === '--background' && name !== 'SIGTERM') return;
+      // The second one ends what does not end by itself.
+      if (interrupted.signal.aborted) process.exit(130);
+      interrupted.abort(name);
+    });
+  }
+  // Whoever read the output may have gone (`kleis status | head -1`); anything else that keeps it back is a failure.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exit(1);
+  });
+  stderr.on('error', () => undefined);
+  const report = createReport(stderr, env, isLogLevel(log) ? log : 'info');
+  if (log !== '' && !isLogLevel(log))
+    report.warn(`KLEIS_LOG is ${clean(log, 40)}, which is none of ${logLevels.join(', ')}.`);
+  return {
+    env,
+    stdin,
+    stdout,
+    stderr,
+    clock: {
+      now: Date.now,
+      sleep: async (milliseconds, signal) => sleep(milliseconds, undefined, { ...(signal && { signal }) }),
+    },
+    platform: process.platform,
+    pid: process.pid,
+    ppid,
+    startedAt: performance.timeOrigin,
+    parentIsGone: () => process.ppid !== ppid,
+    report,
+    signal: interrupted.signal,
+  };
+}
+
+/** Ends with the code of the run once stdout and stderr have taken everything. */
+export async function exit(deps: Deps, run: Promise<number>): Promise<void> {
+  const code = await run;
+  await Promise.all([deps.stdout, deps.stderr].map(flush));
+  // Not `exitCode`: an open keep-alive connection or a keyring that hangs must hold nobody up.
+  process.exit(code);
+}
+
+async function flush(stream: NodeJS.WriteStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    stream.write('', () => resolve());
+  });
+}

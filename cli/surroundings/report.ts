@@ -1,0 +1,62 @@
+import { inspect, styleText } from 'node:util';
+import type { WriteStream } from 'node:tty';
+import type { KleisError } from '../../shared/errors.ts';
+
+export const logLevels = ['silent', 'error', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export function isLogLevel(value: string): value is LogLevel {
+  return (logLevels as readonly string[]).includes(value);
+}
+
+/** What a person reads while the program runs. Everything goes to stderr: stdout belongs to results. */
+export interface Report {
+  readonly level: LogLevel;
+  setLevel(level: LogLevel): void;
+  /** Something the person wants to know or must do. */
+  info(text: string): void;
+  warn(text: string): void;
+  /** For `--verbose`. Fields are printed with `inspect`, so a `Secret` prints `[redacted]`; never pass a bare token. */
+  debug(text: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(error: KleisError): void;
+}
+
+export function createReport(
+  stderr: WriteStream,
+  env: Readonly<Record<string, string | undefined>>,
+  initial: LogLevel = 'info',
+): Report {
+  let level = initial;
+  const colour = useColour(stderr, env);
+  const paint = (format: Parameters<typeof styleText>[0], text: string) =>
+    colour ? styleText(format, text, { validateStream: false }) : text;
+  const write = (needed: LogLevel, text: string) => {
+    if (logLevels.indexOf(level) >= logLevels.indexOf(needed)) stderr.write(`${text}\n`);
+  };
+  return {
+    get level() {
+      return level;
+    },
+    setLevel(next) {
+      level = next;
+    },
+    info: (text) => write('info', text),
+    warn: (text) => write('info', `${paint('yellow', 'warning:')} ${text}`),
+    debug(text, fields) {
+      const rest = fields === undefined ? '' : ` ${inspect(fields, { breakLength: Infinity, depth: 3 })}`;
+      write('debug', paint('dim', `debug: ${text}${rest}`));
+    },
+    error(error) {
+      write('error', `${paint('red', 'error:')} ${error.message}`);
+      write('error', `${paint('bold', 'next:')}  ${error.hint}`);
+      if (error.detail !== undefined) write('debug', paint('dim', `debug: ${error.code}: ${error.detail}`));
+    },
+  };
+}
+
+/** NO_COLOR (no-color.org) and FORCE_COLOR, else colour on a terminal that has it. */
+export function useColour(stream: WriteStream, env: Readonly<Record<string, string | undefined>>): boolean {
+  if ((env['NO_COLOR'] ?? '') !== '') return false;
+  if ((env['FORCE_COLOR'] ?? '') !== '') return env['FORCE_COLOR'] !== '0';
+  return stream.isTTY && env['TERM'] !== 'dumb';
+}
