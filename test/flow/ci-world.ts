@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { makeKey, sign, startIssuer, type TestIssuer } from '../broker/subject-fixture.ts';
+import { makeKey, sign, startIssuer, type TestIssuer } from '../broker/issuers/fixture.ts';
 import { built } from '../support/built.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../support/cluster.ts';

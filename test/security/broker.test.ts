@@ -6,7 +6,7 @@ import {
   jwt,
   type RunningBroker,
   startAppWorld,
-} from '../broker/app-world.ts';
+} from '../broker/routes/world.ts';
 import type { Fault } from '../support/stand-in/server.ts';
 
 let world: AppWorld;

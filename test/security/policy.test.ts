@@ -8,7 +8,7 @@ import { loadConfig } from '../../broker/config/load.ts';
 import { watchConfig } from '../../broker/config/reload.ts';
 import { CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
 import { decide } from '../../broker/policy/decide.ts';
-import { allows, ask, baseDocument, faultsOf, loadGrant, loadText } from '../broker/policy-fixture.ts';
+import { allows, ask, baseDocument, faultsOf, loadGrant, loadText } from '../broker/policy/fixture.ts';
 
 const request = { issuer: 'sso', claims: { a: 'x' }, grant: 'g', now: 0 };
 

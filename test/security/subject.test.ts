@@ -18,7 +18,7 @@ import {
   trusted,
   type SigningKey,
   type TestIssuer,
-} from '../broker/subject-fixture.ts';
+} from '../broker/issuers/fixture.ts';
 
 const second = 1000;
 const seconds = noon / second;

@@ -1,0 +1,479 @@
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { checkConfinement } from '../../../broker/check/confinement.ts';
+import type { Finding } from '../../../broker/check/findings.ts';
+import type { Live } from '../../../broker/check/live.ts';
+import { findPowers } from '../../../broker/check/powers.ts';
+import type { Deps } from '../../../broker/surroundings.ts';
+import { run } from '../../../broker/program.ts';
+import type { Rule } from '../../../broker/rbac/kinds.ts';
+import { needs } from '../../support/needs.ts';
+import { baseDocument } from '../policy/fixture.ts';
+import { type Confined, startConfined, until } from '../rbac/cluster.ts';
+import { everyGrant, load, needsOf, objectsOf } from '../rbac/fixture.ts';
+
+let folder = '';
+beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'kleis-check-test-'))));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function kleisBroker(args: readonly string[], env: Deps['env'] = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const stream = (chunks: string[]) => ({ write: (text: string) => chunks.push(text), isTTY: false, columns: 120 });
+  const deps = {
+    env,
+    stdout: stream(out),
+    stderr: stream(err),
+    clock: { now: Date.now, sleep: async () => {} },
+    host: 'here',
+    signal: new AbortController().signal,
+    onHangUp: () => () => {},
+  } as unknown as Deps;
+  const code = await run(args, deps);
+  return { code, stdout: out.join(''), stderr: err.join('') };
+}
+
+async function write(parts: Record<string, unknown>): Promise<string> {
+  const file = join(folder, `${Math.random().toString(36).slice(2)}.yaml`);
+  await writeFile(file, stringify(baseDocument(parts), { aliasDuplicateObjects: false }));
+  return file;
+}
+
+const clusterWith = (audiences?: readonly string[]) => ({
+  clusters: { prod: { credentials: { inCluster: true }, ...(audiences && { audiences }) } },
+});
+
+describe('powers of a rule', () => {
+  const rule = (resources: string[], verbs: string[], more: Partial<Rule> = {}): Rule => ({
+    apiGroups: [''],
+    resources,
+    verbs,
+    ...more,
+  });
+  const ids = (rules: Rule[], scope: 'namespace' | 'cluster' = 'namespace') =>
+    findPowers(rules, scope).map(({ id, severity }) => `${severity} ${id}`);
+
+  test.each([
+    ['token creation', rule(['serviceaccounts/token'], ['create']), ['error mint']],
+    [
+      'token creation of one account',
+      rule(['serviceaccounts/token'], ['create'], { resourceNames: ['a'] }),
+      ['error mint'],
+    ],
+    ['a subresource of whatever', rule(['*/token'], ['create']), ['error mint']],
+    ['serviceaccounts without the subresource', rule(['serviceaccounts'], ['create']), []],
+    ['Secrets', rule(['secrets'], ['get']), ['error secrets']],
+    ['a delete of Secrets, which answers with them', rule(['secrets'], ['delete']), ['error secrets']],
+    ['one Secret by name', rule(['secrets'], ['get'], { resourceNames: ['a'] }), ['warning secrets']],
+    ['another group with a resource of that name', rule(['secrets'], ['get'], { apiGroups: ['example.com'] }), []],
+    [
+      'bind',
+      rule(['roles'], ['bind'], { apiGroups: ['rbac.authorization.k8s.io'], resourceNames: ['a'] }),
+      ['error escalate'],
+    ],
+    ['pods', rule(['pods'], ['create']), ['warning pods']],
+    [
+      'deployments',
+      rule(['deployments'], ['patch'], { apiGroups: ['apps'], resourceNames: ['web'] }),
+      ['warning workloads'],
+    ],
+    ['reading pods', rule(['pods', 'pods/log'], ['get', 'list', 'watch']), []],
+    ['configmaps', rule(['configmaps'], ['*']), []],
+  ])('%s', (_, given, expected) => expect(ids([given])).toEqual(expected));
+
+  test('a wildcard is everything, and what is not of a namespace only counts in the whole cluster', () => {
+    const all = rule(['*'], ['*'], { apiGroups: ['*'] });
+    expect(ids([all])).toEqual(
+      expect.arrayContaining(['error mint', 'error secrets', 'error impersonate', 'warning exec']),
+    );
+    expect(ids([all])).not.toContain('error nodes-proxy');
+    expect(ids([all], 'cluster')).toEqual(
+      expect.arrayContaining(['error nodes-proxy', 'error csr', 'error admission']),
+    );
+  });
+
+  test('a rule without a name outweighs one with', () => {
+    const rules = [rule(['secrets'], ['get'], { resourceNames: ['a'] }), rule(['secrets'], ['list'])];
+    expect(ids(rules)).toEqual(['error secrets']);
+  });
+});
+
+test('a kill switch that no grant names any more is left over, unless it is another broker’s', () => {
+  const before = objectsOf(needsOf(load()));
+  const own = before.find(({ kind }) => kind === 'Secret')!;
+  const foreign = { ...own, metadata: { ...own.metadata, name: 'kleis-kill-other', labels: {} } };
+  const { elsewhere: _, ...fewer } = everyGrant;
+  const live = {
+    ...{ namespaces: [], accounts: [], roles: [], bindings: [], policies: [], policyBindings: [] },
+    killSwitches: [own, foreign],
+    rulesOf: () => [],
+  } as unknown as Live;
+  const left = (grants: Record<string, unknown>) =>
+    checkConfinement(needsOf(load(grants)), live).filter(({ code }) => code === 'left-over');
+  expect(left(everyGrant)).toEqual([]);
+  const next = "kubectl delete secret -n web 'kleis-kill-deployer'";
+  expect(left(fewer)).toMatchObject([{ severity: 'warning', next, why: expect.stringContaining('bound to it') }]);
+});
+
+describe('without a cluster', () => {
+  test('tells every fault of the configuration, with its place, and ends with 6', async () => {
+    const file = await write({
+      grants: { a: { issuer: 'nobody', cluster: 'prod', serviceAccount: 'x', where: { a: 'b' } } },
+    });
+    const { code, stdout } = await kleisBroker(['check', '--config', file]);
+    expect(code).toBe(6);
+    expect(stdout).toContain(`${file}:`);
+    expect(stdout).toContain('is no entry of issuers');
+  });
+
+  test('tells what is unwise, and ends with 0', async () => {
+    const file = await write({ grants: { a: { ...everyGrant.plain, access: undefined } } });
+    const { code, stdout } = await kleisBroker(['check', '--config', file, '-o', 'json']);
+    const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
+    expect([code, ok]).toEqual([0, true]);
+    expect(findings).toContainEqual(expect.objectContaining({ severity: 'warning', code: 'no-access' }));
+  });
+
+  test('rbac is about one cluster at a time, and needs to know its audiences', async () => {
+    const two = await write({
+      clusters: { prod: { credentials: { inCluster: true } }, edge: { credentials: { inCluster: true } } },
+    });
+    const which = await kleisBroker(['rbac', '--config', two]);
+    expect([which.code, which.stdout]).toEqual([2, '']);
+    expect(which.stderr).toContain('--cluster prod or --cluster edge');
+    const what = await kleisBroker(['rbac', '--config', two, '--cluster', 'edge']);
+    expect([what.code, what.stdout]).toEqual([6, '']);
+    expect(what.stderr).toContain('clusters.edge.audiences');
+  });
+
+  test('rbac prints a List as JSON', async () => {
+    const file = await write({ ...clusterWith(['api.example.com']), grants: everyGrant });
+    const { code, stdout } = await kleisBroker(['rbac', '--config', file, '-o', 'json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'List', items: expect.arrayContaining([]) as unknown });
+  });
+});
+
+test('docs/rbac.md explains every code of a finding', async () => {
+  const source = new URL('../../../broker/check/', import.meta.url);
+  const files = await Promise.all((await readdir(source)).map((name) => readFile(new URL(name, source), 'utf8')));
+  const codes = files.flatMap((text) =>
+    Array.from(text.matchAll(/\bcode(?::|: .*\?|=) '([a-z-]+)'(?: : '([a-z-]+)')?/g)),
+  );
+  const docs = await readFile(new URL('../../../docs/rbac.md', import.meta.url), 'utf8');
+  const named = new Set(codes.flatMap(([, ...names]) => names.filter((name) => name !== undefined)));
+  expect(named.size).toBeGreaterThan(25);
+  expect([...named].filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
+});
+
+describe.skipIf(!needs('kube-1.30') || !needs('kubectl-new'))('against a live cluster (1.30)', () => {
+  test('what rbac printed is found to be as it should be, and in force', async () => {
+    const world = await startConfined('1.30', false);
+    try {
+      const file = await write({ ...clusterWith([world.cluster.server]), grants: everyGrant });
+      const args = ['check', '--config', file, '--kubeconfig', world.cluster.adminKubeconfig];
+      const { code, stdout } = await kleisBroker(args);
+      expect(stdout).toMatch(/\n0 errors, \d+ warnings, \d+ ok\n$/);
+      expect(stdout).toContain('as the broker is refused by the policy kleis-broker: it is in force.');
+      expect(code).toBe(0);
+    } finally {
+      await world.stop();
+    }
+  }, 120_000);
+});
+
+describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a live cluster (1.36)', () => {
+  let world: Confined;
+  let file = '';
+  const undo: (() => Promise<unknown>)[] = [];
+  beforeAll(async () => {
+    world = await startConfined('1.36', true);
+    file = await write({ ...clusterWith([world.cluster.server]), grants: everyGrant });
+  }, 120_000);
+  afterEach(async () => {
+    for (const each of undo.splice(0).toReversed()) await each();
+  });
+  afterAll(() => world?.stop());
+
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  const admission = '/apis/admissionregistration.k8s.io/v1';
+
+  async function check(config = file) {
+    const args = ['check', '--config', config, '--kubeconfig', world.cluster.adminKubeconfig, '-o', 'json'];
+    const { code, stdout, stderr } = await kleisBroker(args);
+    if (stdout === '') throw new Error(stderr);
+    return { code, findings: (JSON.parse(stdout) as { findings: Finding[] }).findings };
+  }
+  const errors = (findings: readonly Finding[]) => findings.filter(({ severity }) => severity === 'error');
+
+  /** Makes an object for one test. */
+  async function make(path: string, body: { metadata: { name: string } } & Record<string, unknown>): Promise<void> {
+    await world.admin('POST', path, body);
+    undo.push(() => world.admin('DELETE', `${path}/${body.metadata.name}`));
+  }
+  /** Takes an object away for one test. */
+  async function take(path: string, name: string): Promise<void> {
+    const {
+      uid: _,
+      resourceVersion: __,
+      creationTimestamp: ___,
+      ...metadata
+    } = (await world.admin('GET', `${path}/${name}`)).metadata as Record<string, unknown>;
+    const held = await world.admin('GET', `${path}/${name}`);
+    await world.admin('DELETE', `${path}/${name}`);
+    undo.push(() => world.admin('POST', path, { ...held, metadata }));
+  }
+  async function change(path: string, edit: (object: Record<string, unknown>) => unknown): Promise<void> {
+    const held = await world.admin('GET', path);
+    await world.admin('PUT', path, edit(held));
+    undo.push(async () => {
+      const now = await world.admin('GET', path);
+      return world.admin('PUT', path, { ...held, metadata: now.metadata });
+    });
+  }
+  const bind = (name: string, kind: string, role: string, subjects: object[]) => ({
+    metadata: { name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: role },
+    subjects,
+  });
+  const deployWeb = { kind: 'ServiceAccount', name: 'deploy-web', namespace: 'kleis-identities' };
+
+  const inForce = async () => (await world.broker.probe()).policy === 'in_force';
+
+  test('what rbac printed is found to be as it should be, and in force', async () => {
+    const { code, findings } = await check();
+    expect(errors(findings)).toEqual([]);
+    expect(code).toBe(0);
+    const ok = findings.filter(({ severity }) => severity === 'ok').map(({ code: what, about }) => `${what} ${about}`);
+    expect(ok).toEqual(
+      expect.arrayContaining([
+        'version clusters.prod',
+        'tokens clusters.prod',
+        'policy broker',
+        'broker broker',
+        'policy-in-force broker',
+        'namespaces-policy-in-force broker',
+        'account grants.deploy-web',
+        'account grants.plain',
+        'account grants.lease',
+        'access-review clusters.prod',
+      ]),
+    );
+  });
+
+  test('whoever may impersonate, write there, or mint for an account elsewhere is listed', async () => {
+    const { findings } = await check();
+    for (const code of ['others-impersonate', 'others-write', 'others-mint']) {
+      expect(findings).toContainEqual(
+        expect.objectContaining({ code, what: expect.stringContaining('web/editor') as unknown }),
+      );
+    }
+    expect(findings.filter(({ what }) => what.includes('system:masters') || what.includes('kube-system'))).toEqual([]);
+  });
+
+  test.each(['edit', 'admin'])('the stock role %s is named as a way out, with what to use instead', async (role) => {
+    await make(`${rbac}/namespaces/web/rolebindings`, bind('stock', 'ClusterRole', role, [deployWeb]));
+    const { code, findings } = await check();
+    expect(code).toBe(6);
+    const escape = findings.find((finding) => finding.code === 'escape' && finding.about === 'grants.deploy-web');
+    for (const part of ['mint tokens', 'read Secrets', 'impersonate', 'RoleBinding web/stock'])
+      expect(escape?.what).toContain(part);
+    expect(escape?.next).toContain(`The stock role ${role}`);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ severity: 'error', code: 'binding-extra', about: 'grants.deploy-web' }),
+    );
+    expect(findings).not.toContainEqual(expect.objectContaining({ code: 'account', about: 'grants.deploy-web' }));
+  });
+
+  test('a Role of access that was widened is a way out', async () => {
+    await change(`${rbac}/namespaces/web/roles/viewer`, (role) => ({
+      ...role,
+      rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }],
+    }));
+    const found = errors((await check()).findings);
+    expect(found).toContainEqual(expect.objectContaining({ code: 'escape', about: 'grants.plain' }));
+    expect(found).not.toContainEqual(expect.objectContaining({ about: 'grants.deploy-web' }));
+  });
+
+  test('rules that are aggregated into a ClusterRole count', async () => {
+    const labels = { 'example.com/into': 'all' };
+    await make(`${rbac}/clusterroles`, {
+      metadata: { name: 'part', labels } as { name: string },
+      rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }],
+    });
+    await make(`${rbac}/clusterroles`, {
+      metadata: { name: 'whole' },
+      aggregationRule: { clusterRoleSelectors: [{ matchLabels: labels }] },
+      rules: [],
+    });
+    await make(`${rbac}/clusterrolebindings`, bind('whole', 'ClusterRole', 'whole', [deployWeb]));
+    const escape = errors((await check()).findings).find(({ code }) => code === 'escape');
+    expect(escape?.what).toMatch(/in the whole cluster.*read Secrets/);
+  });
+
+  test('a binding that names the account as a user, or its groups, is found', async () => {
+    const user = {
+      kind: 'User',
+      name: 'system:serviceaccount:kleis-identities:plain',
+      apiGroup: 'rbac.authorization.k8s.io',
+    };
+    const group = {
+      kind: 'Group',
+      name: 'system:serviceaccounts:kleis-identities',
+      apiGroup: 'rbac.authorization.k8s.io',
+    };
+    await make(`${rbac}/namespaces/web/rolebindings`, bind('by-user', 'Role', 'other', [user]));
+    await make(`${rbac}/clusterrolebindings`, bind('by-group', 'ClusterRole', 'edit', [group]));
+    const { findings } = await check();
+    expect(findings).toContainEqual(expect.objectContaining({ code: 'binding-extra', about: 'grants.plain' }));
+    expect(findings).toContainEqual(expect.objectContaining({ code: 'group-binding' }));
+    expect(errors(findings)).toContainEqual(
+      expect.objectContaining({
+        code: 'escape',
+        what: expect.stringContaining('The group system:serviceaccounts:kleis-identities') as unknown,
+      }),
+    );
+  });
+
+  test('what is missing is named: account, Role, binding, kill switch', async () => {
+    await take('/api/v1/namespaces/kleis-identities/serviceaccounts', 'plain');
+    await take(`${rbac}/namespaces/web/roles`, 'viewer');
+    await take(`${rbac}/namespaces/web/rolebindings`, 'kleis:kleis-identities:deploy-web:deployer');
+    await take('/api/v1/namespaces/web/secrets', 'kleis-kill-deployer');
+    const { code, findings } = await check();
+    expect(code).toBe(6);
+    expect(errors(findings).map(({ code: what, about }) => `${what} ${about}`)).toEqual([
+      'binding-missing grants.deploy-web',
+      'account-missing grants.plain',
+      'role-missing grants.plain',
+      'kill-switch-missing grants.elsewhere',
+    ]);
+  });
+
+  test('a policy that is bound with Warn is changed and not in force', async () => {
+    // Undone in the opposite order.
+    undo.push(() => until('the policy is in force again', inForce));
+    await change(`${admission}/validatingadmissionpolicybindings/kleis-broker`, (binding) => ({
+      ...binding,
+      spec: { policyName: 'kleis-broker', validationActions: ['Warn'] },
+    }));
+    await expect
+      .poll(async () => errors((await check()).findings).map(({ code }) => code), { timeout: 15_000, interval: 250 })
+      .toEqual(['policy-changed', 'policy-in-force']);
+  });
+
+  test('a policy that is gone is an error, and a warning where the configuration does without', async () => {
+    undo.push(() => until('the policy is in force again', inForce));
+    await take(`${admission}/validatingadmissionpolicybindings`, 'kleis-broker');
+    const { lease: _, ...fewer } = everyGrant;
+    const parts = { ...clusterWith([world.cluster.server]), grants: fewer };
+    const codes = async (severity: Finding['severity'], config: Record<string, unknown>) =>
+      (await check(await write(config))).findings
+        .filter((finding) => finding.severity === severity)
+        .map(({ code }) => code);
+    const missing = expect.arrayContaining(['policy-missing', 'policy-in-force']) as unknown;
+    await expect.poll(() => codes('error', parts), { timeout: 15_000, interval: 250 }).toEqual(missing);
+    expect(await codes('warning', { ...parts, admissionPolicy: 'optional' })).toEqual(missing);
+  });
+
+  test('a policy that is another configuration’s is told from ours', async () => {
+    const longer = { ...everyGrant, plain: { ...everyGrant.plain, ttl: { max: '2h' } } };
+    const { findings } = await check(await write({ ...clusterWith([world.cluster.server]), grants: longer }));
+    expect(errors(findings)).toEqual([
+      expect.objectContaining({ code: 'policy-changed', what: expect.stringContaining('spec.variables') as unknown }),
+    ]);
+  });
+
+  test('whatever else the broker was given is an error, and what it no longer needs a warning', async () => {
+    const broker = { kind: 'ServiceAccount', name: 'kleis-broker', namespace: 'kleis-system' };
+    await make(`${rbac}/clusterrolebindings`, bind('convenient', 'ClusterRole', 'view', [broker]));
+    const { ephemeral: _, lease: __, ...fewer } = { ephemeral: undefined, ...everyGrant };
+    const { findings } = await check(await write({ ...clusterWith([world.cluster.server]), grants: fewer }));
+    expect(findings).toContainEqual(expect.objectContaining({ severity: 'error', code: 'broker-binding-extra' }));
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        severity: 'warning',
+        code: 'left-over',
+        next: "kubectl delete role -n kleis-ephemeral 'kleis-broker'",
+      }),
+    );
+  });
+
+  test('audiences that the API server does not accept, or an issuer shares, are errors', async () => {
+    const foreign = await check(await write({ ...clusterWith(['vault']), grants: everyGrant }));
+    expect(errors(foreign.findings)).toContainEqual(expect.objectContaining({ code: 'audience-foreign' }));
+    const issuers = { github: { url: 'https://token.actions.githubusercontent.com', audience: world.cluster.server } };
+    const shared = await check(await write({ ...clusterWith(), issuers, grants: everyGrant }));
+    expect(errors(shared.findings)).toContainEqual(expect.objectContaining({ code: 'audience-shared' }));
+  });
+
+  test('rbac asks the API server for its audiences, and prints what is in force', async () => {
+    const asking = await write({ ...clusterWith(), grants: everyGrant });
+    const args = ['rbac', '--config', asking, '--kubeconfig', world.cluster.adminKubeconfig];
+    const { code, stdout } = await kleisBroker(args);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`['${world.cluster.server}']`);
+    expect(errors((await check(asking)).findings)).toEqual([]);
+  });
+
+  test('an admin may sign in with a program, as kubectl lets them', async () => {
+    const config = JSON.parse(await readFile(world.cluster.adminKubeconfig, 'utf8')) as {
+      users: { user: Record<string, string> }[];
+    };
+    const { user } = config.users[0]!;
+    const pem = (field: string) => Buffer.from(user[field]!, 'base64').toString();
+    const status = { clientCertificateData: pem('client-certificate-data'), clientKeyData: pem('client-key-data') };
+    const credential = join(folder, 'credential.json');
+    await writeFile(
+      credential,
+      JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status }),
+    );
+    const plugin = join(folder, 'plugin');
+    await writeFile(plugin, '#!/bin/sh\n[ -n "$KUBERNETES_EXEC_INFO" ] && exec cat "$1"\n');
+    await chmod(plugin, 0o700);
+    const exec = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      command: './plugin',
+      args: [credential],
+      interactiveMode: 'Never',
+    };
+    const kubeconfig = join(folder, 'kubeconfig');
+    await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name: 'admin', user: { exec } }] }));
+    const { code } = await kleisBroker(['check', '--config', file, '--kubeconfig', kubeconfig], {
+      PATH: '/usr/bin:/bin',
+    });
+    expect(code).toBe(0);
+  });
+
+  test('who may not look is told so, and no finding is made up', async () => {
+    const config = { apiVersion: 'v1', kind: 'Config', 'current-context': 'a' };
+    const contexts = [{ name: 'a', context: { cluster: 'a', user: 'a' } }];
+    const clusters = [
+      { name: 'a', cluster: { server: world.cluster.server, 'certificate-authority': world.cluster.caFile } },
+    ];
+    const kubeconfig = join(folder, 'broker-kubeconfig');
+    const users = [{ name: 'a', user: { token: world.brokerToken } }];
+    await writeFile(kubeconfig, JSON.stringify({ ...config, contexts, clusters, users }));
+    const { code, stdout, stderr } = await kleisBroker(['check', '--config', file, '--kubeconfig', kubeconfig]);
+    expect([code, stdout]).toEqual([5, '']);
+    expect(stderr).toContain('cluster-admin');
+  });
+
+  test('five hundred grants are checked within seconds', async () => {
+    const grants = Object.fromEntries(
+      Array.from({ length: 500 }, (_, index) => [
+        `g${index}`,
+        { ...everyGrant['deploy-web'], serviceAccount: `g${index}` },
+      ]),
+    );
+    const many = await write({ ...clusterWith([world.cluster.server]), grants: { ...everyGrant, ...grants } });
+    const began = performance.now();
+    const { findings } = await check(many);
+    expect(findings.filter(({ code }) => code === 'account-missing')).toHaveLength(500);
+    // A bound that a call for each of a few things and each grant would break, on a busy machine.
+    expect(performance.now() - began).toBeLessThan(15_000);
+  });
+});

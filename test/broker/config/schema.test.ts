@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { parse, stringify } from 'yaml';
+import { describe, expect, it } from 'vitest';
+import { brokerJsonSchema } from '../../../broker/config/json-schema.ts';
+import { operators } from '../../../broker/policy/parse-where.ts';
+import { baseDocument, loadText } from '../policy/fixture.ts';
+
+const page = await readFile(new URL('../../../docs/grants.md', import.meta.url), 'utf8');
+
+describe('docs/broker-config.schema.json', () => {
+  it('is what the schema says (vitest -u writes it anew)', async () => {
+    const text = `${JSON.stringify(brokerJsonSchema(), null, 2)}\n`;
+    await expect(text).toMatchFileSnapshot('../../docs/broker-config.schema.json');
+  });
+
+  it('describes the operators of `where`', () => {
+    const { $defs } = brokerJsonSchema() as unknown as { $defs: { matcher: { anyOf: { properties?: object }[] } } };
+    expect(Object.keys($defs.matcher.anyOf[1]!.properties!).toSorted()).toEqual([...operators].toSorted());
+  });
+});
+
+describe('docs/grants.md', () => {
+  const base = stringify(baseDocument({ grants: undefined }));
+  const blocks = [...page.matchAll(/```yaml\n(grants:\n[^]*?)```/g)].map((match) => match[1]!);
+
+  it('has examples', () => {
+    expect(blocks.length).toBeGreaterThan(4);
+  });
+
+  it.each(blocks)('an example warns of what it says it does, and of nothing else:\n%s', (block) => {
+    const { warnings, config } = loadText(base + block);
+    const said = [...block.matchAll(/# warns: (.*)/g)].flatMap((match) => match[1]!.split(' ')).toSorted();
+    expect(warnings.map((warning) => warning.code).toSorted()).toEqual(said);
+    expect(Object.keys(config.grants)).toEqual(Object.keys((parse(block) as { grants: object }).grants));
+  });
+
+  it('explains every warning that there is', async () => {
+    const source = await readFile(new URL('../../../broker/config/warnings.ts', import.meta.url), 'utf8');
+    const codes = [...source.matchAll(/warn\(\s*'([a-z-]+)'/g)].map((match) => match[1]!);
+    expect(codes.length).toBeGreaterThan(15);
+    for (const code of codes) expect(page).toContain(`\`${code}\``);
+    for (const [, code] of page.slice(page.indexOf('## Warnings')).matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)) {
+      if (code !== 'kube-system') expect(codes).toContain(code);
+    }
+  });
+});

@@ -1,0 +1,278 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import type { Deps } from '../../../broker/surroundings.ts';
+import { run } from '../../../broker/program.ts';
+import { tokenExchangeGrant } from '../../../shared/protocol.ts';
+import type { ClusterOptions } from '../../support/cluster.ts';
+import { startStateWorld, type StateWorld } from '../leases/world.ts';
+import { makeKey, sign, type SigningKey } from '../issuers/fixture.ts';
+
+export const issuerUrl = 'https://ci.example.com';
+export const audience = 'https://kleis.example.com';
+export const jwt = 'urn:ietf:params:oauth:token-type:jwt';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly text: string;
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers are read by tests in many ways
+  readonly body: any;
+}
+
+export interface Call {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+/** A broker that was started as `kleis-broker serve`, in this process. */
+export interface RunningBroker {
+  readonly url: string;
+  readonly operations: string | undefined;
+  /** All that it wrote anywhere but in its audit file. */
+  output(): string;
+  lines(): readonly Record<string, unknown>[];
+  audit(): Promise<readonly Record<string, unknown>[]>;
+  readonly auditFile: string;
+  call(path: string, call?: Call): Promise<Answer>;
+  /** `POST /token` with what is usual, unless it is given; undefined leaves a parameter out. */
+  exchange(
+    token: string,
+    form?: Readonly<Record<string, string | undefined>>,
+    headers?: Record<string, string>,
+  ): Promise<Answer>;
+  /** Writes another configuration and waits until it is in force, or refused. */
+  reconfigure(parts: Record<string, unknown>): Promise<void>;
+  /** SIGTERM; resolves to the exit code. */
+  stop(): Promise<number>;
+}
+
+export interface AppWorld {
+  readonly state: StateWorld;
+  readonly folder: string;
+  readonly key: SigningKey;
+  /** A subject token of its own, valid now. */
+  issue(claims?: Record<string, unknown>): Promise<string>;
+  document(parts?: Record<string, unknown>): Record<string, unknown>;
+  start(parts?: Record<string, unknown>): Promise<RunningBroker>;
+  stop(): Promise<void>;
+}
+
+export const job = { event_name: 'push', repository_id: '1', ref: 'refs/heads/main', environment: 'production' };
+const where = { repository_id: '1', environment: 'production', event_name: { not: 'pull_request_target' } };
+const access = [{ namespace: 'web', role: 'deployer' }];
+
+export const grants: Record<string, Record<string, unknown>> = {
+  'deploy-web': { issuer: 'ci', where, cluster: 'prod', serviceAccount: 'deploy-web', access },
+  plain: { issuer: 'ci', where, cluster: 'prod', serviceAccount: 'deploy-web', access, revocable: false },
+  open: { issuer: 'ci', where, cluster: 'prod', serviceAccount: 'deploy-web', access, explain: true },
+  once: { issuer: 'github', where, cluster: 'prod', serviceAccount: 'deploy-web', access },
+  other: { issuer: 'ci', where: { repository_id: '2' }, cluster: 'prod', serviceAccount: 'deploy-web', access },
+};
+
+export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'): Promise<AppWorld> {
+  const state = await startStateWorld({ cluster, memory: false });
+  const folder = await mkdtemp(join(tmpdir(), 'kleis-app-'));
+  const key = await makeKey('a');
+  const jwks = join(folder, 'jwks.json');
+  await writeFile(jwks, JSON.stringify({ keys: [key.jwk] }));
+  const issuer = (url: string, more = {}) => ({ url, audience, jwks, idClaims: ['repository_id'], ...more });
+  const brokers: RunningBroker[] = [];
+  let count = 0;
+
+  const document: AppWorld['document'] = (parts = {}) => ({
+    apiVersion: 'kleis.dev/v1',
+    kind: 'BrokerConfig',
+    publicUrl: audience,
+    listen: { address: '127.0.0.1:0' },
+    state: { cluster: 'prod' },
+    audit: { file: join(folder, `audit-${count}.jsonl`) },
+    admins: [{ issuer: 'ci', claim: 'groups', value: 'platform' }],
+    issuers: {
+      ci: issuer(issuerUrl),
+      github: issuer('https://github.example.com', { singleUse: true, tenantClaim: 'repository_id' }),
+    },
+    clusters: { prod: { credentials: { kubeconfig: state.cluster.adminKubeconfig } } },
+    admissionPolicy: 'optional',
+    grants,
+    ...parts,
+  });
+
+  const world: AppWorld = {
+    state,
+    folder,
+    key,
+    document,
+    issue: async (claims = {}) =>
+      sign({ url: issuerUrl }, { sub: 'acme/web', jti: randomUUID(), ...job, ...claims }, { key, now: Date.now() }),
+    async start(parts = {}) {
+      count += 1;
+      const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }));
+      brokers.push(broker);
+      return broker;
+    },
+    async stop() {
+      await Promise.all(brokers.map((broker) => broker.stop()));
+      await state.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return world;
+}
+
+async function startBroker(
+  folder: string,
+  number: number,
+  document: (parts?: Record<string, unknown>) => Record<string, unknown>,
+): Promise<RunningBroker> {
+  const file = join(folder, `broker-${number}.yaml`);
+  const write = async (value: Record<string, unknown>) =>
+    writeFile(file, stringify(value, { aliasDuplicateObjects: false }));
+  const first = document();
+  await write(first);
+  const world = testDeps();
+  const ended = run(['serve', '--config', file], world.deps);
+  const early = ended.then((code) => {
+    throw new Error(`the broker ended with ${code}: ${world.output()}`);
+  });
+  early.catch(() => undefined);
+  const lines = () => jsonLines(world.output());
+  const found = await Promise.race([until('listening', () => lines().find(({ msg }) => msg === 'listening')), early]);
+  const url = String(found['address']);
+  const auditFile = (first['audit'] as { file: string }).file;
+  const broker: RunningBroker = {
+    url,
+    operations: found['operations'] as string | undefined,
+    output: world.output,
+    lines,
+    auditFile,
+    audit: async () => jsonLines(auditFile === '-' ? world.output() : await readFile(auditFile, 'utf8')),
+    call: async (path, call) => request(`${url}${path}`, call),
+    exchange: async (token, form, headers = {}) =>
+      request(`${url}/token`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+        body: exchangeForm(token, form),
+      }),
+    async reconfigure(parts) {
+      const before = lines().length;
+      await write(document(parts));
+      world.hangUp();
+      await until('the new configuration', () =>
+        lines()
+          .slice(before)
+          .find(({ msg }) => /configuration/.test(String(msg))),
+      );
+    },
+    async stop() {
+      world.end();
+      return ended;
+    },
+  };
+  return broker;
+}
+
+/** The surroundings of one run, as a test controls them. */
+export function testDeps(): { deps: Deps; output: () => string; end: () => void; hangUp: () => void } {
+  let text = '';
+  const stream = () =>
+    new Writable({
+      write(chunk: Buffer, _, done) {
+        text += chunk.toString();
+        done();
+      },
+    });
+  const ending = new AbortController();
+  const listeners = new Set<() => void>();
+  const deps = {
+    env: { KLEIS_LOG: 'debug' },
+    stdout: stream(),
+    stderr: stream(),
+    clock: {
+      now: Date.now,
+      sleep: async (milliseconds: number, signal?: AbortSignal) =>
+        sleep(milliseconds, undefined, signal ? { signal } : {}),
+    },
+    host: 'Test.Host',
+    signal: ending.signal,
+    onHangUp(listener: () => void) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  } as unknown as Deps;
+  return {
+    deps,
+    output: () => text,
+    end: () => ending.abort('SIGTERM'),
+    hangUp() {
+      for (const listener of listeners) listener();
+    },
+  };
+}
+
+export function exchangeForm(token: string, form: Readonly<Record<string, string | undefined>> = {}): string {
+  const usual = {
+    grant_type: tokenExchangeGrant,
+    subject_token_type: jwt,
+    subject_token: token,
+    scope: 'deploy-web',
+    ...form,
+  };
+  const given = Object.entries(usual).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return new URLSearchParams(given).toString();
+}
+
+/** Node's own client, which sends what it is told and follows nothing. */
+export async function request(
+  url: string,
+  { method = 'GET', headers = {}, body, signal }: Call = {},
+  ca?: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const call = url.startsWith('https:') ? https.request : http.request;
+    const sent = call(url, { method, headers, signal, agent: false, ...(ca && { ca }) }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString();
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, body: parse(text) });
+      });
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`it took too long: ${what}`);
+    await sleep(20);
+  }
+}
+
+function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .map((line) => parse(line))
+    .filter((value) => typeof value === 'object' && value !== null) as Record<string, unknown>[];
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
