@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '../support/wait.ts';
 import { stringify } from 'yaml';
 import { type Answer, exchangeForm, request } from '../broker/routes/world.ts';
 import { baseDocument } from '../broker/policy/fixture.ts';
@@ -148,7 +149,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
           const from = broker.stderr().length;
           await writeFile(config, document(auditFile, grants));
           broker.kill('SIGHUP');
-          await until('the new configuration', 15_000, async () =>
+          await until('the new configuration', async () =>
             broker.stderr().slice(from).includes('"msg":"new configuration"'),
           );
         },
@@ -211,14 +212,4 @@ export function jsonLines(text: string): Json[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Json);
-}
-
-/** Tries until it is so, or fails after `timeout` milliseconds; gives how long it took. */
-export async function until(what: string, timeout: number, isSo: () => Promise<boolean>): Promise<number> {
-  const began = performance.now();
-  while (!(await isSo())) {
-    if (performance.now() - began > timeout) throw new Error(`not after ${timeout} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  return performance.now() - began;
 }

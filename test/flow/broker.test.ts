@@ -10,7 +10,8 @@ import { type Answer, exchangeForm } from '../broker/routes/world.ts';
 import { everyGrant } from '../broker/rbac/fixture.ts';
 import type { AuditEvent, ClusterOptions } from '../support/cluster.ts';
 import { needs } from '../support/needs.ts';
-import { type BrokerWorld, jsonLines, type Replica, startBrokerWorld, until } from './broker-world.ts';
+import { type BrokerWorld, jsonLines, type Replica, startBrokerWorld } from './broker-world.ts';
+import { until } from '../support/wait.ts';
 
 const kinds: readonly { kind: ClusterOptions['kind']; missing: boolean; kills: number }[] = [
   { kind: 'stand-in', missing: false, kills: 6 },
@@ -62,13 +63,17 @@ for (const { kind, missing, kills } of kinds) {
         const ended = performance.now();
         let accepted = 0;
         const watch = async () => {
-          await until('it is dead', 3 * cached, async () => {
-            await sleep(100);
-            const asked = performance.now();
-            const status = await world.ask(token);
-            if (status === 201) accepted = asked - ended;
-            return status === 401;
-          });
+          await until(
+            'it is dead',
+            async () => {
+              await sleep(100);
+              const asked = performance.now();
+              const status = await world.ask(token);
+              if (status === 201) accepted = asked - ended;
+              return status === 401;
+            },
+            3 * cached,
+          );
           return { token, accepted };
         };
         const watched = watch();
@@ -94,7 +99,7 @@ for (const { kind, missing, kills } of kinds) {
           const told = (await a.audit()).filter(({ event }) => event === 'exchange');
           let events: readonly AuditEvent[] = [];
           const usesOf = (jti: string) => events.filter(({ credentialId }) => credentialId === `JTI=${jti}`);
-          await until('the API server has written all that down', 10_000, async () => {
+          await until('the API server has written all that down', async () => {
             events = await world.cluster.audit();
             return [...tokens.keys()].every((token) => usesOf(jtiOf(token)).length === paths.length);
           });
@@ -165,12 +170,12 @@ for (const { kind, missing, kills } of kinds) {
         // Of a kill switch there is no lease: dropping the grant pulls it, or whoever may delete the Secret.
         const { elsewhere: _, ...others } = everyGrant;
         await a.useGrants(others);
-        await until('the kill switch is pulled', 15_000, async () =>
+        await until('the kill switch is pulled', async () =>
           (await world.list(secrets)).every(({ metadata }) => metadata.name !== killSwitch),
         );
         watchTheEndOf(used[2]);
         // The API server hears of it some milliseconds later, and remembers what it took meanwhile: another one each time.
-        await until('an unused one is dead', 5_000, async () => {
+        await until('an unused one is dead', async () => {
           await sleep(50);
           const token = unused.pop();
           if (token === undefined) throw new Error('each of them was taken');
@@ -306,7 +311,7 @@ for (const { kind, missing, kills } of kinds) {
         expect((await left()).map(({ length }) => length > 0)).toEqual([true, true, true, true]);
         // All of this is of tokens of ten minutes, remembered for ten more.
         const sweeper = await world.replica('ahead', { ahead: 2 * 3_600_000 });
-        await until('it is swept', 40_000, async () => (await left()).every(({ length }) => length === 0));
+        await until('it is swept', async () => (await left()).every(({ length }) => length === 0), 40_000);
         expect(await sweeper.end('SIGTERM')).toBe(0);
       }, 60_000);
 
@@ -318,7 +323,7 @@ for (const { kind, missing, kills } of kinds) {
         const began = performance.now();
         b.process.kill('SIGTERM');
         await b.process.waitFor(/"msg":"ending"/);
-        await until('nobody is let in', 5_000, async () => !(await connects(b.url)));
+        await until('nobody is let in', async () => !(await connects(b.url)));
         const answers = await Promise.all(underWay.map(async (finish) => finish()));
         for (const answer of answers) expect(await world.ask(tokenOf(answer))).toBe(201);
         expect((await b.process.done).code).toBe(0);

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterOptions } from '../support/cluster.ts';
 import type { Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
-import { createCiWorld, until, type CiWorld } from './ci-world.ts';
+import { createCiWorld, type CiWorld } from './ci-world.ts';
 import { said } from './world.ts';
+import { until } from '../support/wait.ts';
 
 const kinds: readonly { kind: ClusterOptions['kind']; missing: boolean }[] = [
   { kind: 'stand-in', missing: false },
@@ -133,7 +134,7 @@ for (const { kind, missing } of kinds) {
       const { stdout } = await revoke();
       const seconds = Number(/dead within (\d+) s/.exec(stdout)?.[1]);
       expect(seconds).toBeLessThanOrEqual(70);
-      await until('the used token is dead', seconds * 1000 + 2000, async () => (await whoami(used)).code !== 0);
+      await until('the used token is dead', async () => (await whoami(used)).code !== 0, seconds * 1000 + 2000);
     }, 90_000);
 
     it('job B on the same runner never gets the token of job A', async () => {

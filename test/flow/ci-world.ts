@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { makeKey, sign, startIssuer, type TestIssuer } from '../broker/issuers/fixture.ts';
 import { built } from '../support/built.ts';
@@ -276,14 +275,4 @@ async function ready(broker: Running): Promise<string> {
     throw new Error(`the broker is not ready: ${broker.stderr()}`, { cause });
   });
   return address;
-}
-
-/** Tries until it is so, or fails after `timeout` milliseconds. */
-export async function until(what: string, timeout: number, isSo: () => Promise<boolean>): Promise<number> {
-  const began = Date.now();
-  while (!(await isSo())) {
-    if (Date.now() - began > timeout) throw new Error(`not after ${timeout} ms: ${what}`);
-    await sleep(100);
-  }
-  return Date.now() - began;
 }

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { built } from '../support/built.ts';
 import { needs } from '../support/needs.ts';
 import { start, type Running } from '../support/run.ts';
+import { until } from '../support/wait.ts';
 
 const limit = 120_000;
 const token = /eyJ[\w-]+\.eyJ/;
@@ -41,7 +41,7 @@ async function startDemo({ path = process.env['PATH'] ?? '', tty = false } = {})
 async function expectNothingLeft({ files, processes }: Demo): Promise<void> {
   expect(await files()).toEqual([]);
   // What was killed is gone a moment later.
-  expect(await until(processes, (left) => left.length === 0)).toEqual([]);
+  await until('its processes are gone', async () => (await processes()).length === 0);
 }
 
 describe.concurrent('the demo', () => {
@@ -95,7 +95,7 @@ describe.concurrent('the demo', () => {
 
   it('ended before it says anything leaves neither files nor processes', async () => {
     const demo = await startDemo();
-    expect(await until(demo.files, (names) => names.length > 0)).not.toEqual([]);
+    await until('its first file', async () => (await demo.files()).length > 0);
     demo.running.kill('SIGINT');
     expect(await demo.running.done).toMatchObject({ code: 130, stderr: '' });
     await expectNothingLeft(demo);
@@ -114,16 +114,6 @@ describe.concurrent('the demo', () => {
     limit,
   );
 });
-
-/** What it gives once it is as wanted, or at last. */
-async function until<T>(get: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 5000;
-  for (;;) {
-    const value = await get();
-    if (wanted(value) || Date.now() > deadline) return value;
-    await sleep(5);
-  }
-}
 
 /** A PATH of what the demo and the launcher need, and nothing else. */
 async function pathWithoutKubectl(): Promise<string> {

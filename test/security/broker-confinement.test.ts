@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Call, type Confined, startConfined, until } from '../broker/rbac/cluster.ts';
+import { type Call, type Confined, startConfined } from '../broker/rbac/cluster.ts';
 import { needs } from '../support/needs.ts';
+import { until } from '../support/wait.ts';
 
 // The broker's own token is in an attacker's hand: what its Roles and the admission policies leave to be done with it.
 const servers = [

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from './wait.ts';
 
 export interface Server {
   readonly name: string;
@@ -50,13 +50,15 @@ export function startServer(name: string, command: readonly string[], logFile: s
 
 /** Waits until `ready` is true; fails when the server ends before, or after `timeout` milliseconds. */
 export async function untilReady(server: Server, ready: () => Promise<boolean>, timeout = 60_000): Promise<void> {
-  const deadline = Date.now() + timeout;
-  while (!(await ready())) {
-    const failure = server.failure();
-    if (failure !== undefined) throw new Error(failure);
-    if (Date.now() > deadline) throw new Error(`${server.name} is not ready after ${timeout / 1000} s`);
-    await sleep(50);
-  }
+  await until(
+    `${server.name} is ready`,
+    async () => {
+      const failure = server.failure();
+      if (failure !== undefined) throw new Error(failure);
+      return ready();
+    },
+    timeout,
+  );
 }
 
 /** Ports of 127.0.0.1 that nobody listens on, below the range that the kernel takes client ports from. */

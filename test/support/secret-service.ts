@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findTool } from './tools.ts';
+import { until } from './wait.ts';
 
 export interface SecretService {
   /** What a program needs in its environment to find it. */
@@ -81,13 +81,13 @@ function controls(env: NodeJS.ProcessEnv): Pick<SecretService, 'lock' | 'unlock'
     async unlock() {
       // Started anew: with no display to prompt on, a running daemon opens nothing that was locked through the bus.
       process.kill(pid(), 'SIGTERM');
-      await until(() => !isThere());
+      await until('the Secret Service is gone', () => !isThere());
       execFileSync('gnome-keyring-daemon', ['--unlock', '--components=secrets'], {
         env,
         input: password,
         stdio: ['pipe', 'ignore', 'ignore'],
       });
-      await until(isThere);
+      await until('the Secret Service is there', isThere);
     },
     freeze(on) {
       process.kill(pid(), on ? 'SIGSTOP' : 'SIGCONT');
@@ -99,12 +99,4 @@ function controls(env: NodeJS.ProcessEnv): Pick<SecretService, 'lock' | 'unlock'
       );
     },
   };
-}
-
-async function until(done: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!done()) {
-    if (Date.now() > deadline) throw new Error('the Secret Service did not follow within 10 s');
-    await sleep(20);
-  }
 }

@@ -10,8 +10,8 @@ import type { AuditEvent } from '../../../broker/audit/event.ts';
 import { type AuditLog, createAuditLog, openAuditLog } from '../../../broker/audit/log.ts';
 import { SinkError, type Sink } from '../../../broker/audit/sink.ts';
 import { verifyAudit } from '../../../broker/audit/verify.ts';
-import { until } from '../routes/world.ts';
 import { startStateWorld, type StateWorld } from '../leases/world.ts';
+import { until } from '../../support/wait.ts';
 
 let folder: string;
 let file: string;

@@ -12,8 +12,9 @@ import { run } from '../../../broker/program.ts';
 import type { Rule } from '../../../broker/rbac/kinds.ts';
 import { needs } from '../../support/needs.ts';
 import { baseDocument } from '../policy/fixture.ts';
-import { type Confined, startConfined, until } from '../rbac/cluster.ts';
+import { type Confined, startConfined } from '../rbac/cluster.ts';
 import { everyGrant, load, needsOf, objectsOf } from '../rbac/fixture.ts';
+import { until } from '../../support/wait.ts';
 
 let folder = '';
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'kleis-check-test-'))));

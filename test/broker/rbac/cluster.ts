@@ -1,7 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import type { LoadedConfig } from '../../../broker/config/load.ts';
 import { type Cluster as BrokerCluster, openClusters } from '../../../broker/cluster/clusters.ts';
@@ -10,6 +9,7 @@ import { run, type RunResult } from '../../support/run.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../../support/cluster.ts';
 import type { ClusterNeeds } from '../../../broker/rbac/needs.ts';
 import { load, needsOf, yamlOf } from './fixture.ts';
+import { until } from '../../support/wait.ts';
 
 export interface Answer {
   readonly status: number;
@@ -174,13 +174,4 @@ function caller(server: string, dispatcher: Agent, token: string): Call {
     }
     return { status: response.status, body: read, text };
   };
-}
-
-/** Asks until it is so; fails after 30 s. For what cannot wait inside a test. */
-export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`not after 30 s: ${what}`);
-    await sleep(100);
-  }
 }

@@ -18,8 +18,8 @@ import {
   type RunningBroker,
   startAppWorld,
   testDeps,
-  until,
 } from './world.ts';
+import { until } from '../../support/wait.ts';
 
 let world: AppWorld;
 let broker: RunningBroker;

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { needs } from '../../support/needs.ts';
-import { type AppWorld, type RunningBroker, startAppWorld, until } from './world.ts';
+import { type AppWorld, type RunningBroker, startAppWorld } from './world.ts';
+import { until } from '../../support/wait.ts';
 
 describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
   let world: AppWorld;

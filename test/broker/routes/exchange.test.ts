@@ -8,7 +8,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import type { Fault } from '../../support/stand-in/server.ts';
-import { type AppWorld, exchangeForm, jwt, type RunningBroker, startAppWorld, until } from './world.ts';
+import { type AppWorld, exchangeForm, jwt, type RunningBroker, startAppWorld } from './world.ts';
+import { until } from '../../support/wait.ts';
 
 let world: AppWorld;
 let broker: RunningBroker;

@@ -13,6 +13,7 @@ import { tokenExchangeGrant } from '../../../shared/protocol.ts';
 import type { ClusterOptions } from '../../support/cluster.ts';
 import { startStateWorld, type StateWorld } from '../leases/world.ts';
 import { makeKey, sign, type SigningKey } from '../issuers/fixture.ts';
+import { until } from '../../support/wait.ts';
 
 export const issuerUrl = 'https://ci.example.com';
 export const audience = 'https://kleis.example.com';
@@ -250,16 +251,6 @@ export async function request(
     sent.on('error', reject);
     sent.end(body);
   });
-}
-
-export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
-    if (Date.now() > deadline) throw new Error(`it took too long: ${what}`);
-    await sleep(20);
-  }
 }
 
 function jsonLines(text: string): Record<string, unknown>[] {

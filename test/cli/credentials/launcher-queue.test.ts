@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { args, createWorld, execInfo, setTime, shells, store, until } from './launcher-world.ts';
+import { args, createWorld, execInfo, setTime, shells, store } from './launcher-world.ts';
+import { until } from '../../support/wait.ts';
 
 const brought = '{"token":"brought"}\n';
 const failure =

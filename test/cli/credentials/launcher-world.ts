@@ -195,15 +195,6 @@ function runAsKubectl(command: readonly string[], call: Call): Promise<Outcome> 
   });
 }
 
-/** Waits, with an end, for what another process does. */
-export async function until(what: string, condition: () => boolean, timeout = 10_000): Promise<void> {
-  const end = Date.now() + timeout;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** Sets a time mark that many milliseconds from now. */
 export function setTime(path: string, fromNow: number): void {
   const time = (Date.now() + fromNow) / 1000;

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { args, type Call, createWorld, execInfo, setTime, shells, until } from './launcher-world.ts';
+import { args, type Call, createWorld, execInfo, setTime, shells } from './launcher-world.ts';
+import { until } from '../../support/wait.ts';
 
 const text = `{"token":"${'it\'s $(touch evil) `touch evil` \\n %s " ü '.repeat(20)}"}\n`;
 
