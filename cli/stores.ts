@@ -1,21 +1,9 @@
 import { existsSync } from 'node:fs';
-import { posix, win32 } from 'node:path';
-import { KleisError } from '../shared/errors.ts';
-import { clean } from '../shared/text.ts';
 import type { Deps } from './surroundings/deps.ts';
 import type { Settings } from './settings/sign-in.ts';
 import { openCredentials } from './credentials/cache.ts';
 import { openSessions, type SessionStore } from './session/store.ts';
-
-type Env = Deps['env'];
-
-/** Where this person's sessions and credentials live; undefined: nowhere, as with `--cache none`. */
-export function placesOf(deps: Deps): { readonly state: string | undefined; readonly credentials: string | undefined } {
-  return {
-    state: stateDir(deps.env, deps.platform),
-    credentials: credentialDir(deps.env, deps.platform),
-  };
-}
+import { credentialDir, placesOf } from './settings/paths.ts';
 
 export function storeOf(deps: Deps, cache: Settings['cache'] = 'auto', background = false): SessionStore {
   const { state, credentials } = placesOf(deps);
@@ -40,78 +28,4 @@ function credentialDirs({ env, platform }: Deps): Set<string> {
   const usual = process.getuid === undefined ? undefined : `/run/user/${process.getuid()}/kleis`;
   const dirs = [env, unnamed, withoutRuntime, bare].map((each) => credentialDir(each, platform));
   return new Set([...dirs, usual].filter((dir) => dir !== undefined));
-}
-
-/**
- * Where sessions live: `KLEIS_STATE_DIR`, else `$XDG_STATE_HOME/kleis`, else `~/.local/state/kleis`; on Windows
- * `%LOCALAPPDATA%\kleis`. Undefined where nothing says: then nothing is kept.
- *
- * @throws KleisError `config_invalid` if `KLEIS_STATE_DIR` is not absolute
- */
-export function stateDir(env: Env, platform: NodeJS.Platform): string | undefined {
-  const named = namedFolder(env, platform, 'KLEIS_STATE_DIR');
-  if (named !== undefined) return named;
-  if (platform === 'win32') return below(platform, localAppData(env), 'kleis');
-  return below(
-    platform,
-    absolute(env, platform, 'XDG_STATE_HOME') ?? below(platform, homeOf(env), '.local', 'state'),
-    'kleis',
-  );
-}
-
-/**
- * Where credentials live: `KLEIS_CACHE_DIR`, else `$XDG_RUNTIME_DIR/kleis`, else `${XDG_CACHE_HOME:-~/.cache}/kleis`; on
- * Windows `%LOCALAPPDATA%\kleis\credentials`. The launcher finds it by the same rules.
- *
- * @throws KleisError `config_invalid` if `KLEIS_CACHE_DIR` is not absolute
- */
-export function credentialDir(env: Env, platform: NodeJS.Platform): string | undefined {
-  const named = namedFolder(env, platform, 'KLEIS_CACHE_DIR');
-  if (named !== undefined) return named;
-  if (platform === 'win32') return below(platform, localAppData(env), 'kleis', 'credentials');
-  const base =
-    absolute(env, platform, 'XDG_RUNTIME_DIR') ??
-    absolute(env, platform, 'XDG_CACHE_HOME') ??
-    below(platform, homeOf(env), '.cache');
-  return below(platform, base, 'kleis');
-}
-
-/** The person's configuration: `$XDG_CONFIG_HOME/kleis/config.yaml`, else below `~/.config`; on Windows `%APPDATA%\kleis`. */
-export function configFile(env: Env, platform: NodeJS.Platform): string | undefined {
-  const base =
-    platform === 'win32'
-      ? (absolute(env, platform, 'APPDATA') ?? below(platform, homeOf(env), 'AppData', 'Roaming'))
-      : (absolute(env, platform, 'XDG_CONFIG_HOME') ?? below(platform, homeOf(env), '.config'));
-  return below(platform, base, 'kleis', 'config.yaml');
-}
-
-function homeOf(env: Env): string | undefined {
-  return env['HOME'] ?? env['USERPROFILE'];
-}
-
-function localAppData(env: Env): string | undefined {
-  return absolute(env, 'win32', 'LOCALAPPDATA') ?? below('win32', homeOf(env), 'AppData', 'Local');
-}
-
-function below(platform: NodeJS.Platform, base: string | undefined, ...names: string[]): string | undefined {
-  if (base === undefined || base === '') return undefined;
-  return (platform === 'win32' ? win32 : posix).join(base, ...names);
-}
-
-/** A variable that is not an absolute path is to be ignored: XDG Base Directory Specification, "Basics". */
-function absolute(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
-  const value = env[name];
-  if (value === undefined || value === '') return undefined;
-  return (platform === 'win32' ? win32 : posix).isAbsolute(value) ? value : undefined;
-}
-
-// Our own variables are not ignored but refused: a relative one would mean another place in each working directory.
-function namedFolder(env: Env, platform: NodeJS.Platform, name: string): string | undefined {
-  const value = env[name];
-  if (value === undefined || value === '') return undefined;
-  const path = absolute(env, platform, name);
-  if (path !== undefined) return path;
-  throw new KleisError('config_invalid', `${name} is ${clean(value)}, which is not an absolute path.`, {
-    hint: `Set ${name} to an absolute path, or unset it.`,
-  });
 }

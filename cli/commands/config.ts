@@ -2,7 +2,7 @@ import { clean } from '../../shared/text.ts';
 import { type ConfigRow, configRows, loadConfig } from '../settings/person.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { OutputFlags } from '../settings/flags.ts';
-import { placesOf } from '../stores.ts';
+import { placesOf } from '../settings/paths.ts';
 import { formatTable } from '../table.ts';
 
 /** `kleis config`: the person's settings as they hold, and where each comes from. */

@@ -11,7 +11,7 @@ import { contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { RevokeFlags } from '../settings/flags.ts';
 import { brokerOf, originOf } from '../get-token/obtain.ts';
-import { placesOf } from '../stores.ts';
+import { placesOf } from '../settings/paths.ts';
 import { openCredentials } from '../credentials/cache.ts';
 import { file, serverUrl } from '../settings/values.ts';
 import { settingsFor } from './token.ts';

@@ -1,7 +1,7 @@
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { addressOf } from '../get-token/exec-credential.ts';
+import { addressOf } from '../kubeconfig/cluster-identity.ts';
 import type { StatusFlags } from '../settings/flags.ts';
 import { storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
+import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 
 const group = 'client.authentication.k8s.io';
 const versions = [`${group}/v1`, `${group}/v1beta1`] as const;
@@ -20,17 +20,6 @@ export interface ExecInfo {
   readonly cluster: ExecCluster | undefined;
 }
 
-/** `spec.cluster`: where the credential goes, and what vouches for it there. */
-export interface ExecCluster {
-  readonly server: string;
-  /** The extension `client.authentication.k8s.io/exec`. */
-  readonly config?: unknown;
-  readonly 'certificate-authority-data'?: unknown;
-  readonly 'tls-server-name'?: unknown;
-  readonly 'insecure-skip-tls-verify'?: unknown;
-  readonly 'proxy-url'?: unknown;
-}
-
 /** Undefined when no Kubernetes client is asking, but a person or a script. Throws `kubeconfig_invalid`. */
 export function parseExecInfo(env: Readonly<Record<string, string | undefined>>): ExecInfo | undefined {
   const text = env['KUBERNETES_EXEC_INFO'];
@@ -48,36 +37,33 @@ export function parseExecInfo(env: Readonly<Record<string, string | undefined>>)
     throw invalid(`its apiVersion ${clean(info['apiVersion'], 80)} is not one of ${versions.join(', ')}`);
   }
   const spec = isObject(info['spec']) ? info['spec'] : {};
-  const cluster = isObject(spec['cluster']) ? spec['cluster'] : undefined;
-  const server = cluster?.['server'];
-  if (cluster !== undefined && typeof server !== 'string') throw invalid('its cluster has no server');
   return {
     apiVersion,
     interactive: spec['interactive'] === true,
-    cluster: typeof server === 'string' ? { ...cluster, server } : undefined,
+    cluster: isObject(spec['cluster']) ? readCluster(spec['cluster']) : undefined,
   };
 }
 
-/**
- * What a session remembers of a cluster: scheme, host and port of its server, and a hash of what vouches for it and of
- * the way there. A known address behind another authority or proxy may be another machine. Throws `kubeconfig_invalid`.
- */
-export function clusterIdentity(cluster: ExecCluster): string {
-  const url = URL.parse(cluster.server);
-  if (url === null || url.protocol !== 'https:') {
-    throw new KleisError(
-      'kubeconfig_invalid',
-      `The server ${clean(cluster.server)} of the cluster is not an https URL.`,
-    );
-  }
-  const way = ['certificate-authority-data', 'tls-server-name', 'insecure-skip-tls-verify', 'proxy-url'] as const;
-  const trust = JSON.stringify(way.map((name) => cluster[name] ?? null));
-  return `${url.origin} ${createHash('sha256').update(trust).digest('hex').slice(0, 16)}`;
-}
-
-/** The address in a cluster's identity: what people are shown. */
-export function addressOf(identity: string): string {
-  return identity.split(' ')[0] ?? identity;
+function readCluster(cluster: Record<string, unknown>): ExecCluster {
+  const text = (name: string) => {
+    const value = cluster[name] ?? undefined;
+    if (value !== undefined && typeof value !== 'string') throw invalid(`${name} of its cluster is no text`);
+    return value === '' ? undefined : value;
+  };
+  const server = text('server');
+  if (server === undefined) throw invalid('its cluster has no server');
+  const data = text('certificate-authority-data');
+  const name = text('tls-server-name');
+  const proxy = text('proxy-url');
+  return {
+    server,
+    ...(name !== undefined && { 'tls-server-name': name }),
+    ...(cluster['insecure-skip-tls-verify'] === true && { 'insecure-skip-tls-verify': true }),
+    ...(data !== undefined && { 'certificate-authority-data': data }),
+    ...(proxy !== undefined && { 'proxy-url': proxy }),
+    ...(cluster['disable-compression'] === true && { 'disable-compression': true }),
+    ...(cluster['config'] !== undefined && { config: cluster['config'] }),
+  };
 }
 
 /**

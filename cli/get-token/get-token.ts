@@ -1,13 +1,14 @@
 import { KleisError } from '../../shared/errors.ts';
 import { loadConfig } from '../settings/person.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { clusterIdentity, type ExecInfo, formatCredential, parseExecInfo } from './exec-credential.ts';
+import { type ExecInfo, formatCredential, parseExecInfo } from './exec-credential.ts';
+import { clusterIdentity } from '../kubeconfig/cluster-identity.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import type { SignInFlags } from '../settings/flags.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import type { Identity } from '../identity/identity.ts';
 import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from './obtain.ts';
-import { placesOf } from '../stores.ts';
+import { placesOf } from '../settings/paths.ts';
 import { forcedRefreshInterval } from '../session/use.ts';
 import { resolveRequest, type Settings } from '../settings/sign-in.ts';
 import { type CredentialKey, credentialKey } from '../credentials/key.ts';

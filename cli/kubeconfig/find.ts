@@ -4,22 +4,10 @@ import { KleisError } from '../../shared/errors.ts';
 import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import type { ExecCluster } from './cluster-identity.ts';
 import { bodyKey, isMapping, type Mapping } from './document.ts';
 import { extensionName, type KleisExec, readExec } from './entry.ts';
 import { type Kubeconfig, type KubeconfigEntry, kubeconfigSources, loadKubeconfig } from './load.ts';
-
-/** `spec.cluster` of KUBERNETES_EXEC_INFO (client-go, pkg/apis/clientauthentication/v1). */
-export interface ExecCluster {
-  readonly server: string;
-  readonly 'tls-server-name'?: string;
-  readonly 'insecure-skip-tls-verify'?: boolean;
-  /** Base64 of PEM. */
-  readonly 'certificate-authority-data'?: string;
-  readonly 'proxy-url'?: string;
-  readonly 'disable-compression'?: boolean;
-  /** The extension `client.authentication.k8s.io/exec`. */
-  readonly config?: unknown;
-}
 
 export interface FoundEntry extends KleisExec {
   readonly user: string;

@@ -1,12 +1,12 @@
 import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { addressOf } from '../get-token/exec-credential.ts';
+import { addressOf } from '../kubeconfig/cluster-identity.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { Session } from './file-format.ts';
 
 /** Where a session's tokens go: to a cluster, or to a broker, whose token the cluster then gets. */
 export interface Destinations {
-  /** `clusterIdentity` of exec-credential.ts. */
+  /** `clusterIdentity` of cluster-identity.ts. */
   readonly cluster: string | undefined;
   /** Origin. */
   readonly broker?: string | undefined;

@@ -2,9 +2,9 @@ import { Command } from 'commander';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { clusterIdentity } from '../get-token/exec-credential.ts';
+import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
-import { type ExecCluster, findEntry } from '../kubeconfig/find.ts';
+import { findEntry } from '../kubeconfig/find.ts';
 
 export interface ContextSettings {
   readonly flags: SignInFlags;

@@ -7,7 +7,7 @@ import { storageError, systemCode } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { choices } from './flags.ts';
-import { configFile } from '../stores.ts';
+import { configFile } from './paths.ts';
 import { defaultListenAddresses, isListenAddress, isRedirectUri } from './listen-address.ts';
 import type { PersonChoices } from './sign-in.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { configFile, credentialDir, stateDir } from '../../cli/stores.ts';
+import { configFile, credentialDir, stateDir } from '../../../cli/settings/paths.ts';
 
 describe('where things live', () => {
   const home = '/home/ann';
