@@ -4,69 +4,11 @@ import { KleisError } from '../../shared/errors.ts';
 import { systemCode } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
-import { readSubject } from './subject-token.ts';
+import { readSubject, type SubjectToken } from './subject-token.ts';
 
 // Tokens that lie ready, in a variable or in a file, before Kleis is started.
 
 const maxBytes = 16_384;
-/** What `--identity gitlab` reads: the name of the entry below `id_tokens:` in .gitlab-ci.yml. */
-const gitlabVariable = 'KLEIS_ID_TOKEN';
-const circleVariable = 'CIRCLE_OIDC_TOKEN_V2';
-const kubernetesVariable = 'KLEIS_KUBERNETES_TOKEN_FILE';
-/** Where the examples of Kubernetes' documentation mount projected tokens. */
-const kubernetesFile = '/var/run/secrets/tokens/kleis';
-
-const none = (): undefined => undefined;
-
-/** https://docs.gitlab.com/ci/secrets/id_token_authentication/: the job names its tokens and their audiences itself. */
-export const gitlab: Platform = {
-  name: 'gitlab',
-  title: 'GitLab CI',
-  isHere: (env) => env['GITLAB_CI'] === 'true',
-  job: ['CI_JOB_ID'],
-  asks: false,
-  issuer: (env) => env['CI_SERVER_URL'],
-  hint: (audience) => `In .gitlab-ci.yml write \`id_tokens: { ${gitlabVariable}: { aud: ${clean(audience)} } }\`.`,
-  getToken: async (_, { env, now }) =>
-    fromVariable(
-      env,
-      gitlabVariable,
-      now(),
-      `Add \`id_tokens: { ${gitlabVariable}: { aud: AUDIENCE } }\` to the job, with the audience of the broker.`,
-    ),
-};
-
-/** https://circleci.com/docs/openid-connect-tokens/: its audience is the organisation, whoever the token is for. */
-export const circleci: Platform = {
-  name: 'circleci',
-  title: 'CircleCI',
-  isHere: (env) => env['CIRCLECI'] === 'true',
-  job: ['CIRCLE_WORKFLOW_JOB_ID'],
-  asks: false,
-  issuer: none,
-  hint: (audience) =>
-    `Make one with \`export KLEIS_ID_TOKEN=$(circleci run oidc get --claims '{"aud":"${clean(audience)}"}')\` and use ` +
-    '--identity env:KLEIS_ID_TOKEN, or have the broker take your organisation id for the audience.',
-  getToken: async (_, { env, now }) =>
-    fromVariable(env, circleVariable, now(), 'Jobs of CircleCI have it; builds of forks only if the project says so.'),
-};
-
-/** A projected service account token (https://kubernetes.io/docs/concepts/storage/projected-volumes/), which the kubelet renews. */
-export const kubernetes: Platform = {
-  name: 'kubernetes',
-  title: 'a Kubernetes pod',
-  isHere: (env) => (env['KUBERNETES_SERVICE_HOST'] ?? env[kubernetesVariable] ?? '') !== '',
-  job: [],
-  asks: false,
-  issuer: none,
-  hint: (audience) => `Give the projected volume \`serviceAccountToken: { audience: ${clean(audience)} }\`.`,
-  getToken: async (_, { env, now }) =>
-    fromFile(
-      env[kubernetesVariable] || kubernetesFile,
-      now(),
-      `Mount a projected serviceAccountToken at ${kubernetesFile}, or name its file in ${kubernetesVariable}; see docs/ci.md.`,
-    ),
-};
 
 /** `env:NAME` */
 export function variable(name: string): Platform {
@@ -92,18 +34,23 @@ const elsewhere = {
   isHere: () => false,
   job: [],
   asks: false,
-  issuer: none,
+  issuer: () => undefined,
   hint: (audience: string) => `Get one for the audience ${clean(audience)}.`,
 } as const;
 
-function fromVariable(env: Env, name: string, now: number, hint: string) {
+/** @throws KleisError `identity_missing`, and what `readSubject` throws */
+export function fromVariable(env: Env, name: string, now: number, hint: string): SubjectToken {
   const text = env[name] ?? '';
   if (text === '') throw new KleisError('identity_missing', `There is no token in the variable ${name}.`, { hint });
   return readSubject(text, `The token in the variable ${name}`, now);
 }
 
-/** Read anew each time, since whoever keeps such a file replaces it. Its rights are its maker's business: a pod's are 0644. */
-async function fromFile(path: string, now: number, hint: string) {
+/**
+ * Read anew each time, since whoever keeps such a file replaces it. Its rights are its maker's business: a pod's are 0644.
+ *
+ * @throws KleisError `identity_missing`, and what `readSubject` throws
+ */
+export async function fromFile(path: string, now: number, hint: string): Promise<SubjectToken> {
   const name = clean(path, 400);
   let handle;
   try {

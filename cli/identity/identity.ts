@@ -1,7 +1,10 @@
 import { KleisError } from '../../shared/errors.ts';
 import { buildkite } from './buildkite.ts';
+import { circleci } from './circleci.ts';
+import { file, variable } from './file-or-variable.ts';
 import { github } from './github.ts';
-import { circleci, file, gitlab, kubernetes, variable } from './file-or-variable.ts';
+import { gitlab } from './gitlab.ts';
+import { kubernetes } from './kubernetes.ts';
 import type { Env, Platform, Surroundings } from './platform.ts';
 import { requireAudience, type SubjectToken } from './subject-token.ts';
 
