@@ -1,4 +1,4 @@
-import type { Access } from '../config/schema.ts';
+import type { Access } from '../policy/grant.ts';
 import type { Subject } from '../rbac/kinds.ts';
 import { type Account, type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import type { Finding } from './findings.ts';

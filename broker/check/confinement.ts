@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
-import { buildManifests, describeObject, type KubeObject, ownLabels } from '../rbac/manifests.ts';
+import type { KubeObject } from '../rbac/kinds.ts';
+import { buildManifests, describeObject, ownLabels } from '../rbac/manifests.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { describeBinding, describeRole, indexBindings } from './accounts.ts';
 import type { Finding } from './findings.ts';

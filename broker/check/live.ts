@@ -1,7 +1,6 @@
 import { isStatus } from '../../shared/kube/error.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
-import type { Rule, Subject } from '../rbac/kinds.ts';
-import type { KubeObject } from '../rbac/manifests.ts';
+import type { KubeObject, Rule, Subject } from '../rbac/kinds.ts';
 
 export interface Binding {
   readonly kind: 'RoleBinding' | 'ClusterRoleBinding';

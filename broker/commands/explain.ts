@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { createFetch } from '../../shared/net/http.ts';
-import { type Claims, decodeUnverified, JwtFault } from '../../shared/jwt.ts';
+import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
 import { clean } from '../../shared/text.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { explainAll } from '../policy/explain.ts';
-import { decide } from '../policy/decide.ts';
+import { type Asker, decide } from '../policy/decide.ts';
 import { createIssuers } from '../issuers/issuers.ts';
 import { formatTable } from '../../shared/table.ts';
 
@@ -25,15 +25,10 @@ export interface ExplainFlags {
 export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<number> {
   const loaded = await loadConfig(flags.config);
   const token = await readToken(flags.tokenFile);
-  const { issuer, claims } = flags.verify ? await verify(token, loaded, deps) : believe(token, loaded);
-  const decision = decide(loaded.policy, {
-    issuer,
-    claims,
-    grant: flags.grant,
-    cluster: flags.cluster,
-    expiresIn: flags.expiresIn === undefined ? undefined : Number(flags.expiresIn),
-    now: deps.clock.now(),
-  });
+  const subject = flags.verify ? await verify(token, loaded, deps) : believe(token, loaded);
+  const { issuer } = subject;
+  const expiresIn = flags.expiresIn === undefined ? undefined : Number(flags.expiresIn);
+  const decision = decide(loaded.policy, subject, { ...flags, expiresIn }, deps.clock.now());
   const explained = { ...explainAll(decision, flags.grant), issuer, verified: flags.verify, policy: loaded.hash };
   if (flags.output === 'json') deps.stdout.write(`${JSON.stringify(explained, undefined, 2)}\n`);
   else deps.stdout.write(describe(explained));
@@ -78,11 +73,7 @@ async function readToken(file: string): Promise<string> {
   return text.trim();
 }
 
-async function verify(
-  token: string,
-  { config }: LoadedConfig,
-  { clock, env }: Deps,
-): Promise<{ issuer: string; claims: Claims }> {
+async function verify(token: string, { config }: LoadedConfig, { clock, env }: Deps): Promise<Asker> {
   const issuers = createIssuers(Object.values(config.issuers), {
     clock,
     fetchFor: (options) => createFetch({ ...options, env }),
@@ -90,7 +81,7 @@ async function verify(
   return issuers.verify(token);
 }
 
-function believe(token: string, { config }: LoadedConfig): { issuer: string; claims: Claims } {
+function believe(token: string, { config }: LoadedConfig): Asker {
   try {
     const { claims } = decodeUnverified(token);
     const issuer = Object.values(config.issuers).find(({ url }) => url === claims['iss']);

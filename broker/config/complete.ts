@@ -1,15 +1,13 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { kindOfIssuer, knownIssuers } from './issuer-kinds.ts';
+import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
 import type {
   BrokerConfig,
   BrokerDocument,
   ClusterConfig,
-  GrantAccount,
-  GrantConfig,
   GrantDocument,
   IssuerConfig,
   IssuerDocument,
-  Where,
 } from './schema.ts';
 
 const minute = 60_000;
@@ -65,11 +63,7 @@ function completeCluster(name: string, cluster: BrokerDocument['clusters'][strin
   };
 }
 
-function completeGrant(
-  name: string,
-  grant: GrantDocument,
-  clusters: Readonly<Record<string, ClusterConfig>>,
-): GrantConfig {
+function completeGrant(name: string, grant: GrantDocument, clusters: Readonly<Record<string, ClusterConfig>>): Grant {
   const { ttl, where, ...rest } = grant;
   const account = accountOf(grant, clusters);
   const longest = milliseconds(ttl?.max);

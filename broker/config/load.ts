@@ -5,7 +5,7 @@ import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
 import { type ConfigFault, ConfigFaults, parseSource, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
-import { checkRules } from './rules.ts';
+import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './schema.ts';
 import { checkShape } from './shape.ts';
 
@@ -74,16 +74,15 @@ function compile(config: BrokerConfig): { readonly policy?: CompiledPolicy; read
 }
 
 /** A fault that only follows from another one: it is about a stand-in, or about an entry that was left out. */
-function isEcho(fault: PolicyFault, dropped: readonly (readonly (string | number)[])[], value: unknown): boolean {
+function isEcho(fault: RuleFault, dropped: readonly (readonly (string | number)[])[], value: unknown): boolean {
   if (dropped.some((path) => path.slice(0, fault.path.length).every((key, index) => fault.path[index] === key)))
     return true;
-  if (!fault.message.startsWith('is no entry of ')) return false;
-  const section = fault.message.slice('is no entry of '.length).split(':')[0]!;
+  if (fault.refersTo === undefined) return false;
   const named = fault.path.reduce<unknown>(
     (inner, key) => (inner as Record<string, unknown> | undefined)?.[String(key)],
     value,
   );
-  return dropped.some(([top, entry]) => top === section && (entry === undefined || entry === named));
+  return dropped.some(([top, entry]) => top === fault.refersTo && (entry === undefined || entry === named));
 }
 
 function sortFaults(faults: readonly ConfigFault[]): ConfigFault[] {

@@ -1,14 +1,27 @@
 import { isIP } from 'node:net';
 import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
+import type { Grant } from '../policy/grant.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
 import { systemNamespaces } from './warnings.ts';
 import { isLoopback, parseAddress } from './address.ts';
 import { nearest } from './nearest.ts';
-import type { BrokerConfig, BrokerDocument, ClusterConfig, GrantConfig, GrantDocument } from './schema.ts';
+import {
+  type BrokerConfig,
+  type BrokerDocument,
+  type ClusterConfig,
+  type GrantDocument,
+  type mergedSections,
+} from './schema.ts';
 
 type Path = readonly (string | number)[];
-type Report = (path: Path, message: string) => void;
+type Section = (typeof mergedSections)[number];
+type Report = (path: Path, message: string, refersTo?: Section) => void;
+
+/** `refersTo`: it is about a name that stands for no entry of that section. */
+export interface RuleFault extends PolicyFault {
+  readonly refersTo?: Section | undefined;
+}
 
 // What API servers accept when nobody told them otherwise.
 const usualApiAudiences = [
@@ -24,9 +37,9 @@ const shortestTtl = 600_000;
 const longestTtl = 86_400_000;
 
 /** Everything that takes more than one field to see. `document` is what `config` was completed from. */
-export function checkRules(config: BrokerConfig, document: BrokerDocument): PolicyFault[] {
-  const faults: PolicyFault[] = [];
-  const report: Report = (path, message) => faults.push({ path, message });
+export function checkRules(config: BrokerConfig, document: BrokerDocument): RuleFault[] {
+  const faults: RuleFault[] = [];
+  const report: Report = (path, message, refersTo) => faults.push({ path, message, refersTo });
   checkService(config, report);
   checkIssuers(config, document, report);
   checkClusters(config, report);
@@ -133,7 +146,7 @@ function ownNamespaces(cluster: ClusterConfig, config: BrokerConfig): [namespace
   ];
 }
 
-function checkGrant(grant: GrantConfig, document: GrantDocument, config: BrokerConfig, report: Report): void {
+function checkGrant(grant: Grant, document: GrantDocument, config: BrokerConfig, report: Report): void {
   const path = ['grants', grant.name];
   checkReference(grant.issuer, config.issuers, [...path, 'issuer'], 'issuers', report);
   checkReference(grant.cluster, config.clusters, [...path, 'cluster'], 'clusters', report);
@@ -155,7 +168,7 @@ function checkGrant(grant: GrantConfig, document: GrantDocument, config: BrokerC
   }
 }
 
-function checkTtl(grant: GrantConfig, path: Path, report: Report): void {
+function checkTtl(grant: Grant, path: Path, report: Report): void {
   const { default: usual, max } = grant.ttl;
   if (max < shortestTtl) {
     report([...path, 'ttl', 'max'], 'is less than 10m: the TokenRequest API gives no shorter token');
@@ -169,7 +182,7 @@ function checkTtl(grant: GrantConfig, path: Path, report: Report): void {
 }
 
 function checkAccount(
-  grant: GrantConfig,
+  grant: Grant,
   document: GrantDocument,
   cluster: ClusterConfig | undefined,
   config: BrokerConfig,
@@ -232,7 +245,7 @@ function checkEphemeral(document: GrantDocument, config: BrokerConfig, path: Pat
 
 /** The admission policy and RBAC know accounts, not grants: two grants for one account cannot say different things. */
 function checkSharedAccounts(config: BrokerConfig, report: Report): void {
-  const first = new Map<string, GrantConfig>();
+  const first = new Map<string, Grant>();
   for (const grant of Object.values(config.grants)) {
     if (grant.account.kind !== 'elsewhere') continue;
     const key = JSON.stringify([grant.cluster, grant.account.namespace, grant.account.name]);
@@ -251,14 +264,14 @@ function checkReference(
   name: string,
   entries: Readonly<Record<string, unknown>>,
   path: Path,
-  section: string,
+  section: Section,
   report: Report,
 ): void {
   if (Object.hasOwn(entries, name)) return;
   const names = Object.keys(entries);
   const near = nearest(name, names);
   const help = near === undefined ? `there are ${names.slice(0, 10).join(', ') || 'none'}` : `did you mean ${near}?`;
-  report(path, `is no entry of ${section}: ${help}`);
+  report(path, `is no entry of ${section}: ${help}`, section);
 }
 
 function checkUrl(text: string, path: Path, httpAllowed: boolean, report: Report, offerHttp = false): void {

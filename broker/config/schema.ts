@@ -1,29 +1,7 @@
 // As a namespace: what is not used then stays out of the bundle, 6 MiB of a running broker.
 import * as z from 'zod';
-
-/** A claim's value as configuration can state it; compared by type and value, never converted. */
-export type ClaimValue = string | number | boolean;
-
-/** What a grant demands of one claim; see docs/grants.md. Operators in one mapping must all hold. */
-export type MatcherInput =
-  | ClaimValue
-  | {
-      readonly anyOf?: readonly MatcherInput[];
-      readonly not?: MatcherInput;
-      readonly exists?: boolean;
-      readonly glob?: string;
-      readonly contains?: MatcherInput;
-    }
-  | { readonly [claim: string]: MatcherInput };
-
-export type Where = Readonly<Record<string, MatcherInput>>;
-
-export interface AdminRule {
-  readonly issuer: string;
-  readonly claim: string;
-  /** The claim itself, or one element of it where the claim is a list. */
-  readonly value: ClaimValue;
-}
+import type { AdminRule } from '../policy/admins.ts';
+import type { Grant } from '../policy/grant.ts';
 
 export interface IssuerConfig {
   readonly name: string;
@@ -61,37 +39,6 @@ export interface ClusterConfig {
   readonly serviceAccount: string;
 }
 
-/** Whose token a grant mints, with the namespace filled in. */
-export type GrantAccount =
-  | { readonly kind: 'identity'; readonly namespace: string; readonly name: string }
-  | { readonly kind: 'elsewhere'; readonly namespace: string; readonly name: string }
-  | { readonly kind: 'ephemeral'; readonly namespace: string };
-
-export interface Access {
-  readonly namespace: string;
-  readonly role: string;
-}
-
-export interface GrantConfig {
-  readonly name: string;
-  readonly issuer: string;
-  readonly where: Where;
-  /** CEL over `claims`. */
-  readonly condition?: string;
-  readonly cluster: string;
-  /** As configured; absent when ephemeral. `account` says the same with the namespace filled in. */
-  readonly serviceAccount?: string | { readonly namespace: string; readonly name: string };
-  readonly account: GrantAccount;
-  readonly ephemeral?: true;
-  readonly access?: readonly Access[];
-  /** Milliseconds. */
-  readonly ttl: { readonly default: number; readonly max: number };
-  /** Whether one token can be taken back by itself: it has a lease and something of its own to be bound to. */
-  readonly revocable: boolean;
-  readonly killSwitch?: string;
-  readonly explain: boolean;
-}
-
 export interface BrokerConfig {
   /** Without a trailing slash. */
   readonly publicUrl: string;
@@ -101,7 +48,7 @@ export interface BrokerConfig {
   readonly admins: readonly AdminRule[];
   readonly issuers: Readonly<Record<string, IssuerConfig>>;
   readonly clusters: Readonly<Record<string, ClusterConfig>>;
-  readonly grants: Readonly<Record<string, GrantConfig>>;
+  readonly grants: Readonly<Record<string, Grant>>;
   readonly admissionPolicy: 'required' | 'optional';
   readonly trustedProxies: readonly string[];
   /** Requests a minute. */

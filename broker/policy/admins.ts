@@ -1,8 +1,18 @@
-import type { AdminRule } from '../config/schema.ts';
+import type { ClaimValue } from './grant.ts';
 import { type Claims, claimOf } from './match.ts';
 
-/** Whether a verified token of this issuer (its name) is an admin's: the claim is the rule's value, or a list with it. */
-export function isAdmin(rules: readonly AdminRule[], issuer: string, claims: Claims): boolean {
+export interface AdminRule {
+  readonly issuer: string;
+  readonly claim: string;
+  /** The claim itself, or one element of it where the claim is a list. */
+  readonly value: ClaimValue;
+}
+
+/** Whether one of the rules names this subject, whose token was verified; by type and value, as in grants. */
+export function isAdmin(
+  { issuer, claims }: { readonly issuer: string; readonly claims: Claims },
+  rules: readonly AdminRule[],
+): boolean {
   return rules.some((rule) => {
     const value = claimOf(claims, rule.claim);
     return rule.issuer === issuer && (value === rule.value || (Array.isArray(value) && value.includes(rule.value)));

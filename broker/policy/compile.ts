@@ -1,5 +1,5 @@
-import type { BrokerConfig, GrantConfig } from '../config/schema.ts';
 import { type Condition, compileCondition, ConditionFault } from './condition.ts';
+import type { Grant } from './grant.ts';
 import { claimPath, describeMatcher, type Matcher } from './match.ts';
 import { parseWhere, type PolicyFault } from './parse-where.ts';
 
@@ -17,12 +17,18 @@ export interface CompiledGrant {
   readonly name: string;
   readonly issuer: string;
   readonly cluster: string;
-  readonly config: GrantConfig;
+  readonly config: Grant;
   /** Seconds. */
   readonly usualTtl: number;
   readonly maxTtl: number;
   readonly claims: readonly CompiledClaim[];
   readonly condition: Condition | undefined;
+}
+
+/** What a policy is made of, as far as a configuration concerns it. */
+export interface PolicySource {
+  readonly issuers: Readonly<Record<string, { readonly idClaims: readonly string[] }>>;
+  readonly grants: Readonly<Record<string, Grant>>;
 }
 
 export class PolicyFaults extends Error {
@@ -75,14 +81,14 @@ export class CompiledPolicy {
 }
 
 /** Throws PolicyFaults, with all of them. What it makes no longer depends on the object that it was made from. */
-export function compilePolicy(config: BrokerConfig): CompiledPolicy {
+export function compilePolicy(source: PolicySource): CompiledPolicy {
   const faults: PolicyFault[] = [];
   const grants = new Map<string, CompiledGrant>();
   // Grants repeat one another's demands: sharing them keeps a hundred thousand grants small, and so in the CPU's caches.
   const shared: SharedClaims = new Map();
-  for (const name of Object.keys(config.grants)) {
-    const grant = copy(config.grants[name]!);
-    const idClaims = Object.hasOwn(config.issuers, grant.issuer) ? config.issuers[grant.issuer]!.idClaims : [];
+  for (const name of Object.keys(source.grants)) {
+    const grant = copy(source.grants[name]!);
+    const idClaims = Object.hasOwn(source.issuers, grant.issuer) ? source.issuers[grant.issuer]!.idClaims : [];
     grants.set(name, compileGrant(name, grant, idClaims, shared, faults));
   }
   if (faults.length > 0) throw new PolicyFaults(faults);
@@ -99,7 +105,7 @@ function copy<T>(value: T): T {
 
 function compileGrant(
   name: string,
-  config: GrantConfig,
+  config: Grant,
   idClaims: readonly string[],
   shared: SharedClaims,
   faults: PolicyFault[],
@@ -125,7 +131,7 @@ function compileGrant(
 type SharedClaims = Map<string, readonly CompiledClaim[]>;
 
 function compileWhere(
-  { issuer, where }: GrantConfig,
+  { issuer, where }: Grant,
   path: readonly string[],
   idClaims: readonly string[],
   shared: SharedClaims,

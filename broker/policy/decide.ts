@@ -2,17 +2,19 @@ import { clean } from '../../shared/text.ts';
 import { type CompiledGrant, CompiledPolicy } from './compile.ts';
 import { type Claims, claimAt, describeValue, matches } from './match.ts';
 
-export interface DecisionRequest {
+/** Who asks: the claims of a token that was verified. */
+export interface Asker {
   /** Name of the issuer in the configuration, not its URL. */
   readonly issuer: string;
-  /** Of a subject token that was verified. */
   readonly claims: Claims;
+}
+
+/** What is asked for. */
+export interface Question {
   readonly grant: string;
   readonly cluster?: string | undefined;
   /** Seconds that the caller asks for. */
   readonly expiresIn?: number | undefined;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
 }
 
 export interface ConditionResult {
@@ -55,16 +57,16 @@ export type Decision =
 export const minimumTtl = 600;
 
 /**
- * Whether these claims may have this grant. Takes as long as the grant has conditions, however many grants there are;
+ * Whether this subject may have this grant at this moment (ms since the epoch). Takes as long as the grant has conditions, however many grants there are;
  * never throws. Denies unless everything says yes.
  */
-export function decide(policy: CompiledPolicy, request: DecisionRequest): Decision {
-  if (!CompiledPolicy.inForce(policy, request.now)) return stranger('policy_not_in_force');
-  const grant = CompiledPolicy.grant(policy, request.grant);
+export function decide(policy: CompiledPolicy, { issuer, claims }: Asker, question: Question, now: number): Decision {
+  if (!CompiledPolicy.inForce(policy, now)) return stranger('policy_not_in_force');
+  const grant = CompiledPolicy.grant(policy, question.grant);
   if (grant === undefined) return stranger('no_such_grant');
-  if (grant.issuer !== request.issuer) return { ...stranger('wrong_issuer'), grant };
+  if (grant.issuer !== issuer) return { ...stranger('wrong_issuer'), grant };
 
-  const conditions = checkClaims(grant, request.claims);
+  const conditions = checkClaims(grant, claims);
   const deny = (reason: DenialReason): Decision => ({
     allowed: false,
     reason,
@@ -76,7 +78,7 @@ export function decide(policy: CompiledPolicy, request: DecisionRequest): Decisi
   // A grant without a single demand cannot be compiled; should one come about, it is nobody's.
   if (conditions.length === 0 && grant.condition === undefined) return deny('claims');
   if (grant.condition !== undefined) {
-    const answer = grant.condition.evaluate(request.claims);
+    const answer = grant.condition.evaluate(claims);
     conditions.push({
       claim: 'condition',
       expected: clean(grant.condition.source),
@@ -85,10 +87,10 @@ export function decide(policy: CompiledPolicy, request: DecisionRequest): Decisi
     });
     if (!answer.ok) return deny('condition');
   }
-  if (request.cluster !== undefined && request.cluster !== grant.cluster) return deny('wrong_cluster');
-  const ttl = lifetime(grant, request.expiresIn);
+  if (question.cluster !== undefined && question.cluster !== grant.cluster) return deny('wrong_cluster');
+  const ttl = lifetime(grant, question.expiresIn);
   if (ttl === undefined) return deny('invalid_expires_in');
-  return { allowed: true, grant, ttl, matched: matchedClaims(grant, request.claims), conditions };
+  return { allowed: true, grant, ttl, matched: matchedClaims(grant, claims), conditions };
 }
 
 /** Somebody of whom nothing is known but that the issuer vouches for them: there may be millions of these. */

@@ -1,6 +1,6 @@
-import type { Where } from '../config/schema.ts';
 import { clean } from '../../shared/text.ts';
 import { compileGlob, globFault } from './glob.ts';
+import type { Where } from './grant.ts';
 import type { Matcher } from './match.ts';
 
 /** Something wrong with the configuration; `path` leads to it from the top of the document. */

@@ -20,3 +20,25 @@ export const bindingKind = { apiVersion: rbac, kind: 'RoleBinding' } as const;
 const admission = 'admissionregistration.k8s.io/v1';
 export const policyKind = { apiVersion: admission, kind: 'ValidatingAdmissionPolicy' } as const;
 export const policyBindingKind = { apiVersion: admission, kind: 'ValidatingAdmissionPolicyBinding' } as const;
+
+export interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+export interface Manifest {
+  /** Why it is there, for whoever reviews it. */
+  readonly comment: string;
+  readonly object: KubeObject;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly manifests: readonly Manifest[];
+}

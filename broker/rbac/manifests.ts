@@ -1,28 +1,6 @@
-import { bindingKind, roleKind, type Rule } from './kinds.ts';
+import { bindingKind, type KubeObject, type Manifest, roleKind, type Rule, type Section } from './kinds.ts';
 import { type Account, type ClusterNeeds, compare, fit, keyOf } from './needs.ts';
 import { brokerPolicy, namespacesPolicy } from './policies.ts';
-
-export interface KubeObject {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-  };
-  readonly [field: string]: unknown;
-}
-
-export interface Manifest {
-  /** Why it is there, for whoever reviews it. */
-  readonly comment: string;
-  readonly object: KubeObject;
-}
-
-export interface Section {
-  readonly title: string;
-  readonly manifests: readonly Manifest[];
-}
 
 const rbacGroup = 'rbac.authorization.k8s.io';
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Access, BrokerConfig, ClusterConfig } from '../config/schema.ts';
+import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
+import type { Access } from '../policy/grant.ts';
 
 export interface Account {
   readonly namespace: string;

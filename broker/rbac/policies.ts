@@ -1,5 +1,4 @@
-import { policyBindingKind, policyKind } from './kinds.ts';
-import type { Manifest } from './manifests.ts';
+import { type Manifest, policyBindingKind, policyKind } from './kinds.ts';
 import { type ClusterNeeds, keyOf } from './needs.ts';
 
 // Every value from the configuration gets into an expression through `literal`, never by itself.

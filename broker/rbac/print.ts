@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { Section } from './manifests.ts';
+import type { Section } from './kinds.ts';
 import type { ClusterNeeds } from './needs.ts';
 
 /** YAML to read and to apply; the same for the same configuration, byte for byte. */

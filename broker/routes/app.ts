@@ -5,7 +5,7 @@ import { isLoopback } from '../../shared/net/proxy.ts';
 import { routes } from '../../shared/protocol.ts';
 import { endLease, listLeases, signedIn, signedInAdmin } from './leases.ts';
 import { sendError, sendJson } from '../http/answer.ts';
-import { isAdmin } from '../http/caller.ts';
+import { isAdmin } from '../policy/admins.ts';
 import type { ClusterPlaces } from '../cluster/places.ts';
 import { exchange, translate } from './exchange.ts';
 import { explain } from '../policy/explain.ts';
@@ -258,14 +258,7 @@ async function explainTo(request: Request, response: Response, services: Service
     const subject = await issuers.verify(asked.subjectToken.reveal());
     trail.addSubject(subject);
     const admin = isAdmin(asker ?? subject, loaded.config.admins);
-    const decision = decide(loaded.policy, {
-      issuer: subject.issuer,
-      claims: subject.claims,
-      grant: asked.grant,
-      cluster: asked.cluster,
-      expiresIn: asked.expiresIn,
-      now: clock.now(),
-    });
+    const decision = decide(loaded.policy, subject, asked, clock.now());
     if (asker === undefined) {
       countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
     }

@@ -54,14 +54,7 @@ export async function exchange(
     const subject = await issuers.verify(asked.subjectToken.reveal());
     trail.addSubject(subject);
 
-    const decision = decide(policy, {
-      issuer: subject.issuer,
-      claims: subject.claims,
-      grant: asked.grant,
-      cluster: asked.cluster,
-      expiresIn: asked.expiresIn,
-      now: clock.now(),
-    });
+    const decision = decide(policy, subject, asked, clock.now());
     countSubject(services.counters, subject, isStranger(decision), config.limits, clock.now());
     trail.addDecision(decision);
     grantKnown = decision.grant?.name ?? '';

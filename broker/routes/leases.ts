@@ -1,7 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
 import type { LeasesResponse, LeaseView, RevokeResponse } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
-import { isAdmin, readBearer } from '../http/caller.ts';
+import { readBearer } from '../http/caller.ts';
+import { isAdmin } from '../policy/admins.ts';
 import { translate } from './exchange.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import { countSubject } from '../http/limits.ts';

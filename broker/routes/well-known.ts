@@ -34,8 +34,7 @@ export async function grantsOf(policy: CompiledPolicy, subject: Subject, now: nu
     if (grant.issuer !== subject.issuer) continue;
     tried += 1;
     if (tried % atOnce === 0) await new Promise(setImmediate);
-    const { issuer, claims } = subject;
-    if (decide(policy, { issuer, claims, grant: grant.name, now }).allowed) found.push(grant);
+    if (decide(policy, subject, { grant: grant.name }, now).allowed) found.push(grant);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 import { clean } from '../../shared/text.ts';
-import type { BrokerConfig, GrantConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/schema.ts';
+import type { Grant } from '../policy/grant.ts';
 import type { Services } from './services.ts';
 import { pullKillSwitch } from '../leases/bound-objects.ts';
 import type { Lease } from '../leases/lease.ts';
@@ -85,7 +86,7 @@ export async function pullDroppedSwitches(
   }
 }
 
-function accountOf({ cluster, account }: GrantConfig): string {
+function accountOf({ cluster, account }: Grant): string {
   return JSON.stringify([cluster, account.namespace, account.kind === 'ephemeral' ? '' : account.name]);
 }
 

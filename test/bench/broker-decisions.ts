@@ -1,4 +1,5 @@
-import type { BrokerConfig, GrantConfig } from '../../broker/config/schema.ts';
+import type { BrokerConfig } from '../../broker/config/schema.ts';
+import type { Grant } from '../../broker/policy/grant.ts';
 import { type CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
 import { decide } from '../../broker/policy/decide.ts';
 
@@ -26,7 +27,7 @@ function timeOf(policy: CompiledPolicy, names: readonly string[]): number {
   for (let round = 0; round < 6; round += 1) {
     const began = performance.now();
     for (const [index, grant] of order.entries()) {
-      const decision = decide(policy, { issuer: 'ci', claims: claims[index]!, grant, now: 0 });
+      const decision = decide(policy, { issuer: 'ci', claims: claims[index]! }, { grant }, 0);
       if (!decision.allowed) throw new Error(`${grant} is denied: ${decision.reason}`);
     }
     times.push(((performance.now() - began) / order.length) * 1000);
@@ -48,7 +49,7 @@ function jobOf(grant: string) {
 
 /** Every tenth with a condition. */
 function configOf(count: number): BrokerConfig {
-  const grants = Array.from({ length: count }, (_, index): [string, GrantConfig] => {
+  const grants = Array.from({ length: count }, (_, index): [string, Grant] => {
     const name = `deploy-${index}`;
     const { repository_id, environment, ref } = jobOf(name);
     return [

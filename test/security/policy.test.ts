@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import type { Where } from '../../broker/config/schema.ts';
+import type { Where } from '../../broker/policy/grant.ts';
 import { loadConfig } from '../../broker/config/load.ts';
 import { watchConfig } from '../../broker/config/reload.ts';
 import { CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
 import { decide } from '../../broker/policy/decide.ts';
 import { allows, ask, baseDocument, faultsOf, loadGrant, loadText } from '../broker/policy/fixture.ts';
 
-const request = { issuer: 'sso', claims: { a: 'x' }, grant: 'g', now: 0 };
+const subject = { issuer: 'sso', claims: { a: 'x' } };
+const question = { grant: 'g' };
 
 describe('what is no compiled policy allows nothing', () => {
   const { config } = loadGrant({ where: { a: 'x' } });
@@ -25,7 +26,7 @@ describe('what is no compiled policy allows nothing', () => {
     ['a copy of a policy', structuredClone({ ...compilePolicy(config) })],
   ];
   it.each(impostors)('%s', (_, impostor) => {
-    expect(decide(impostor as CompiledPolicy, request)).toEqual({
+    expect(decide(impostor as CompiledPolicy, subject, question, 0)).toEqual({
       allowed: false,
       reason: 'policy_not_in_force',
       conditions: [],
@@ -35,7 +36,7 @@ describe('what is no compiled policy allows nothing', () => {
 
   it('and nobody else can make one', () => {
     expect(() => new CompiledPolicy(Symbol('compilePolicy'), new Map())).toThrow('compilePolicy()');
-    expect(decide(compilePolicy(config), request).allowed).toBe(true);
+    expect(decide(compilePolicy(config), subject, question, 0).allowed).toBe(true);
   });
 
   it('a grant that demands nothing cannot be compiled', () => {
@@ -227,7 +228,7 @@ describe('cost', () => {
         const start = performance.now();
         for (let index = 0; index < 100; index++) {
           const name = one.names[(index * 7919) % one.names.length]!;
-          if (!decide(one.policy, { issuer: 'github', claims, grant: name, now: 0 }).allowed) throw new Error(name);
+          if (!decide(one.policy, { issuer: 'github', claims }, { grant: name }, 0).allowed) throw new Error(name);
         }
         one.fastest = Math.min(one.fastest, (performance.now() - start) / 100);
       }

@@ -1,9 +1,9 @@
 import { stringify } from 'yaml';
 import { ConfigFaults } from '../../../broker/config/documents.ts';
 import { type LoadedConfig, parseConfig } from '../../../broker/config/load.ts';
-import type { Where } from '../../../broker/config/schema.ts';
 import { compilePolicy } from '../../../broker/policy/compile.ts';
-import { type Decision, decide, type DecisionRequest } from '../../../broker/policy/decide.ts';
+import type { Where } from '../../../broker/policy/grant.ts';
+import { type Asker, type Decision, decide, type Question } from '../../../broker/policy/decide.ts';
 
 /** Everything but grants; parts can be replaced. */
 export function baseDocument(parts: Record<string, unknown> = {}): Record<string, unknown> {
@@ -54,16 +54,16 @@ export function faultsOf(work: () => unknown): string[] {
 export function ask(
   loaded: LoadedConfig,
   claims: Record<string, unknown>,
-  more: Partial<DecisionRequest> = {},
+  { issuer = 'sso', now = 0, ...more }: Partial<Asker & Question> & { now?: number } = {},
 ): Decision {
-  return decide(loaded.policy, { issuer: 'sso', claims, grant: 'g', now: 0, ...more });
+  return decide(loaded.policy, { issuer, claims }, { grant: 'g', ...more }, now);
 }
 
 /** Whether a grant with this `where` is given to these claims. */
 export function allows(where: Record<string, unknown>, claims: Record<string, unknown>): boolean {
   const { config } = template;
   const grants = { g: { ...config.grants['g']!, where: where as Where } };
-  return decide(compilePolicy({ ...config, grants }), { issuer: 'sso', claims, grant: 'g', now: 0 }).allowed;
+  return decide(compilePolicy({ ...config, grants }), { issuer: 'sso', claims }, { grant: 'g' }, 0).allowed;
 }
 
 const template = loadGrant({ where: { a: 'x' } });

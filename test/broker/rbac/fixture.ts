@@ -1,5 +1,6 @@
 import type { LoadedConfig } from '../../../broker/config/load.ts';
-import { buildManifests, type KubeObject } from '../../../broker/rbac/manifests.ts';
+import type { KubeObject } from '../../../broker/rbac/kinds.ts';
+import { buildManifests } from '../../../broker/rbac/manifests.ts';
 import { type ClusterNeeds, findNeeds } from '../../../broker/rbac/needs.ts';
 import { printYaml } from '../../../broker/rbac/print.ts';
 import { loadDocument } from '../policy/fixture.ts';

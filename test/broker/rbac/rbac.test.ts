@@ -1,7 +1,7 @@
 import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
-import type { Rule } from '../../../broker/rbac/kinds.ts';
-import { describeObject, type KubeObject } from '../../../broker/rbac/manifests.ts';
+import type { KubeObject, Rule } from '../../../broker/rbac/kinds.ts';
+import { describeObject } from '../../../broker/rbac/manifests.ts';
 import { everyGrant, load, needsOf, objectsOf, yamlOf } from './fixture.ts';
 
 const named = (objects: readonly KubeObject[]) => objects.map(describeObject);
