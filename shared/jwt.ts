@@ -1,3 +1,4 @@
+import { isObject } from './json.ts';
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 
@@ -88,14 +89,10 @@ function parseObject(bytes: Buffer, what: string): JsonObject {
     // Without its cause: V8 quotes the text in it.
     throw new JwtFault(`The ${what} of the token is not JSON.`);
   }
-  if (!isJsonObject(value)) throw new JwtFault(`The ${what} of the token is not a JSON object.`);
+  if (!isObject(value)) throw new JwtFault(`The ${what} of the token is not a JSON object.`);
   // `JSON.parse` keeps the last of two members of one name; another reader may keep the first (RFC 7519 section 4).
   if (freeze(value, what) !== members) throw new JwtFault(`The ${what} of the token has a member twice.`);
-  return value;
-}
-
-function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return value as JsonObject;
 }
 
 /** Colons outside of strings: as many as there are members, those given twice included. */

@@ -1,3 +1,4 @@
+import { parseObject } from '../../shared/json.ts';
 import { createHash } from 'node:crypto';
 import type { AuditEvent } from './event.ts';
 
@@ -48,7 +49,7 @@ export function unseal(line: string): Sealed | undefined {
   if (match === null) return undefined;
   const [, start = '', hash = ''] = match;
   const body = `${start}}`;
-  const record = parse(body);
+  const record = parseObject(body);
   if (record === undefined) return undefined;
   const { chain, seq, previous, event, time } = record;
   if (typeof chain !== 'string' || typeof seq !== 'number' || typeof previous !== 'string') return undefined;
@@ -70,13 +71,4 @@ export function isStart({ seq, hash }: Pick<Head, 'seq' | 'hash'>): boolean {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
@@ -92,14 +93,10 @@ function compareObject(expected: KubeObject, held: KubeObject | undefined): Find
 /** Paths of what differs; lists are told as a whole. */
 function differences(expected: unknown, held: unknown, path: string): string[] {
   if (isDeepStrictEqual(expected, held)) return [];
-  if (!isMapping(expected) || !isMapping(held)) return [path];
+  if (!isObject(expected) || !isObject(held)) return [path];
   return [...new Set([...Object.keys(expected), ...Object.keys(held)])].flatMap((key) =>
     differences(expected[key], held[key], `${path}.${key}`),
   );
-}
-
-function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function checkBrokerBindings(needs: ClusterNeeds, live: Live): Finding[] {

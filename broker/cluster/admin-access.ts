@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -147,7 +148,7 @@ function find(document: Mapping, section: string, key: string, name: string): Ma
 }
 
 function asMapping(value: unknown): Mapping {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
+  return isObject(value) ? value : {};
 }
 
 function textOf(value: unknown): string {

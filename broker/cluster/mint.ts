@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { decodeUnverified, JwtFault, type JsonObject, type JsonValue } from '../../shared/jwt.ts';
 import { apiPath } from '../../shared/kube/client.ts';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
@@ -170,7 +171,7 @@ function read(
 
 function part(claims: JsonObject, name: string): JsonObject {
   const value: JsonValue | undefined = Object.hasOwn(claims, name) ? claims[name] : undefined;
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
+  return isObject(value) ? value : {};
 }
 
 /** After a start the API server refuses for a moment what RBAC allows (seen: one second). */

@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { isMap } from 'yaml';
 import { clean } from '../../shared/text.ts';
 import { claimPath } from '../policy/match.ts';
@@ -23,11 +24,11 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
     if (content === undefined) continue;
     checkHeader(source, content, faults);
     for (const [name, part] of Object.entries(content)) {
-      if (isMergedSection(name) && isEntries(part)) {
+      if (isMergedSection(name) && isObject(part)) {
         const section = (value[name] ??= {}) as Entries;
         for (const [entry, body] of Object.entries(part)) {
           if (taken(homes, source, [name, entry], faults)) continue;
-          if (isEntries(section)) section[entry] = body;
+          if (isObject(section)) section[entry] = body;
         }
         homes.set(homeOf([name]), homes.get(homeOf([name])) ?? source);
       } else if (!isHeader(name) && !taken(homes, source, [name], faults)) {
@@ -114,10 +115,6 @@ function isHeader(name: string): boolean {
 
 function isMergedSection(name: string): boolean {
   return (mergedSections as readonly string[]).includes(name);
-}
-
-export function isEntries(value: unknown): value is Entries {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function showPath(path: Path): string {

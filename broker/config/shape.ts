@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { clean } from '../../shared/text.ts';
 import { namesAt, schemaAt } from './json-schema.ts';
-import { isEntries } from './merge.ts';
+import { isObject } from '../../shared/json.ts';
 import { nearest } from './nearest.ts';
 import { type BrokerDocument, documentSchema, mergedSections } from './schema.ts';
 
@@ -71,8 +71,8 @@ function repair(rest: Record<string, unknown>, issue: Issue, depth: number, drop
 function remove(from: Record<string, unknown>, path: Path): void {
   const parent = path
     .slice(0, -1)
-    .reduce<unknown>((inner, key) => (isEntries(inner) ? inner[String(key)] : undefined), from);
-  if (isEntries(parent)) Reflect.deleteProperty(parent, String(path.at(-1)));
+    .reduce<unknown>((inner, key) => (isObject(inner) ? inner[String(key)] : undefined), from);
+  if (isObject(parent)) Reflect.deleteProperty(parent, String(path.at(-1)));
 }
 
 function explain(issue: Issue, above: Path): ShapeFault[] {

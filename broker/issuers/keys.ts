@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { constants, createPublicKey, verify, type KeyObject, type SigningOptions } from 'node:crypto';
 
 /** A public key of an issuer, imported once. */
@@ -65,7 +66,7 @@ export function parseKeySet(text: string): readonly VerificationKey[] {
   } catch {
     throw new KeySetFault('the key set is not JSON');
   }
-  const list = isRecord(set) ? set['keys'] : undefined;
+  const list = isObject(set) ? set['keys'] : undefined;
   if (!Array.isArray(list)) throw new KeySetFault('the key set has no list of keys');
   if (list.length > maxKeys) throw new KeySetFault(`the key set has more than ${maxKeys} keys`);
   return list.map(importKey).filter((key) => key !== undefined);
@@ -87,7 +88,7 @@ export function verifySignature(
 }
 
 function importKey(jwk: unknown): VerificationKey | undefined {
-  if (!isRecord(jwk)) return undefined;
+  if (!isObject(jwk)) return undefined;
   const { kid, use, key_ops: operations, alg } = jwk;
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > maxKid)) return undefined;
   if (use !== undefined && use !== 'sig') return undefined;
@@ -125,8 +126,4 @@ function algorithmsFor({ kty, crv }: Record<string, unknown>): readonly string[]
 function publicPart({ kty, n, e, crv, x, y }: Record<string, unknown>): Record<string, unknown> {
   if (kty === 'RSA') return { kty, n, e };
   return kty === 'EC' ? { kty, crv, x, y } : { kty, crv, x };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

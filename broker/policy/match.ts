@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { type Glob, matchGlob } from './glob.ts';
 
@@ -33,7 +34,7 @@ export function matches(matcher: Matcher, value: unknown): boolean | undefined {
     case 'contains':
       return Array.isArray(value) ? containsMatch(matcher.of, value) : undefined;
     case 'nested':
-      if (!isMapping(value)) return undefined;
+      if (!isObject(value)) return undefined;
       return all(Array.from(matcher.of, ([name, inner]) => matches(inner, claimOf(value, name))));
   }
 }
@@ -53,14 +54,10 @@ export function claimAt(
 ): { readonly value: unknown; readonly reached: boolean } {
   let value: unknown = claims;
   for (const name of path) {
-    if (!isMapping(value)) return { value: undefined, reached: false };
+    if (!isObject(value)) return { value: undefined, reached: false };
     value = claimOf(value, name);
   }
   return { value, reached: true };
-}
-
-function isMapping(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function negate(answer: boolean | undefined): boolean | undefined {

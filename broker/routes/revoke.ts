@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { decodeUnverified, JwtFault, tokenHash, type JsonObject, type UnverifiedJwt } from '../../shared/jwt.ts';
 import type { RevokeResponse } from '../../shared/protocol.ts';
@@ -123,7 +124,7 @@ function boundTo(claims: JsonObject): BoundTo {
 
 function part(value: JsonObject, name: string): JsonObject {
   const found = Object.hasOwn(value, name) ? value[name] : undefined;
-  return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as JsonObject) : {};
+  return isObject(found) ? found : {};
 }
 
 /** Tokens of other namespaces are none of ours, and no reason to ask a cluster for anything. */

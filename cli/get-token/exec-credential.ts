@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
@@ -92,8 +93,4 @@ function invalid(why: string): KleisError {
   return new KleisError('kubeconfig_invalid', `KUBERNETES_EXEC_INFO cannot be used: ${why}.`, {
     hint: 'Run this through kubectl, or unset KUBERNETES_EXEC_INFO.',
   });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,10 @@
+import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { askYesNo } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { bodyKey, isMapping, type Mapping, type Section, sections } from './document.ts';
+import { bodyKey, type Mapping, type Section, sections } from './document.ts';
 import { editKubeconfig } from './edit.ts';
 import * as entry from './entry.ts';
 import { known } from './find.ts';
@@ -222,7 +223,7 @@ function withEntry(value: Mapping, section: Section, name: string, index: number
 }
 
 function mappingOf(value: unknown): Mapping {
-  return isMapping(value) ? value : {};
+  return isObject(value) ? value : {};
 }
 
 function warnInsecure({ cluster }: Plan, name: string, deps: Deps): void {

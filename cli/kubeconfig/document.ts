@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { isMap, isSeq, LineCounter, type Document, type Node, parseDocument, type ParsedNode } from 'yaml';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
@@ -65,8 +66,7 @@ export function parseKubeconfig(whole: string, source: string): KubeconfigDocume
   }
   if (containsItself(value)) throw fault('1:1', 'one of its anchors contains itself');
   value ??= {};
-  if (!isMapping(value))
-    throw fault(at(document.contents?.range?.[0] ?? 0), 'this is not a kubeconfig: it has no keys');
+  if (!isObject(value)) throw fault(at(document.contents?.range?.[0] ?? 0), 'this is not a kubeconfig: it has no keys');
 
   const place = (...path: readonly (string | number)[]) => at(nodeAt(document.contents, path)?.range?.[0] ?? 0);
   checkShape(value, (what, ...path) => fault(place(...path), what));
@@ -80,10 +80,6 @@ export function invalid(source: string, place: string, what: string): KleisError
 /** Empty for what is not text. */
 export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-export function isMapping(value: unknown): value is Mapping {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function checkShape(value: Mapping, fault: (what: string, ...path: (string | number)[]) => KleisError): void {
@@ -102,14 +98,14 @@ function checkShape(value: Mapping, fault: (what: string, ...path: (string | num
     const names = new Set<string>();
     for (const [index, item] of list.entries()) {
       const entry: unknown = item ?? {};
-      if (!isMapping(entry))
+      if (!isObject(entry))
         throw fault(`each of ${section} must have a name and a ${bodyKey(section)}`, section, index);
       const name = entry['name'] ?? '';
       if (typeof name !== 'string') throw fault('a name must be text; quote it', section, index, 'name');
       if (names.has(name)) throw fault(`there are two ${section} named "${clean(name)}"`, section, index, 'name');
       names.add(name);
       const body = entry[bodyKey(section)] ?? {};
-      if (!isMapping(body)) throw fault(`${bodyKey(section)} must have keys`, section, index, bodyKey(section));
+      if (!isObject(body)) throw fault(`${bodyKey(section)} must have keys`, section, index, bodyKey(section));
     }
   }
 }

@@ -1,7 +1,8 @@
+import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap, type YAMLSeq } from 'yaml';
 import type { KleisError } from '../../shared/errors.ts';
-import { invalid, isMapping, type KubeconfigDocument, type Mapping, parseKubeconfig } from './document.ts';
+import { invalid, type KubeconfigDocument, type Mapping, parseKubeconfig } from './document.ts';
 import { type BlockStyle, indent, printBlock, printFlow, printPair, printScalar } from './print.ts';
 
 interface Splice {
@@ -95,7 +96,7 @@ class Editor {
   #reconcile(node: Value, have: unknown, want: unknown, replace: () => void): void {
     if (isDeepStrictEqual(have, want)) return;
     if (isAlias(node)) throw this.cannot(start(node), 'what is to be changed is a YAML alias');
-    if (isMap<Node, Value>(node) && isMapping(have) && isMapping(want) && node.items.length > 0) {
+    if (isMap<Node, Value>(node) && isObject(have) && isObject(want) && node.items.length > 0) {
       return this.#reconcileMap(node, have, want, replace);
     }
     if (isSeq<Node>(node) && Array.isArray(have) && Array.isArray(want) && keepsItems(have, want)) {
@@ -167,7 +168,7 @@ class Editor {
   #replaceInBlock(pair: Entry, want: unknown): void {
     const colon = this.#text.indexOf(':', end(pair.key));
     const { value } = pair;
-    const inline = !isMapping(want) && !Array.isArray(want);
+    const inline = !isObject(want) && !Array.isArray(want);
     const empty = value === null || width(value) === 0;
     if (colon === -1 || this.#text.slice(end(pair.key), colon).trim() !== '' || !this.#startsItself(pair)) {
       throw this.cannot(start(pair.key), 'this key is written in a way that Kleis cannot edit safely');
@@ -287,9 +288,7 @@ class Editor {
 /** Nothing removed, and nothing but mappings changed: such a list can be edited item by item. */
 function keepsItems(have: readonly unknown[], want: readonly unknown[]): boolean {
   if (have.length === 0 || want.length < have.length) return false;
-  return have.every(
-    (item, index) => isDeepStrictEqual(item, want[index]) || (isMapping(item) && isMapping(want[index])),
-  );
+  return have.every((item, index) => isDeepStrictEqual(item, want[index]) || (isObject(item) && isObject(want[index])));
 }
 
 /** Undefined for `<<`. */

@@ -1,10 +1,11 @@
+import { isObject } from '../../shared/json.ts';
 import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
 import { certificatesIn } from '../../shared/net/certificates.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
-import { isMapping, type Mapping } from './document.ts';
+import type { Mapping } from './document.ts';
 
 /** client-go's name for the extension whose value the plugin gets as `spec.cluster.config`. */
 export const extensionName = 'client.authentication.k8s.io/exec';
@@ -48,13 +49,13 @@ export function buildCluster(fields: ClusterFields, before: Mapping): Mapping {
 function withExtension(before: unknown, extension: Mapping): unknown[] {
   const list: unknown[] = Array.isArray(before) ? before : [];
   const ours = { extension, name: extensionName };
-  const isOurs = (item: unknown) => isMapping(item) && item['name'] === extensionName;
+  const isOurs = (item: unknown) => isObject(item) && item['name'] === extensionName;
   return list.some(isOurs) ? list.map((item) => (isOurs(item) ? ours : item)) : [...list, ours];
 }
 
 /** A user who signs in with Kleis. Of one who already does, the environment stays. */
 export function buildUser(args: readonly string[], before: Mapping, platform: NodeJS.Platform): Mapping {
-  const exec = isMapping(before['exec']) && readExec(before) !== undefined ? before['exec'] : {};
+  const exec = isObject(before['exec']) && readExec(before) !== undefined ? before['exec'] : {};
   return {
     exec: {
       apiVersion: 'client.authentication.k8s.io/v1',
@@ -98,7 +99,7 @@ const programs = new Map<string, readonly string[]>([
 /** Undefined if this user does not sign in with Kleis. */
 export function readExec(user: Mapping): KleisExec | undefined {
   const exec = user['exec'];
-  if (!isMapping(exec) || typeof exec['command'] !== 'string') return undefined;
+  if (!isObject(exec) || typeof exec['command'] !== 'string') return undefined;
   // win32 takes both kinds of slashes.
   const program = win32.basename(exec['command']).replace(/\.(exe|cmd|js)$/i, '');
   const args = texts(exec['args']);

@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
@@ -5,7 +6,7 @@ import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { ExecCluster } from './cluster-identity.ts';
-import { bodyKey, isMapping, type Mapping } from './document.ts';
+import { bodyKey, type Mapping } from './document.ts';
 import { extensionName, type KleisExec, readExec } from './entry.ts';
 import { type Kubeconfig, type KubeconfigEntry, kubeconfigSources, loadKubeconfig } from './load.ts';
 
@@ -124,7 +125,7 @@ async function execCluster({ name, body, file, index }: KubeconfigEntry): Promis
 
 function extensionOf(cluster: Mapping): unknown {
   const extensions: unknown[] = Array.isArray(cluster['extensions']) ? cluster['extensions'] : [];
-  return extensions.filter(isMapping).find((each) => each['name'] === extensionName)?.['extension'];
+  return extensions.filter(isObject).find((each) => each['name'] === extensionName)?.['extension'];
 }
 
 /** Which there are, for a person who looks for one: cleaned and not too many. */

@@ -1,3 +1,4 @@
+import { isObject } from '../../shared/json.ts';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
@@ -9,7 +10,6 @@ import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import {
   bodyKey,
-  isMapping,
   type KubeconfigDocument,
   type Mapping,
   parseKubeconfig,
@@ -119,9 +119,9 @@ function entriesOf(file: KubeconfigFile, section: Section): KubeconfigEntry[] {
   const list: unknown = file.value[section];
   if (!Array.isArray(list)) return [];
   return list.map((item: unknown, index) => {
-    const entry = isMapping(item) ? item : {};
+    const entry = isObject(item) ? item : {};
     const body = entry[bodyKey(section)];
-    return { name: textOf(entry['name']), body: isMapping(body) ? body : {}, file, index };
+    return { name: textOf(entry['name']), body: isObject(body) ? body : {}, file, index };
   });
 }
 

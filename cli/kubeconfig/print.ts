@@ -1,3 +1,5 @@
+import { isObject } from '../../shared/json.ts';
+
 /** How the lines around look, so that new ones look the same. */
 export interface BlockStyle {
   /** Columns that a list's dashes stand right of its key: 0 as kubectl writes, else 2 or what the file has. */
@@ -56,5 +58,5 @@ function escape(json: string): string {
 }
 
 function isFilled(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
+  return isObject(value) && Object.keys(value).length > 0;
 }

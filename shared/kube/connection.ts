@@ -1,3 +1,4 @@
+import { isObject } from '../json.ts';
 import { open } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { KleisError } from '../errors.ts';
@@ -101,7 +102,7 @@ async function fromKubeconfig(path: string, contextName: string | undefined): Pr
     // Without its cause, which quotes the text.
     throw invalid(`The kubeconfig ${clean(path)} is not YAML.`);
   }
-  if (!isMapping(document)) throw invalid(`The kubeconfig ${clean(path)} is not a mapping.`);
+  if (!isObject(document)) throw invalid(`The kubeconfig ${clean(path)} is not a mapping.`);
   const name = contextName ?? textOf(document['current-context']);
   if (name === undefined) throw invalid(`The kubeconfig ${clean(path)} has no current-context.`);
   const context = entry(document, 'contexts', 'context', name, path);
@@ -161,10 +162,10 @@ function entry(document: Mapping, section: string, key: string, name: string, pa
   const list = document[section];
   // As in kubectl, of two of one name the first counts.
   const found = Array.isArray(list)
-    ? (list as unknown[]).find((each): each is Mapping => isMapping(each) && each['name'] === name)
+    ? (list as unknown[]).find((each): each is Mapping => isObject(each) && each['name'] === name)
     : undefined;
   const body = found?.[key];
-  if (!isMapping(body)) throw invalid(`The kubeconfig ${clean(path)} has no ${key} named "${clean(name)}".`);
+  if (!isObject(body)) throw invalid(`The kubeconfig ${clean(path)} has no ${key} named "${clean(name)}".`);
   return body;
 }
 
@@ -212,9 +213,6 @@ async function readText(path: string): Promise<string> {
     throw invalid(`Cannot read ${clean(path)} (${clean(code ?? message, 60)}).`, { cause });
   }
 }
-
-const isMapping = (value: unknown): value is Mapping =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 

@@ -1,7 +1,8 @@
+import { isObject } from '../../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bodyKey, isMapping, parseKubeconfig, type Section, sections } from '../../../cli/kubeconfig/document.ts';
+import { bodyKey, parseKubeconfig, type Section, sections } from '../../../cli/kubeconfig/document.ts';
 import { editKubeconfig } from '../../../cli/kubeconfig/edit.ts';
 import { type Mapping, randomKubeconfig } from './random.ts';
 
@@ -95,7 +96,7 @@ describe('random kubeconfigs', () => {
           fc.pre(Array.isArray(list) && list.length > 0);
           const index = nth % (list as unknown[]).length;
           const before: unknown = (list as unknown[])[index];
-          fc.pre(isMapping(before));
+          fc.pre(isObject(before));
           const old: unknown = before[bodyKey(section)];
           const entry = { ...before, [bodyKey(section)]: merge ? { ...(old as Mapping), ...body } : body };
           const want = { ...file.value, [section]: (list as unknown[]).with(index, entry) };
