@@ -1,30 +1,35 @@
 import { readConnection } from '../../shared/kube/connection.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
 import type { ClusterConfig } from '../config/schema.ts';
-import type { Services } from '../service/services.ts';
 
 /** How those who get tokens reach the clusters: as the broker does, of which nothing is secret but its credentials. */
 export interface ClusterPlaces {
   /** Clusters whose files cannot be read now are left out. */
-  describe(services: Services, names: ReadonlySet<string>): Promise<readonly WellKnownCluster[]>;
+  describe(
+    clusters: Readonly<Record<string, ClusterConfig>>,
+    names: ReadonlySet<string>,
+  ): Promise<readonly WellKnownCluster[]>;
 }
 
 /** Milliseconds; a cluster's authority changes once in years. */
 const maxAge = 60_000;
 
-export function createClusterPlaces(env: Readonly<Record<string, string | undefined>>): ClusterPlaces {
+export function createClusterPlaces(
+  env: Readonly<Record<string, string | undefined>>,
+  now: () => number,
+): ClusterPlaces {
   const known = new WeakMap<ClusterConfig, { readonly at: number; readonly place: WellKnownCluster }>();
   return {
-    async describe({ loaded, clock }, names) {
+    async describe(clusters, names) {
       const found: WellKnownCluster[] = [];
       for (const name of names) {
-        const config = loaded.config.clusters[name];
+        const config = clusters[name];
         if (config === undefined) continue;
         const old = known.get(config);
-        const fresh = old !== undefined && Math.abs(clock.now() - old.at) < maxAge;
+        const fresh = old !== undefined && Math.abs(now() - old.at) < maxAge;
         const place = fresh ? old.place : await locate(config, env).catch(() => old?.place);
         if (place === undefined) continue;
-        known.set(config, { at: fresh ? old.at : clock.now(), place });
+        known.set(config, { at: fresh ? old.at : now(), place });
         found.push(place);
       }
       return found;

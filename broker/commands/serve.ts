@@ -10,7 +10,7 @@ import { loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
 import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
-import { createCounters } from '../http/limits.ts';
+import { createCounters } from '../service/counters.ts';
 import { listen, type Listening } from '../http/listener.ts';
 import { startSweeper } from '../leases/sweep.ts';
 
@@ -101,7 +101,7 @@ function createBroker(composition: Composition, condition: Condition, { clock, e
     },
     health: () => assessHealth(inputs()),
     addresses: createCounters(() => clock.now()),
-    places: createClusterPlaces(env),
+    places: createClusterPlaces(env, () => clock.now()),
   };
 }
 

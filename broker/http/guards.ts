@@ -3,8 +3,9 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { rateLimit } from 'express-rate-limit';
 import { KleisError } from '../../shared/errors.ts';
 import { routes } from '../../shared/protocol.ts';
-import { type Counters, keyOfAddress, storeOf, tooMany } from './limits.ts';
+import { keyOfAddress, storeOf, tooMany } from './limits.ts';
 import { contextOf, withoutPort } from './request.ts';
+import type { Counters } from '../service/counters.ts';
 import type { Services } from '../service/services.ts';
 import { openTrail } from './trail.ts';
 

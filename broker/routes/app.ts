@@ -12,7 +12,8 @@ import { explain } from '../policy/explain.ts';
 import { parseForm, parseQuestion } from '../http/form.ts';
 import { limitAddresses, refuseClearText, trustOf } from '../http/guards.ts';
 import type { Health } from '../service/health.ts';
-import { countSubject, type Counters } from '../http/limits.ts';
+import { countSubject } from '../http/limits.ts';
+import type { Counters } from '../service/counters.ts';
 import { decide, isStranger } from '../policy/decide.ts';
 import { contextOf, openContext } from '../http/request.ts';
 import { revoke } from './revoke.ts';
@@ -205,7 +206,10 @@ function describeRoutes(app: Express, broker: Broker): void {
       const open = describeBroker(services.loaded.config);
       if (subject === undefined) return sendJson(response, 200, open);
       const grants = await grantsOf(services.loaded.policy, subject, services.clock.now());
-      const clusters = await broker.places.describe(services, new Set(grants.map(({ cluster }) => cluster)));
+      const clusters = await broker.places.describe(
+        services.loaded.config.clusters,
+        new Set(grants.map(({ cluster }) => cluster)),
+      );
       sendJson(response, 200, { ...open, clusters, grants: grants.map(describeGrant) });
     },
   });
@@ -220,7 +224,10 @@ function describeRoutes(app: Express, broker: Broker): void {
         if (subject === undefined) throw new KleisError('bearer_missing', 'A kubeconfig is for somebody who signs in.');
         trail.addSubject(subject);
         const grants = await grantsOf(loaded.policy, subject, clock.now());
-        const clusters = await broker.places.describe(services, new Set(grants.map(({ cluster }) => cluster)));
+        const clusters = await broker.places.describe(
+          services.loaded.config.clusters,
+          new Set(grants.map(({ cluster }) => cluster)),
+        );
         const issuer = loaded.config.issuers[subject.issuer]!;
         const text = writeKubeconfig(loaded.config.publicUrl, issuer, grants, clusters);
         await trail.end('allowed');

@@ -11,7 +11,7 @@ import { type ConfigSource, type GrantChanges, watchConfig } from '../config/rel
 import type { BrokerConfig } from '../config/schema.ts';
 import type { Deps } from '../surroundings.ts';
 import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped-grants.ts';
-import { createCounters } from '../http/limits.ts';
+import { createCounters } from './counters.ts';
 import { createLog } from './log.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';

@@ -1,11 +1,13 @@
+import type { Logger } from 'pino';
 import { clean } from '../../shared/text.ts';
+import type { AuditLog } from '../audit/log.ts';
 import type { BrokerConfig } from '../config/schema.ts';
 import type { Grant } from '../policy/grant.ts';
-import type { Services } from './services.ts';
 import { pullKillSwitch } from '../leases/bound-objects.ts';
 import type { Lease } from '../leases/lease.ts';
 import { type LeaseServices, revokeLease } from '../leases/lifecycle.ts';
 import { ClusterFault } from '../cluster/fault.ts';
+import type { Telemetry } from './telemetry.ts';
 
 const why = 'its grant was dropped';
 
@@ -41,11 +43,24 @@ export function createDropped(now: () => number): Dropped {
   };
 }
 
+/** Of the services, what it takes to revoke and to say so. */
+export interface RevocationServices {
+  readonly loaded: { readonly config: BrokerConfig; readonly hash: string };
+  readonly dropped: Dropped;
+  readonly audit: Pick<AuditLog, 'record'>;
+  readonly telemetry: Pick<Telemetry, 'revoked'>;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
 /**
  * Revokes what was minted for grants that the configuration no longer has. `leases` may know clusters that went with
  * them. What fails is told in the log and left to the next round; gives how many did.
  */
-export async function revokeDropped(services: Services, leases: LeaseServices, signal: AbortSignal): Promise<number> {
+export async function revokeDropped(
+  services: RevocationServices,
+  leases: LeaseServices,
+  signal: AbortSignal,
+): Promise<number> {
   const { grants } = services.loaded.config;
   let failed = 0;
   let next: string | undefined;
@@ -68,7 +83,7 @@ export async function revokeDropped(services: Services, leases: LeaseServices, s
 
 /** The only way to end tokens of accounts elsewhere; not while another grant has tokens of the same account. */
 export async function pullDroppedSwitches(
-  services: Services,
+  services: RevocationServices,
   leases: LeaseServices,
   before: BrokerConfig,
   dropped: readonly string[],
@@ -91,7 +106,7 @@ function accountOf({ cluster, account }: Grant): string {
 }
 
 async function attempt(
-  { audit, telemetry, log, loaded }: Services,
+  { audit, telemetry, log, loaded }: RevocationServices,
   facts: { readonly lease?: string; readonly grant: string; readonly cluster: string },
   work: () => Promise<string>,
 ): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { Background } from './background.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Clock } from '../surroundings.ts';
 import type { Dropped } from './dropped-grants.ts';
-import type { Counters } from '../http/limits.ts';
+import type { Counters } from './counters.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { Issuers } from '../issuers/issuers.ts';
 import type { Telemetry } from './telemetry.ts';

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createDropped, revokeDropped } from '../../../broker/service/dropped-grants.ts';
-import type { Services } from '../../../broker/service/services.ts';
 import { type LeaseServices, openLease } from '../../../broker/leases/lifecycle.ts';
 import { load } from '../rbac/fixture.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, type StateWorld } from '../leases/world.ts';
@@ -29,7 +28,7 @@ function start() {
     audit: { record: async () => undefined },
     telemetry: { revoked: () => undefined },
     log: { warn: () => undefined },
-  } as unknown as Services;
+  };
   return { dropped, look: async () => revokeDropped(services, leases, new AbortController().signal) };
 }
 
