@@ -1,18 +1,15 @@
-import { isObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
-import { decodeUnverified, JwtFault, tokenHash, type JsonObject, type UnverifiedJwt } from '../../shared/jwt.ts';
+import { decodeUnverified, JwtFault, tokenHash, type UnverifiedJwt } from '../../shared/jwt.ts';
 import type { RevokeResponse } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
-import type { Cluster } from '../cluster/clusters.ts';
-import type { BrokerConfig } from '../config/schema.ts';
+import { signersOf } from '../cluster/signers.ts';
 import { translate } from './exchange.ts';
 import { parseForm } from '../http/form.ts';
 import type { RequestContext } from '../http/request.ts';
 import type { Services } from '../service/services.ts';
 import { leaseOfBound } from '../leases/lease.ts';
 import { type Revocation, revokeLease, revokeTurn } from '../leases/lifecycle.ts';
-import { createKeySource, type KeySource } from '../issuers/key-source.ts';
-import { parseKeySet, verifySignature } from '../issuers/keys.ts';
+import { mayBeOf, readBinding } from '../leases/token-binding.ts';
 import { openTrail, type Trail } from '../http/trail.ts';
 
 export interface RevokeCall {
@@ -47,9 +44,9 @@ async function revokeToken(token: string, services: Services, trail: Trail): Pro
   const unknown: RevokeResponse = { revoked: false, reason: 'unknown' };
   const jwt = read(token);
   if (jwt === undefined) return unknown;
-  const bound = boundTo(jwt.claims);
-  const candidates = leases.clusters.all().filter((cluster) => mayBeOf(cluster, bound.namespace, loaded.config));
-  const own = await whoseToken(jwt, candidates, () => clock.now());
+  const bound = readBinding(jwt.claims);
+  const candidates = leases.clusters.all().filter((cluster) => mayBeOf(cluster, bound.namespace, loaded.config.grants));
+  const own = await signersOf(jwt, candidates, () => clock.now());
   if (own.length === 0) return unknown;
 
   const { jti, exp } = jwt.claims;
@@ -99,88 +96,4 @@ function read(token: string): UnverifiedJwt | undefined {
     if (error instanceof JwtFault) return undefined;
     throw error;
   }
-}
-
-interface BoundTo {
-  readonly namespace: string | undefined;
-  readonly account: string | undefined;
-  /** The Secret, or the account where there is none. */
-  readonly object: { readonly name: string; readonly uid: string | undefined } | undefined;
-}
-
-function boundTo(claims: JsonObject): BoundTo {
-  const kube = part(claims, 'kubernetes.io');
-  const account = part(kube, 'serviceaccount');
-  const secret = part(kube, 'secret');
-  const object = typeof secret['name'] === 'string' ? secret : account;
-  const { name, uid } = object;
-  const namespace = typeof kube['namespace'] === 'string' ? kube['namespace'] : undefined;
-  return {
-    namespace,
-    account: typeof account['name'] === 'string' ? clean(`${namespace}/${account['name']}`) : undefined,
-    object: typeof name === 'string' ? { name, uid: typeof uid === 'string' ? uid : undefined } : undefined,
-  };
-}
-
-function part(value: JsonObject, name: string): JsonObject {
-  const found = Object.hasOwn(value, name) ? value[name] : undefined;
-  return isObject(found) ? found : {};
-}
-
-/** Tokens of other namespaces are none of ours, and no reason to ask a cluster for anything. */
-function mayBeOf({ config }: Cluster, namespace: string | undefined, { grants }: BrokerConfig): boolean {
-  if (namespace === undefined) return false;
-  if (namespace === config.identityNamespace || namespace === config.ephemeralNamespace) return true;
-  return Object.values(grants).some(
-    ({ cluster, account }) => cluster === config.name && account.namespace === namespace,
-  );
-}
-
-const keySources = new WeakMap<Cluster, KeySource>();
-
-/**
- * The clusters whose keys signed it: several if they share them. Not by a TokenReview: the API server would then remember
- * for ten more seconds that the token is good.
- */
-async function whoseToken(jwt: UnverifiedJwt, clusters: readonly Cluster[], now: () => number): Promise<Cluster[]> {
-  const { alg, kid } = jwt.header;
-  if (typeof alg !== 'string' || (kid !== undefined && typeof kid !== 'string')) return [];
-  const own: Cluster[] = [];
-  let unsure: KleisError | undefined;
-  for (const cluster of clusters) {
-    const source = keySources.get(cluster) ?? keysOf(cluster, now);
-    keySources.set(cluster, source);
-    try {
-      const fits = (key: Parameters<typeof verifySignature>[0]) =>
-        verifySignature(key, alg, jwt.signingInput, jwt.signature);
-      await source.prove({ kid, algorithm: alg, fits });
-      own.push(cluster);
-    } catch (error) {
-      if (!(error instanceof KleisError)) throw error;
-      if (error.code === 'issuer_unavailable') unsure = error;
-    }
-  }
-  if (own.length === 0 && unsure !== undefined) {
-    throw new KleisError('cluster_unavailable', 'Whether the token is of one of the clusters cannot be told now.', {
-      detail: unsure.detail ?? unsure.message,
-      retryAfter: 30,
-      cause: unsure,
-    });
-  }
-  return own;
-}
-
-/** API servers say in Cache-Control how long their keys are good; they change when somebody restarts them. */
-const keysMaxAge = 10 * 60_000;
-
-function keysOf(cluster: Cluster, now: () => number): KeySource {
-  const load = async () => {
-    const { body } = await cluster.kube.request('GET', '/openid/v1/jwks', {
-      // Answered in this type alone.
-      headers: { accept: 'application/jwk-set+json, application/json' },
-      timeout: 5000,
-    });
-    return { keys: parseKeySet(JSON.stringify(body)), maxAge: keysMaxAge };
-  };
-  return createKeySource({ name: cluster.name }, load, now);
 }
