@@ -52,7 +52,7 @@ function keysOf(cluster: Cluster, now: () => number): KeySource {
       headers: { accept: 'application/jwk-set+json, application/json' },
       timeout: 5000,
     });
-    return { keys: parseKeySet(JSON.stringify(body)), maxAge: keysMaxAge };
+    return { keys: await parseKeySet(JSON.stringify(body)), maxAge: keysMaxAge };
   };
   return createKeySource({ name: cluster.name }, load, now);
 }

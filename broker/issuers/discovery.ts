@@ -73,7 +73,7 @@ export function discoveredKeys(
     const place = known ?? { keysUrl: await discover(new URL(issuer.url), issuer.url, fetch, deps), at: now };
     const response = await fetch(place.keysUrl, { headers: { accept: 'application/jwk-set+json, application/json' } });
     const text = await bodyOf(response, place.keysUrl);
-    const keys = last?.text === text ? last.keys : parseKeySet(text);
+    const keys = last?.text === text ? last.keys : await parseKeySet(text);
     last = { text, keys };
     found = place;
     return { keys, maxAge: freshnessOf(response.headers.get('cache-control')) };
@@ -89,7 +89,7 @@ export function fileKeys(path: string): KeyLoader {
       throw new KeySetFault('the file of keys cannot be read', { cause });
     });
     const mark = `${ino} ${mtimeMs} ${size}`;
-    if (last?.mark !== mark) last = { mark, keys: parseKeySet(await readSmallFile(path, 'the file of keys')) };
+    if (last?.mark !== mark) last = { mark, keys: await parseKeySet(await readSmallFile(path, 'the file of keys')) };
     return { keys: last.keys, maxAge: fileFreshness };
   };
 }
