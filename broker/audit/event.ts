@@ -16,6 +16,8 @@ export interface AuditEvent {
     | 'revoke'
     | 'explain'
     | 'kubeconfig'
+    /** Somebody who signed in asked at /.well-known/kleis what is theirs. */
+    | 'grants'
     | 'leases';
   readonly outcome: 'done' | 'allowed' | 'denied' | 'failed';
   /** Why; the code of the error, or the reason of the decision. */
@@ -31,6 +33,8 @@ export interface AuditEvent {
   readonly subject?: string | undefined;
   /** SHA-256 (hex) of the token that the caller presented. */
   readonly subjectSha256?: string | undefined;
+  /** Who asks, where the token that it is about is somebody else's. */
+  readonly asker?: Pick<AuditEvent, 'issuer' | 'subject' | 'subjectSha256'> | undefined;
   readonly grant?: string | undefined;
   readonly cluster?: string | undefined;
   /** namespace/name */

@@ -3,7 +3,6 @@ import { exitCodes } from '../../shared/errors.ts';
 import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
-import { createClusterPlaces } from '../cluster/places.ts';
 import { compose, type Composition } from '../service/compose.ts';
 import { parseAddress } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
@@ -78,7 +77,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   return exitCodes.ok;
 }
 
-function createBroker(composition: Composition, condition: Condition, { clock, env }: Deps): Broker {
+function createBroker(composition: Composition, condition: Condition, { clock }: Deps): Broker {
   const { source, anchoring } = composition;
   const inputs = (): HealthInputs => ({
     services: composition.current,
@@ -101,7 +100,6 @@ function createBroker(composition: Composition, condition: Condition, { clock, e
     },
     health: () => assessHealth(inputs()),
     addresses: createCounters(() => clock.now()),
-    places: createClusterPlaces(env, () => clock.now()),
   };
 }
 

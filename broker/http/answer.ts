@@ -3,12 +3,20 @@ import type { KleisError } from '../../shared/errors.ts';
 import type { ErrorResponse } from '../../shared/protocol.ts';
 import { failedOf } from '../policy/explain.ts';
 
-export function sendJson(response: Response, status: number, body: object): void {
-  response.status(status).type('application/json').send(JSON.stringify(body));
+/** What a route answers with. */
+export interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function json(body: object, status = 200): Answer {
+  return { status, type: 'application/json', body: JSON.stringify(body) };
 }
 
 /** The one form of everything that is not 2xx. `detail` and `cause` stay here. */
-export function sendError(response: Response, error: KleisError, requestId: string): void {
+export function refusal(error: KleisError, requestId: string): Answer {
   const { code, message, hint, oauth, status, retryAfter } = error;
   const failed = failedOf(error);
   const body: ErrorResponse = {
@@ -20,9 +28,17 @@ export function sendError(response: Response, error: KleisError, requestId: stri
     request_id: requestId,
     ...(failed && { failed }),
   };
-  if (retryAfter !== undefined || status === 503) response.set('Retry-After', String(retryAfter ?? 2));
-  if (status === 401) response.set('WWW-Authenticate', `Bearer error="${oauth}"`);
-  sendJson(response, status, body);
+  return {
+    ...json(body, status),
+    headers: {
+      ...((retryAfter !== undefined || status === 503) && { 'Retry-After': String(retryAfter ?? 2) }),
+      ...(status === 401 && { 'WWW-Authenticate': `Bearer error="${oauth}"` }),
+    },
+  };
+}
+
+export function send(response: Response, { status, type, body, headers = {} }: Answer): void {
+  response.status(status).set(headers).type(type).send(body);
 }
 
 /** RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. */

@@ -1,18 +1,18 @@
 import { isIP } from 'node:net';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { rateLimit } from 'express-rate-limit';
+import { recordRefusal } from './audited.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { routes } from '../../shared/protocol.ts';
 import { keyOfAddress, storeOf, tooMany } from './limits.ts';
-import { contextOf, withoutPort } from './request.ts';
+import { callOf, withoutPort } from './request.ts';
 import type { Counters } from '../service/counters.ts';
 import type { Services } from '../service/services.ts';
-import { openTrail } from './trail.ts';
 
-/** A token in clear text is everybody's: only from this machine, or from a proxy that is named and did TLS itself. */
+/** A token in clear text is everybody's, and probes bring none: only from this machine, or from a proxy that is named and did TLS itself. */
 export function refuseClearText(current: () => Services, confidential: boolean) {
   return (request: Request, _: Response, next: NextFunction): void => {
-    if (!confidential) {
+    if (!confidential && !isProbe(request.path)) {
       const proto = request.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase();
       const trusted = trustOf(current()).covers(request.socket.remoteAddress ?? '', 0);
       if (!trusted) throw new KleisError('proxy_untrusted', 'This address takes requests from its proxies alone.');
@@ -59,7 +59,7 @@ export function limitAddresses(current: () => Services, addresses: Counters) {
     limit: () => current().loaded.config.limits.perAddress,
     // Kubelets ask often; what comes with a token costs the verification of one.
     skip: (request) => isProbe(request.path) && request.get('authorization') === undefined,
-    keyGenerator: (request) => keyOfAddress(contextOf(request).address),
+    keyGenerator: (request) => keyOfAddress(callOf(request).address),
     standardHeaders: false,
     legacyHeaders: false,
     // They look at how the keys are made, which a test here does.
@@ -72,8 +72,7 @@ export function limitAddresses(current: () => Services, addresses: Counters) {
       services.telemetry.limited('address');
       // One event for each minute and address: a flood of requests must not become a flood of events.
       if (used === limit + 1) {
-        const trail = openTrail('limited', contextOf(request), services.audit, services.loaded.hash);
-        void services.background.run('record', async () => trail.fail(error));
+        void services.background.run('record', async () => recordRefusal('limited', callOf(request), services, error));
       }
       next(error);
     },

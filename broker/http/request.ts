@@ -1,18 +1,40 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { Request, Response } from 'express';
+import express, { type Request, type Response } from 'express';
+import { type Form, parseForm } from './form.ts';
 
-/** What is known of a request before anything in it is believed. */
-export interface RequestContext {
+/** One request as a route sees it: nothing of it is proved. */
+export interface Call {
   /** Made here: what a caller sends could be somebody else's. */
   readonly requestId: string;
   /** W3C Trace Context, with a parent id of our own; undefined if the caller sent none that can be used. */
   readonly trace: Trace | undefined;
+  /** Whom the request is from, by what trusted proxies say. */
   readonly address: string;
+  /** Whom the connection is from. */
+  readonly peer: string;
   /** Aborted when the caller went away before the answer was sent. */
   readonly gone: AbortSignal;
   /** By `performance.now()`. */
   readonly startedAt: number;
+  readonly path: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  header(name: string): string | undefined;
+  /** Read when it is asked for, so that what is wrong with it is an outcome like any other. Throws what `translate` knows. */
+  form(): Promise<Form>;
+  /** What to do in the background unless the answer is handed to the network as a whole. */
+  unlessDelivered(what: string, work: () => Promise<void>): void;
+}
+
+/** As those see it who serve it. */
+export interface OpenCall extends Call {
+  /** What `unlessDelivered` was told; each of it once. */
+  takeUndelivered(): readonly Undelivered[];
+}
+
+export interface Undelivered {
+  readonly what: string;
+  readonly work: () => Promise<void>;
 }
 
 export interface Trace {
@@ -21,35 +43,67 @@ export interface Trace {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-const contexts = new WeakMap<Request, RequestContext>();
+/** A subject token has up to 16 kB; the rest of the form is small. */
+export const maxBody = 48 * 1024;
 
-export function contextOf(request: Request): RequestContext {
-  const context = contexts.get(request);
-  if (context === undefined) throw new Error('a request without its context');
-  return context;
+const readRaw = express.raw({ type: 'application/x-www-form-urlencoded', limit: maxBody, inflate: false });
+
+const calls = new WeakMap<Request, OpenCall>();
+
+export function callOf(request: Request): OpenCall {
+  const call = calls.get(request);
+  if (call === undefined) throw new Error('a request that was never opened');
+  return call;
 }
 
-export function openContext(request: Request, response: Response): RequestContext {
+export function openCall(request: Request, response: Response): OpenCall {
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();
   });
-  const context: RequestContext = {
+  let undelivered: Undelivered[] = [];
+  const call: OpenCall = {
     requestId: randomUUID(),
     trace: readTrace(request.get('traceparent'), request.get('tracestate')),
     address: addressOf(request),
+    peer: plain(request.socket.remoteAddress ?? ''),
     gone: gone.signal,
     startedAt: performance.now(),
+    // Known only once the route is.
+    get path() {
+      return request.params;
+    },
+    get query() {
+      return request.query;
+    },
+    header: (name) => request.get(name),
+    async form() {
+      await new Promise<void>((resolve, reject) => {
+        readRaw(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
+      });
+      return parseForm(request.body);
+    },
+    unlessDelivered: (what, work) => void undelivered.push({ what, work }),
+    takeUndelivered() {
+      const taken = undelivered;
+      undelivered = [];
+      return taken;
+    },
   };
-  contexts.set(request, context);
-  return context;
+  calls.set(request, call);
+  return call;
 }
 
 /** What express found by the trusted proxies; a header can hold anything, so it must be an address. */
 function addressOf(request: Request): string {
   const candidates = [request.ip, request.socket.remoteAddress].map((one) => withoutPort(one ?? ''));
   const found = candidates.find((one) => isIP(one) !== 0);
-  return (found ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
+  return plain(found ?? 'unknown');
+}
+
+/** An IPv4 address also where it came to a socket of both kinds. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** Some proxies write `203.0.113.9:4711` or `[2001:db8::1]:4711` into X-Forwarded-For. */
@@ -58,18 +112,18 @@ export function withoutPort(address: string): string {
   return match?.[1] ?? match?.[2] ?? address;
 }
 
-const unsampledZero = /^0+$/;
+const allZero = /^0+$/;
 
 /** W3C Trace Context, section 3.2; of later versions the part that this one knows. */
-export function readTrace(traceparent: string | undefined, tracestate: string | undefined): Trace | undefined {
+function readTrace(traceparent: string | undefined, tracestate: string | undefined): Trace | undefined {
   const match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(traceparent ?? '');
   if (match === null) return undefined;
   const [, version = '', id = '', parent = '', flags = '', rest] = match;
   if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined;
-  if (unsampledZero.test(id) || unsampledZero.test(parent)) return undefined;
+  if (allZero.test(id) || allZero.test(parent)) return undefined;
   const span = randomUUID().replaceAll('-', '').slice(0, 16);
   const headers: Record<string, string> = {
-    traceparent: `00-${id}-${unsampledZero.test(span) ? parent : span}-${flags}`,
+    traceparent: `00-${id}-${allZero.test(span) ? parent : span}-${flags}`,
   };
   // Opaque to us; passed on as it came if it is short and clean enough to stand in a header.
   if (tracestate !== undefined && /^[\x20-\x7e]{1,512}$/.test(tracestate)) headers['tracestate'] = tracestate;

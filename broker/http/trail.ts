@@ -1,23 +1,29 @@
-import { KleisError } from '../../shared/errors.ts';
+import type { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { AuditEvent } from '../audit/event.ts';
-import type { AuditLog } from '../audit/log.ts';
 import { Denial } from '../policy/denial.ts';
 import type { Minted } from '../cluster/mint.ts';
 import type { Decision } from '../policy/decide.ts';
-import type { RequestContext } from './request.ts';
+import type { Call } from './request.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
 import type { Lease } from '../leases/lease.ts';
 import type { Subject } from '../issuers/issuers.ts';
 
-type Facts = Partial<Omit<AuditEvent, 'event' | 'outcome'>>;
+export type Facts = Partial<Omit<AuditEvent, 'event' | 'outcome'>>;
 
-/** What one request comes to: facts are gathered on the way, and there is one event in the end. */
+/** What one request comes to: facts are gathered on the way, and `audited` makes one event of them. */
 export interface Trail {
   readonly facts: Readonly<Facts>;
+  /** What it comes to unless something fails; `allowed` if nothing is said. */
+  readonly outcome: AuditEvent['outcome'];
+  /** The grant that was asked for, if there is one of that name. */
+  readonly knownGrant: string | undefined;
   add(facts: Facts): void;
   addQuestion(asked: { readonly grant: string; readonly expiresIn: number | undefined }): void;
-  addSubject(subject: Subject): void;
+  /** Whose token it is about. */
+  readonly addSubject: (subject: Subject) => void;
+  /** Who asks, where that is somebody else than the subject. */
+  readonly addAsker: (asker: Subject) => void;
   addDecision(decision: Decision): void;
   addLease(opened: {
     readonly lease: Lease | undefined;
@@ -25,60 +31,69 @@ export interface Trail {
     readonly retry: boolean;
   }): void;
   addMinted(minted: Minted): void;
-  /** Writes the event. Throws `audit_unavailable`. */
-  end(outcome: AuditEvent['outcome'], facts?: Facts): Promise<void>;
-  /** Writes the event of a failure, as far as that is possible; never throws. */
-  fail(error: unknown): Promise<void>;
+  conclude(outcome: AuditEvent['outcome'], reason?: string): void;
 }
 
-export function openTrail(event: AuditEvent['event'], context: RequestContext, audit: AuditLog, policy: string): Trail {
-  const { requestId, trace, address } = context;
+export function openTrail({ requestId, trace, address }: Call, policy: string): Trail {
   let facts: Facts = { requestId, traceId: trace?.id, address, policy };
-  let ended = false;
-
-  const end = async (outcome: AuditEvent['outcome'], more: Facts = {}): Promise<void> => {
-    ended = true;
+  let outcome: AuditEvent['outcome'] = 'allowed';
+  let knownGrant: string | undefined;
+  const add = (more: Facts): void => {
     facts = { ...facts, ...more };
-    await audit.record({ event, outcome, ...facts });
   };
   return {
     get facts() {
       return facts;
     },
-    add(more) {
-      facts = { ...facts, ...more };
+    get outcome() {
+      return outcome;
     },
-    addSubject({ issuer, claims, tokenHash }) {
-      const sub = Object.hasOwn(claims, 'sub') ? claims['sub'] : undefined;
-      const subject = sub === undefined ? undefined : clean(typeof sub === 'string' ? sub : JSON.stringify(sub));
-      facts = { ...facts, issuer, subject, subjectSha256: tokenHash };
+    get knownGrant() {
+      return knownGrant;
     },
-    addQuestion({ grant, expiresIn }) {
-      facts = { ...facts, grant: clean(grant, 80), asked: expiresIn };
-    },
+    add,
+    addSubject: (subject) => add(describeSubject(subject)),
+    addAsker: (asker) => add({ asker: describeSubject(asker) }),
+    addQuestion: ({ grant, expiresIn }) => add({ grant: clean(grant, 80), asked: expiresIn }),
     addDecision(decision) {
+      knownGrant = decision.grant?.name;
       const cluster = decision.grant?.cluster;
-      if (decision.allowed) facts = { ...facts, cluster, claims: first(decision.matched) };
-      else {
-        const failed = decision.conditions.filter(({ ok }) => !ok).slice(0, maxClaims);
-        facts = { ...facts, cluster, failed: failed.map(({ claim, seen }) => ({ claim, seen })) };
-      }
+      if (decision.allowed) return add({ cluster, claims: first(decision.matched) });
+      const failed = decision.conditions.filter(({ ok }) => !ok).slice(0, maxClaims);
+      add({ cluster, failed: failed.map(({ claim, seen }) => ({ claim, seen })) });
     },
     addLease({ lease, target: { account }, retry }) {
-      facts = { ...facts, account: `${account.namespace}/${account.name}`, lease: lease?.name };
-      if (retry) facts = { ...facts, retry };
+      add({ account: `${account.namespace}/${account.name}`, lease: lease?.name, ...(retry && { retry }) });
     },
     addMinted({ jti, expiresAt, warnings }) {
-      facts = { ...facts, jti: clean(jti, 128), expires: new Date(expiresAt).toISOString() };
-      if (warnings.length > 0) facts = { ...facts, warnings };
+      const expires = new Date(expiresAt).toISOString();
+      add({ jti: clean(jti, 128), expires, ...(warnings.length > 0 && { warnings }) });
     },
-    end,
-    async fail(error) {
-      // An event whose own writing failed is told already.
-      if (ended) return;
-      await end(isDenied(error) ? 'denied' : 'failed', whyOf(error)).catch(() => undefined);
+    conclude(next, reason) {
+      outcome = next;
+      add({ reason });
     },
   };
+}
+
+/** How a failure stands in the audit. */
+export function failureOf(error: KleisError): Facts & Pick<AuditEvent, 'outcome'> {
+  const { code, status, cause } = error;
+  const outcome = status < 500 && code !== 'caller_gone' ? 'denied' : 'failed';
+  // Of what was not foreseen the text may hold anything; the log has its stack.
+  const detail = code === 'unexpected' && cause instanceof Error ? clean(cause.name, 60) : error.detail;
+  return {
+    outcome,
+    code,
+    reason: error instanceof Denial ? error.reason : undefined,
+    detail: detail === undefined ? undefined : clean(detail, 600),
+  };
+}
+
+function describeSubject({ issuer, claims, tokenHash }: Subject): Facts {
+  const sub = Object.hasOwn(claims, 'sub') ? claims['sub'] : undefined;
+  const subject = sub === undefined ? undefined : clean(typeof sub === 'string' ? sub : JSON.stringify(sub));
+  return { issuer, subject, subjectSha256: tokenHash };
 }
 
 /** So that a line stays shorter than the 16 KiB at which container runtimes cut. */
@@ -86,17 +101,4 @@ const maxClaims = 40;
 
 function first(claims: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(claims).slice(0, maxClaims));
-}
-
-function isDenied(error: unknown): boolean {
-  return error instanceof KleisError && error.status < 500 && error.code !== 'caller_gone';
-}
-
-function whyOf(error: unknown): Facts {
-  if (!(error instanceof KleisError)) {
-    // Its text may hold anything; the log has its stack.
-    return { code: 'unexpected', detail: error instanceof Error ? clean(error.name, 60) : undefined };
-  }
-  const reason = error instanceof Denial ? error.reason : undefined;
-  return { code: error.code, reason, detail: error.detail === undefined ? undefined : clean(error.detail, 600) };
 }

@@ -1,95 +1,59 @@
 import { KleisError } from '../../shared/errors.ts';
-import type { TokenResponse } from '../../shared/protocol.ts';
+import { idempotencyHeader, type TokenResponse } from '../../shared/protocol.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster } from '../cluster/clusters.ts';
-import { Denial } from '../policy/denial.ts';
-import { type ExchangeForm, hashIdempotencyKey, parseForm, parseTokenForm } from '../http/form.ts';
-import { countSubject } from '../http/limits.ts';
 import { mint, type Minted, type MintRequest } from '../cluster/mint.ts';
-import type { CompiledGrant } from '../policy/compile.ts';
-import { decide, isStranger } from '../policy/decide.ts';
-import type { RequestContext } from '../http/request.ts';
-import type { Services } from '../service/services.ts';
+import { type Answer, json } from '../http/answer.ts';
+import { translate } from '../http/faults.ts';
+import { type ExchangeForm, hashIdempotencyKey, parseTokenForm } from '../http/form.ts';
+import { countSubject } from '../http/limits.ts';
+import type { Call } from '../http/request.ts';
+import type { Facts, Trail } from '../http/trail.ts';
+import type { Subject } from '../issuers/issuers.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
 import { leaseNameFor, type Lease } from '../leases/lease.ts';
 import { freeLease, openLease, withdrawLease } from '../leases/lifecycle.ts';
-import type { Subject } from '../issuers/issuers.ts';
-import { openTrail, type Trail } from '../http/trail.ts';
-
-export interface ExchangeCall {
-  readonly context: RequestContext;
-  /** Of `application/x-www-form-urlencoded`; anything but a Buffer is another content type. May throw `KleisError`. */
-  readonly body: () => Promise<unknown>;
-  readonly idempotencyKey: string | undefined;
-}
-
-export interface Exchanged {
-  readonly response: TokenResponse;
-  /** For when the answer cannot be sent: takes the token back as far as that is possible, and says so in the audit. */
-  readonly withdraw: () => Promise<void>;
-}
+import type { CompiledGrant } from '../policy/compile.ts';
+import { decide, isStranger } from '../policy/decide.ts';
+import { Denial } from '../policy/denial.ts';
+import type { Services } from '../service/services.ts';
 
 /** API servers work by their own clock, and some seconds after us: a ceiling must not be too low. Milliseconds. */
 const ceilingSlack = 60_000;
 
 /**
- * `POST /token`, RFC 8693: a subject token and the name of a grant against a token for the grant's service account. The
- * event of the outcome, whatever it is, has been written when this settles. Throws `KleisError`.
+ * `POST /token`, RFC 8693: a subject token and the name of a grant against a token for the grant's service account. Throws
+ * what `translate` knows.
  */
-export async function exchange(
-  { context, body, idempotencyKey }: ExchangeCall,
-  services: Services,
-): Promise<Exchanged> {
-  const { loaded, issuers, audit, clock, telemetry } = services;
-  const { policy, config } = loaded;
-  const trail = openTrail('exchange', context, audit, loaded.hash);
-  let outcome = { outcome: 'allowed', reason: 'ok' };
-  let grantKnown = '';
-  let issued: { readonly lease: Lease | undefined; readonly minted: Minted } | undefined;
-  try {
-    const asked = parseTokenForm(parseForm(await body()));
-    const idempotencyHash = hashIdempotencyKey(idempotencyKey);
-    trail.addQuestion(asked);
+export async function exchange(call: Call, services: Services, trail: Trail): Promise<Answer> {
+  const { loaded, issuers, counters, audit, clock } = services;
+  const asked = parseTokenForm(await call.form());
+  const idempotencyHash = hashIdempotencyKey(call.header(idempotencyHeader));
+  trail.addQuestion(asked);
 
-    const subject = await issuers.verify(asked.subjectToken.reveal());
-    trail.addSubject(subject);
+  const subject = await issuers.verify(asked.subjectToken.reveal());
+  trail.addSubject(subject);
 
-    const decision = decide(policy, subject, asked, clock.now());
-    countSubject(services.counters, subject, isStranger(decision), config.limits, clock.now());
-    trail.addDecision(decision);
-    grantKnown = decision.grant?.name ?? '';
-    if (!decision.allowed) throw new Denial(decision);
-    const { grant, ttl } = decision;
+  const decision = decide(loaded.policy, subject, asked, clock.now());
+  countSubject(counters, subject, isStranger(decision), loaded.config.limits, clock.now());
+  trail.addDecision(decision);
+  if (!decision.allowed) throw new Denial(decision);
+  const { grant, ttl } = decision;
 
-    // Nothing is begun whose end could not be recorded, nor for somebody who is gone.
-    audit.assertWritable();
-    assertThere(context);
-    const cluster = await confinedCluster(services, grant);
-    const opened = await takeLease({ services, subject, grant, ttl, idempotencyHash, asked });
-    trail.addLease(opened);
+  // Nothing is begun whose end could not be recorded, nor for somebody who is gone.
+  audit.assertWritable();
+  assertThere(call);
+  const cluster = await confinedCluster(services, grant);
+  const opened = await takeLease(services, { subject, grant, ttl, idempotencyHash });
+  trail.addLease(opened);
 
-    const minted = await mintFor(cluster, opened, { grant, ttl, context, services });
-    issued = { lease: opened.lease, minted };
-    trail.addMinted(minted);
-    assertThere(context);
-    assertInForce(services, grant);
-
-    await trail.end('allowed');
-    return {
-      response: answer(asked, grant, opened.lease, minted, clock.now()),
-      withdraw: async () => withdraw(services, trail, issued!),
-    };
-  } catch (thrown) {
-    const error = translate(thrown);
-    outcome = { outcome: error.status < 500 ? 'denied' : 'failed', reason: error.code };
-    await trail.fail(error);
-    // Whatever came in between, nobody has the token: it must not live on.
-    if (issued !== undefined) void services.background.run('withdraw', async () => withdraw(services, trail, issued!));
-    throw error;
-  } finally {
-    const issuer = trail.facts.issuer ?? '';
-    telemetry.exchanged({ ...outcome, grant: grantKnown, issuer }, (performance.now() - context.startedAt) / 1000);
-  }
+  const minted = await mintFor(cluster, opened, { grant, ttl, call, services });
+  trail.addMinted(minted);
+  // Whatever comes from here on: a token that nobody has must not live on.
+  call.unlessDelivered('withdraw', async () => withdraw(services, trail.facts, opened.lease, minted));
+  assertThere(call);
+  assertInForce(services, grant);
+  return json(tokenResponse(asked, grant, opened.lease, minted, clock.now()));
 }
 
 interface Opened {
@@ -100,15 +64,16 @@ interface Opened {
 }
 
 /** A lease where one is needed: to revoke the token by, to remove its account by, or to use up the subject token. */
-async function takeLease(request: {
-  readonly services: Services;
-  readonly subject: Subject;
-  readonly grant: CompiledGrant;
-  readonly ttl: number;
-  readonly idempotencyHash: string | undefined;
-  readonly asked: ExchangeForm;
-}): Promise<Opened> {
-  const { services, subject, grant, ttl, idempotencyHash } = request;
+async function takeLease(
+  services: Services,
+  request: {
+    readonly subject: Subject;
+    readonly grant: CompiledGrant;
+    readonly ttl: number;
+    readonly idempotencyHash: string | undefined;
+  },
+): Promise<Opened> {
+  const { subject, grant, ttl, idempotencyHash } = request;
   const { account, access = [], revocable, killSwitch } = grant.config;
   const ephemeral = account.kind === 'ephemeral';
   const place = { namespace: account.namespace, name: ephemeral ? '' : account.name };
@@ -151,12 +116,12 @@ async function mintFor(
   {
     grant,
     ttl,
-    context,
+    call,
     services,
   }: {
     readonly grant: CompiledGrant;
     readonly ttl: number;
-    readonly context: RequestContext;
+    readonly call: Call;
     readonly services: Services;
   },
 ): Promise<Minted> {
@@ -167,7 +132,7 @@ async function mintFor(
       account: { ...target.account, readable: grant.config.account.kind === 'elsewhere' },
       ttl,
       boundSecret: target.boundSecret,
-      ...(context.trace && { headers: context.trace.headers }),
+      ...(call.trace && { headers: call.trace.headers }),
     });
     services.telemetry.minted(cluster.name, 'ok', seconds());
     return minted;
@@ -219,7 +184,7 @@ async function confinedCluster({ loaded, leases }: Services, grant: CompiledGran
   return cluster;
 }
 
-function answer(
+function tokenResponse(
   { issuedTokenType }: ExchangeForm,
   grant: CompiledGrant,
   lease: Lease | undefined,
@@ -239,27 +204,27 @@ function answer(
   };
 }
 
+/** Takes the token back as far as that is possible, and says so in the audit. */
 async function withdraw(
-  services: Services,
-  trail: Trail,
-  { lease, minted }: { readonly lease: Lease | undefined; readonly minted: Minted },
+  { leases, audit }: Services,
+  { requestId, traceId, grant, cluster, account }: Facts,
+  lease: Lease | undefined,
+  minted: Minted,
 ): Promise<void> {
-  const { requestId, traceId, grant, cluster, account } = trail.facts;
-  const told = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti };
   const expires = new Date(minted.expiresAt).toISOString();
+  const told = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti, expires };
   let dead: boolean;
   try {
-    dead = lease !== undefined && (await withdrawLease(services.leases, lease, 'its caller never got it'));
+    dead = lease !== undefined && (await withdrawLease(leases, lease, 'its caller never got it'));
   } catch (error) {
-    const detail = translate(error).detail;
-    await services.audit.record({ event: 'withdrawn', outcome: 'failed', detail, ...told, expires });
+    await audit.record({ event: 'withdrawn', outcome: 'failed', detail: translate(error).detail, ...told });
     throw error;
   }
   const reason = dead ? undefined : 'not_revocable';
-  await services.audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told, expires });
+  await audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told });
 }
 
-function assertThere({ gone }: RequestContext): void {
+function assertThere({ gone }: Call): void {
   if (gone.aborted) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
 }
 
@@ -270,17 +235,4 @@ function assertInForce({ dropped }: Services, { name }: CompiledGrant): void {
     detail: `grant ${name} was dropped while its token was minted`,
     retryAfter: 2,
   });
-}
-
-/** What goes wrong below the flow, in words for its caller; the cluster's own go to the log and the audit. */
-export function translate(error: unknown): KleisError {
-  if (error instanceof KleisError) return error;
-  if (!(error instanceof ClusterFault)) {
-    return new KleisError('unexpected', 'Something happened that the broker did not foresee.', { cause: error });
-  }
-  const { cluster, message, reason, retryable, retryAfter = 2 } = error;
-  const details = { detail: `cluster ${cluster}, ${reason}: ${message}`, cause: error };
-  return retryable || error.ambiguous || reason === 'unavailable' || reason === 'superseded'
-    ? new KleisError('cluster_unavailable', 'The cluster did not do it at the moment.', { ...details, retryAfter })
-    : new KleisError('cluster_refused', 'The cluster refuses what the grant needs.', details);
 }

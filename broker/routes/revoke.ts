@@ -3,40 +3,25 @@ import { decodeUnverified, JwtFault, tokenHash, type UnverifiedJwt } from '../..
 import type { RevokeResponse } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
 import { signersOf } from '../cluster/signers.ts';
-import { translate } from './exchange.ts';
-import { parseForm } from '../http/form.ts';
-import type { RequestContext } from '../http/request.ts';
-import type { Services } from '../service/services.ts';
+import { type Answer, json } from '../http/answer.ts';
+import type { Call } from '../http/request.ts';
+import type { Trail } from '../http/trail.ts';
 import { leaseOfBound } from '../leases/lease.ts';
 import { type Revocation, revokeLease, revokeTurn } from '../leases/lifecycle.ts';
 import { mayBeOf, readBinding } from '../leases/token-binding.ts';
-import { openTrail, type Trail } from '../http/trail.ts';
-
-export interface RevokeCall {
-  readonly context: RequestContext;
-  readonly body: () => Promise<unknown>;
-}
+import type { Services } from '../service/services.ts';
 
 /**
- * `POST /revoke`, RFC 7009, for tokens that this broker minted; who has one may end it. Throws `KleisError`;
+ * `POST /revoke`, RFC 7009, for tokens that this broker minted; who has one may end it. Throws what `translate` knows;
  * `token_type_unsupported` for a token that nothing but its expiry ends.
  */
-export async function revoke({ context, body }: RevokeCall, services: Services): Promise<RevokeResponse> {
-  const trail = openTrail('revoke', context, services.audit, services.loaded.hash);
-  try {
-    const token = parseForm(await body()).get('token');
-    if (token === undefined) throw new KleisError('request_malformed', 'The form has no token.');
-    trail.add({ subjectSha256: tokenHash(token) });
-    const response = await revokeToken(token, services, trail);
-    await trail.end('done', { reason: response.reason ?? 'revoked' });
-    services.telemetry.revoked(response.reason ?? 'revoked');
-    return response;
-  } catch (thrown) {
-    const error = translate(thrown);
-    services.telemetry.revoked(error.code);
-    await trail.fail(error);
-    throw error;
-  }
+export async function revoke(call: Call, services: Services, trail: Trail): Promise<Answer> {
+  const token = (await call.form()).get('token');
+  if (token === undefined) throw new KleisError('request_malformed', 'The form has no token.');
+  trail.add({ subjectSha256: tokenHash(token) });
+  const response = await revokeToken(token, services, trail);
+  trail.conclude('done', response.reason ?? 'revoked');
+  return json(response);
 }
 
 async function revokeToken(token: string, services: Services, trail: Trail): Promise<RevokeResponse> {

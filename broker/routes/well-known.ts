@@ -6,13 +6,29 @@ import {
   type WellKnownCluster,
   type WellKnownGrant,
 } from '../../shared/protocol.ts';
-import type { BrokerConfig, IssuerConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/schema.ts';
+import { type Answer, json } from '../http/answer.ts';
+import { signedIn } from '../http/caller.ts';
+import type { Call } from '../http/request.ts';
+import type { Trail } from '../http/trail.ts';
 import { CompiledPolicy, type CompiledGrant } from '../policy/compile.ts';
 import { decide } from '../policy/decide.ts';
 import type { Subject } from '../issuers/issuers.ts';
+import type { Services } from '../service/services.ts';
 
-/** For anyone: what a client needs in order to get a token that this broker takes. */
-export function describeBroker({ publicUrl, issuers }: BrokerConfig): WellKnown {
+/** `GET /.well-known/kleis` for anyone: how to get a token. */
+export async function describeBroker(_: Call, { loaded }: Services): Promise<Answer> {
+  return json(describe(loaded.config));
+}
+
+/** The same for who signs in: also what they would get a token for. */
+export async function describeAccess(call: Call, services: Services, trail: Trail): Promise<Answer> {
+  const { grants, clusters } = await accessOf(await signedIn(call, services, trail.addSubject), services);
+  return json({ ...describe(services.loaded.config), clusters, grants: grants.map(describeGrant) });
+}
+
+/** What a client needs in order to get a token that this broker takes. */
+function describe({ publicUrl, issuers }: BrokerConfig): WellKnown {
   return {
     broker: publicUrl,
     token_endpoint: `${publicUrl}${routes.token}`,
@@ -23,11 +39,23 @@ export function describeBroker({ publicUrl, issuers }: BrokerConfig): WellKnown 
   };
 }
 
+export interface Access {
+  readonly grants: readonly CompiledGrant[];
+  /** Of those grants; without any that cannot be described now. */
+  readonly clusters: readonly WellKnownCluster[];
+}
+
+/** What the subject would get now. */
+export async function accessOf(subject: Subject, { loaded, clock, places }: Services): Promise<Access> {
+  const grants = await grantsOf(loaded.policy, subject, clock.now());
+  const clusters = await places.describe(loaded.config.clusters, new Set(grants.map(({ cluster }) => cluster)));
+  return { grants, clusters };
+}
+
 /** As many decisions before others get their turn; each takes some 20 µs. */
 const atOnce = 250;
 
-/** The grants that the subject would get now. */
-export async function grantsOf(policy: CompiledPolicy, subject: Subject, now: number): Promise<CompiledGrant[]> {
+async function grantsOf(policy: CompiledPolicy, subject: Subject, now: number): Promise<CompiledGrant[]> {
   const found: CompiledGrant[] = [];
   let tried = 0;
   for (const grant of CompiledPolicy.grants(policy)) {
@@ -39,7 +67,7 @@ export async function grantsOf(policy: CompiledPolicy, subject: Subject, now: nu
   return found;
 }
 
-export function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant {
+function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant {
   return {
     name,
     cluster,
@@ -47,63 +75,4 @@ export function describeGrant({ name, cluster, config }: CompiledGrant): WellKno
     max_expires_in: config.ttl.max / 1000,
     revocable: config.revocable,
   };
-}
-
-/**
- * A kubeconfig with one context for each grant. JSON, which is YAML too, and in which no name can break out of its
- * place. It holds no token: the entries run `kleis-credential`, which gets them.
- */
-export function writeKubeconfig(
-  broker: string,
-  issuer: IssuerConfig,
-  grants: readonly CompiledGrant[],
-  clusters: readonly WellKnownCluster[],
-): string {
-  const reachable = grants.filter(({ cluster }) => clusters.some(({ name }) => name === cluster));
-  const user = ({ name }: CompiledGrant) => ({
-    name: `kleis-${name}`,
-    user: {
-      exec: {
-        apiVersion: 'client.authentication.k8s.io/v1',
-        command: 'kleis-credential',
-        args: [
-          ...['--issuer-url', issuer.url],
-          ...['--client-id', issuer.audience],
-          ...['--broker', broker],
-          ...['--grant', name],
-        ],
-        installHint: 'Kleis signs you in to this cluster. To install it: npm install --global kleis',
-        interactiveMode: 'IfAvailable',
-        provideClusterInfo: true,
-      },
-    },
-  });
-  const only = reachable.length === 1 ? contextName(reachable[0]!, reachable) : '';
-  const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: clusters
-      .filter(({ name }) => reachable.some(({ cluster }) => cluster === name))
-      .map(({ name, server, certificate_authority: pem, tls_server_name: tlsName }) => ({
-        name,
-        cluster: {
-          server,
-          ...(pem !== undefined && { 'certificate-authority-data': Buffer.from(pem).toString('base64') }),
-          ...(tlsName !== undefined && { 'tls-server-name': tlsName }),
-        },
-      })),
-    users: reachable.map(user),
-    contexts: reachable.map((grant) => ({
-      name: contextName(grant, reachable),
-      context: { cluster: grant.cluster, user: `kleis-${grant.name}` },
-    })),
-    'current-context': only,
-  };
-  return `${JSON.stringify(kubeconfig, undefined, 2)}\n`;
-}
-
-/** The cluster's name, as people call it, where it is enough to tell the context. */
-function contextName(grant: CompiledGrant, all: readonly CompiledGrant[]): string {
-  const alone = all.filter(({ cluster }) => cluster === grant.cluster).length === 1;
-  return alone ? grant.cluster : `${grant.cluster}-${grant.name}`;
 }

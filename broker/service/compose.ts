@@ -5,6 +5,7 @@ import { type Anchoring, kubeAnchors, startAnchoring } from '../audit/anchors.ts
 import { openAuditLog } from '../audit/log.ts';
 import { createBackground } from './background.ts';
 import { type Clusters, openClusters } from '../cluster/clusters.ts';
+import { createClusterPlaces } from '../cluster/places.ts';
 import { formatFault } from '../config/documents.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from '../config/reload.ts';
@@ -51,6 +52,7 @@ export async function compose(
   const gone = createDropped(now);
   const common = {
     leases,
+    places: createClusterPlaces(env, now),
     dropped: gone,
     audit,
     telemetry: createTelemetry(),

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/log.ts';
 import type { Background } from './background.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import type { ClusterPlaces } from '../cluster/places.ts';
 import type { Clock } from '../surroundings.ts';
 import type { Dropped } from './dropped-grants.ts';
 import type { Counters } from './counters.ts';
@@ -17,6 +18,7 @@ export interface Services {
   readonly leases: LeaseServices;
   /** As of now, not of the snapshot. */
   readonly dropped: Dropped;
+  readonly places: ClusterPlaces;
   readonly audit: AuditLog;
   readonly telemetry: Telemetry;
   /** By issuer and tenant. */

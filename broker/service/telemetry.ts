@@ -2,8 +2,12 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 /** What Prometheus sees. Labels hold names of the configuration and our own words, nothing that a caller chose. */
 export interface Telemetry {
-  /** Of `POST /token`; the grant only where it is one of the configuration. */
-  exchanged(labels: { outcome: string; reason: string; grant: string; issuer: string }, seconds: number): void;
+  /** One outcome of one request; the grant only where it is one of the configuration. */
+  settled(
+    event: string,
+    labels: { outcome: string; reason: string; grant: string; issuer: string },
+    seconds: number,
+  ): void;
   minted(cluster: string, outcome: 'ok' | 'failed', seconds: number): void;
   revoked(result: string): void;
   limited(by: string): void;
@@ -51,6 +55,11 @@ export function createTelemetry(): Telemetry {
   const histogram = (name: string, help: string, labelNames: string[]) =>
     new Histogram({ name: `${prefix}${name}`, help, labelNames, buckets, registers });
 
+  const requests = counter('requests_total', 'Outcomes of every request that leaves an event.', [
+    'event',
+    'outcome',
+    'reason',
+  ]);
   const exchanges = counter('exchanges_total', 'Outcomes of POST /token.', ['outcome', 'reason', 'grant', 'issuer']);
   const duration = histogram('exchange_duration_seconds', 'How long POST /token took.', ['outcome']);
   const mints = histogram('mint_duration_seconds', 'How long the cluster took to mint.', ['cluster', 'outcome']);
@@ -66,9 +75,13 @@ export function createTelemetry(): Telemetry {
   let refresh: (() => void) | undefined;
 
   return {
-    exchanged(labels, seconds) {
+    settled(event, labels, seconds) {
+      const { outcome, reason } = labels;
+      requests.inc({ event, outcome, reason });
+      if (event === 'revoke') revocations.inc({ result: reason });
+      if (event !== 'exchange') return;
       exchanges.inc(labels);
-      duration.observe({ outcome: labels.outcome }, seconds);
+      duration.observe({ outcome }, seconds);
     },
     minted: (cluster, outcome, seconds) => mints.observe({ cluster, outcome }, seconds),
     revoked: (result) => revocations.inc({ result }),

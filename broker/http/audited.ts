@@ -1,0 +1,83 @@
+import type { KleisError } from '../../shared/errors.ts';
+import type { AuditEvent } from '../audit/event.ts';
+import type { Services } from '../service/services.ts';
+import type { Answer } from './answer.ts';
+import { translate } from './faults.ts';
+import type { Call } from './request.ts';
+import { failureOf, openTrail, type Trail } from './trail.ts';
+
+/** One method of one address. Made by `audited` or `open`, so that none can forget its event by mistake. */
+export interface Route {
+  readonly event: AuditEvent['event'] | 'none';
+  /** Throws `KleisError` alone. */
+  readonly handle: (call: Call, services: Services) => Promise<Answer>;
+}
+
+/**
+ * A route whose every outcome is one event and one count, whatever happens: the event is written before the caller has
+ * the answer. What cannot be recorded has not happened: then it throws `audit_unavailable`.
+ */
+export function audited(
+  event: AuditEvent['event'],
+  work: (call: Call, services: Services, trail: Trail) => Promise<Answer>,
+): Route {
+  return {
+    event,
+    async handle(call, services) {
+      const { audit, telemetry, loaded } = services;
+      const trail = openTrail(call, loaded.hash);
+      const count = (outcome: string, reason: string): void => {
+        const labels = { outcome, reason, grant: trail.knownGrant ?? '', issuer: trail.facts.issuer ?? '' };
+        telemetry.settled(event, labels, (performance.now() - call.startedAt) / 1000);
+      };
+      let recording = false;
+      try {
+        const answer = await work(call, services, trail);
+        recording = true;
+        await audit.record({ event, outcome: trail.outcome, ...trail.facts });
+        count(trail.outcome, trail.facts.reason ?? 'ok');
+        return answer;
+      } catch (thrown) {
+        const error = translate(thrown);
+        const failure = failureOf(error);
+        count(failure.outcome, error.code);
+        // An event that is being written is told, now or as soon as the audit can be written again.
+        if (!recording) await audit.record({ event, ...trail.facts, ...failure }).catch(() => undefined);
+        throw error;
+      }
+    },
+  };
+}
+
+/** A route that tells nobody anything that is not everybody's, or is asked again and again: it leaves no event. */
+export function open(handle: Route['handle']): Route {
+  return {
+    event: 'none',
+    async handle(call, services) {
+      try {
+        return await handle(call, services);
+      } catch (thrown) {
+        throw translate(thrown);
+      }
+    },
+  };
+}
+
+/** One route for anybody, and another for who sends a bearer token. */
+export function bySignIn(anonymous: Route, signedIn: Route): Route {
+  return {
+    event: signedIn.event,
+    handle: async (call, services) =>
+      (call.header('authorization') === undefined ? anonymous : signedIn).handle(call, services),
+  };
+}
+
+/** For what is refused before it reaches a route. */
+export async function recordRefusal(
+  event: AuditEvent['event'],
+  call: Call,
+  { audit, loaded }: Services,
+  error: KleisError,
+): Promise<void> {
+  await audit.record({ event, ...openTrail(call, loaded.hash).facts, ...failureOf(error) });
+}

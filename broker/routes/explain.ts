@@ -1,0 +1,31 @@
+import { type Answer, json } from '../http/answer.ts';
+import { signedIn } from '../http/caller.ts';
+import { parseQuestion } from '../http/form.ts';
+import { countSubject } from '../http/limits.ts';
+import type { Call } from '../http/request.ts';
+import type { Trail } from '../http/trail.ts';
+import { isAdmin } from '../policy/admins.ts';
+import { decide, isStranger } from '../policy/decide.ts';
+import { explain as explainDecision } from '../policy/explain.ts';
+import type { Services } from '../service/services.ts';
+
+/** `POST /explain`: the decision that an exchange would come to. Mints nothing. */
+export async function explain(call: Call, services: Services, trail: Trail): Promise<Answer> {
+  const { loaded, issuers, counters, clock } = services;
+  const asked = parseQuestion(await call.form());
+  trail.addQuestion(asked);
+  const bearer = call.header('authorization') !== undefined;
+  const asker = bearer ? await signedIn(call, services, trail.addAsker) : undefined;
+  const subject = await issuers.verify(asked.subjectToken.reveal());
+  trail.addSubject(subject);
+
+  const admin = isAdmin(asker ?? subject, loaded.config.admins);
+  const decision = decide(loaded.policy, subject, asked, clock.now());
+  if (asker === undefined) {
+    countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
+  }
+  const answer = explainDecision(decision, asked.grant, admin);
+  if (answer.allowed) trail.conclude('allowed');
+  else trail.conclude('denied', answer.reason);
+  return json(answer);
+}

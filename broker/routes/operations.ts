@@ -1,0 +1,48 @@
+import { KleisError } from '../../shared/errors.ts';
+import { isLoopback } from '../../shared/net/proxy.ts';
+import { type Answer, json } from '../http/answer.ts';
+import type { Route } from '../http/audited.ts';
+import { signedInAdmin } from '../http/caller.ts';
+import { trustOf } from '../http/guards.ts';
+import type { Call } from '../http/request.ts';
+import type { Health } from '../service/health.ts';
+import type { Services } from '../service/services.ts';
+
+type Handler = Route['handle'];
+
+/** Who learns what is well and what is not: names of grants, issuers and clusters are not for strangers. */
+export type Reader = 'everybody' | 'local or admin' | 'nobody';
+
+/** `GET /healthz`: alive. Whatever else is wrong, starting anew would not help. */
+export async function healthz(): Promise<Answer> {
+  return json({ alive: true });
+}
+
+/** `GET /readyz`. */
+export function readyz(health: () => Health, reader: Reader): Handler {
+  return async (call, services) => {
+    const { ready, checks } = health();
+    return json({ ready, ...((await mayKnow(call, services, reader)) && { checks }) }, ready ? 200 : 503);
+  };
+}
+
+/** `GET /metrics`; for those who may not know it does not exist. */
+export function metrics(reader: Reader): Handler {
+  return async (call, services) => {
+    if (!(await mayKnow(call, services, reader)))
+      throw new KleisError('route_unknown', 'There is nothing at this path.');
+    const { telemetry } = services;
+    return { status: 200, type: telemetry.contentType, body: await telemetry.text() };
+  };
+}
+
+async function mayKnow(call: Call, services: Services, reader: Reader): Promise<boolean> {
+  if (reader !== 'local or admin') return reader === 'everybody';
+  const direct = call.header('x-forwarded-for') === undefined && call.header('forwarded') === undefined;
+  // A proxy on the same machine makes everybody local.
+  if (isLoopback(call.peer) && direct && !trustOf(services).covers(call.peer, 0)) return true;
+  if (call.header('authorization') === undefined) return false;
+  // Asked every few seconds, and it changes nothing: it leaves no event.
+  await signedInAdmin(call, services, () => undefined);
+  return true;
+}
