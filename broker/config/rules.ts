@@ -5,7 +5,7 @@ import type { Grant } from '../policy/grant.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
 import { systemNamespaces } from './warnings.ts';
 import { isLoopback, parseAddress } from './address.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../../shared/nearest.ts';
 import {
   type BrokerConfig,
   type BrokerDocument,

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { clean } from '../../shared/text.ts';
 import { namesAt, schemaAt } from './json-schema.ts';
 import { isObject } from '../../shared/json.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../../shared/nearest.ts';
 import { type BrokerDocument, documentSchema, mergedSections } from './schema.ts';
 
 type Path = readonly (string | number)[];
