@@ -7,18 +7,20 @@ import { toFailure } from './surroundings/failure.ts';
 import {
   addGetTokenFlags,
   addSignInFlags,
-  choices,
   type KubeconfigAddFlags,
   type LoginFlags,
   type LogoutFlags,
+  optionOf,
   type OutputFlags,
   type RevokeFlags,
   type Shell,
   type SignInFlags,
   type StatusFlags,
   type TokenFlags,
+  tokenOutputs,
   verboseFlag,
 } from './settings/flags.ts';
+import { configNames, settingOf } from './settings/table.ts';
 import { useColour } from './surroundings/report.ts';
 
 const { version } = packageJson;
@@ -57,7 +59,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
   program.commandsGroup('Sign in:');
   addSignInFlags(withContext(program.command('login')))
     .description('sign in, in a browser, with a device code, or by pasting')
-    .option('--browser-command <command>', 'open this program, its arguments divided by spaces; {url} is the address')
+    .addOption(optionOf('browserCommand'))
     .addHelpText('after', loginHelp)
     .action(async (flags: LoginFlags) => (await import('./commands/login.ts')).login(flags, deps));
   program
@@ -95,7 +97,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
   program.commandsGroup('For scripts:');
   addSignInFlags(withContext(program.command('token')))
     .description('print the token that kubectl would get')
-    .addOption(new Option('-o, --output <format>', 'what to print').choices(choices.tokenOutput).default('token'))
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(tokenOutputs).default('token'))
     .option('--force', 'get a new one although the last is fresh')
     .optionsGroup('Cluster, for -o kubeconfig and env:')
     .option('--server <url>', 'the API server (default: that of the context)')
@@ -135,8 +137,9 @@ const contextHelp = `
 Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.`;
 
 const configHelp = `
-They stand in ~/.config/kleis/config.yaml, which may hold login, browserCommand, cache, listenAddress, redirectUri,
-proxy, loginTimeout, minValidity and confirmNewClusters. A flag of the same name wins.`;
+They stand in ~/.config/kleis/config.yaml. A flag of the same name wins.
+
+${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).help}`).join('\n')}`;
 
 const loginHelp = `
 Without --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.

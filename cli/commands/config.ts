@@ -10,13 +10,14 @@ export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> 
   const config = await loadConfig(deps);
   const rows = [...configRows(config), ...environmentRows(deps)];
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ file: config.path, settings: rows }, undefined, 2)}\n`);
+    const settings = rows.map(({ key, value, source }) => ({ key, value, source }));
+    deps.stdout.write(`${JSON.stringify({ file: config.path, settings }, undefined, 2)}\n`);
     return;
   }
   deps.stdout.write(
     formatTable(
       ['SETTING', 'VALUE', 'FROM'],
-      rows.map(({ key, value, source }) => [key, value, source]),
+      rows.map(({ key, text, source }) => [key, text, source]),
       deps,
     ),
   );
@@ -29,19 +30,20 @@ function environmentRows(deps: Deps): ConfigRow[] {
     env,
     report: { level },
   } = deps;
-  const nowhere = 'nowhere, as with cache: none';
   return [
-    row('sessions', state ?? nowhere, deps, ['KLEIS_STATE_DIR', 'XDG_STATE_HOME']),
-    row('credentials', credentials ?? nowhere, deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
+    folderRow('sessions', state, deps, ['KLEIS_STATE_DIR', 'XDG_STATE_HOME']),
+    folderRow('credentials', credentials, deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
     {
       key: 'log',
+      text: level,
       value: level,
       source: level === env['KLEIS_LOG'] ? 'KLEIS_LOG' : level === 'debug' ? '-v' : 'default',
     },
   ];
 }
 
-function row(key: string, value: string, deps: Deps, variables: readonly string[]): ConfigRow {
+function folderRow(key: string, path: string | undefined, deps: Deps, variables: readonly string[]): ConfigRow {
   const source = variables.find((name) => (deps.env[name] ?? '') !== '') ?? 'default';
-  return { key, value: clean(value, 400), source };
+  const text = path === undefined ? 'nowhere, as with cache: none' : clean(path, 400);
+  return { key, text, value: path ?? null, source };
 }

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../settings/person.ts';
@@ -28,7 +27,7 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
       namespace: flags.namespace,
       clusterName: flags.cluster,
       userName: flags.user,
-      args: toArguments(withAbsoluteFiles(flags)),
+      args: toArguments(flags),
       ...(Object.keys(extension).length > 0 && { clusterExtension: extension }),
       kubeconfig: flags.kubeconfig,
       dryRun: flags.dryRun,
@@ -38,23 +37,6 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
     deps,
   );
   tell(result, deps);
-}
-
-/** kubectl runs the plugin in whatever folder the person is in. */
-function withAbsoluteFiles(flags: KubeconfigAddFlags): KubeconfigAddFlags {
-  const files: KubeconfigAddFlags = {};
-  for (const name of [
-    'clientSecretFile',
-    'clientKeyFile',
-    'certificateAuthority',
-    'brokerCertificateAuthority',
-  ] as const) {
-    const file = flags[name];
-    if (file !== undefined) files[name] = resolve(file);
-  }
-  const [, path] = /^file:(.+)$/s.exec(flags.identity ?? '') ?? [];
-  if (path !== undefined) files.identity = `file:${resolve(path)}`;
-  return { ...flags, ...files };
 }
 
 function tell(result: AddResult, deps: Deps): void {

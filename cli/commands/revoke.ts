@@ -13,7 +13,7 @@ import type { RevokeFlags } from '../settings/flags.ts';
 import { brokerOf, originOf } from '../get-token/obtain.ts';
 import { placesOf } from '../settings/paths.ts';
 import { openCredentials } from '../credentials/cache.ts';
-import { file, serverUrl } from '../settings/values.ts';
+import { readFlags } from '../settings/gather.ts';
 import { settingsFor } from './token.ts';
 
 const maxToken = 16_384;
@@ -82,10 +82,8 @@ function say({ revoked, reason, lease, dead_within: deadWithin }: RevokeResponse
 /** For a token from elsewhere it takes no more than the broker itself. */
 async function namedBroker(flags: Omit<RevokeFlags, 'tokenFile'>, deps: Deps): Promise<BrokerClient> {
   const entry = flags.broker === undefined ? await contextSettings(flags, deps) : undefined;
-  const all = { ...entry?.flags, ...flags };
-  const url = serverUrl('--broker', all.broker);
+  const { broker: url, brokerCertificateAuthority: certificateAuthority } = readFlags({ ...entry?.flags, ...flags });
   if (url === undefined) throw new KleisError('usage', 'No broker is named.', { hint: 'Give --broker.' });
-  const certificateAuthority = file('--broker-certificate-authority', all.brokerCertificateAuthority);
   return brokerOf({ url, certificateAuthority }, (await loadConfig(deps)).choices.proxy, deps);
 }
 

@@ -1,21 +1,17 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
+import { nearest } from '../../shared/nearest.ts';
 import { storageError, systemCode } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { choices } from './flags.ts';
 import { configFile } from './paths.ts';
-import { defaultListenAddresses, isListenAddress, isRedirectUri } from './listen-address.ts';
-import type { PersonChoices } from './sign-in.ts';
+import type { PersonChoices } from './gather.ts';
+import { type ConfigName, configNames, isName, settingOf } from './table.ts';
+import { Fault } from './values.ts';
 
 const maxBytes = 64 * 1024;
-const maxText = 2048;
-const maxItems = 64;
-
-type Key = keyof PersonChoices;
 
 /** How a person wants to be signed in: what they say in their configuration file. */
 export interface PersonConfig {
@@ -23,88 +19,19 @@ export interface PersonConfig {
   readonly path: string | undefined;
   /** Only what the file says, checked. */
   readonly choices: PersonChoices;
-  /** How each of them reads, and its FILE:LINE. */
-  readonly origins: Readonly<Partial<Record<Key, { readonly text: string; readonly source: string }>>>;
+  /** FILE:LINE of each of them. */
+  readonly origins: Readonly<Partial<Record<ConfigName, string>>>;
 }
 
 export interface ConfigRow {
   readonly key: string;
-  readonly value: string;
+  /** For people. */
+  readonly text: string;
+  /** As it could stand in the file; null where only the surroundings know. */
+  readonly value: unknown;
   /** `default`, or FILE:LINE. */
   readonly source: string;
 }
-
-/** A value and how it reads, or what is wrong with it, as the end of a sentence that begins with the key. */
-type Checked<T> = { readonly value: T; readonly text: string } | { readonly fault: string };
-
-interface Rule<T> {
-  readonly check: (value: unknown) => Checked<T>;
-  /** What holds where the file says nothing. */
-  readonly otherwise: string;
-}
-
-const rules: { readonly [K in Key]-?: Rule<NonNullable<PersonChoices[K]>> } = {
-  login: { check: oneOf(choices.login), otherwise: 'auto' },
-  browserCommand: {
-    check: (value) => {
-      // One text is a program and nothing else: dividing it at spaces would be a guess.
-      const command = texts(value);
-      if (command === undefined) return { fault: 'must be a program, or a list of a program and its arguments' };
-      return {
-        value: command,
-        text: command.map((item) => (/^[\w./:{}=-]+$/.test(item) ? item : JSON.stringify(item))).join(' '),
-      };
-    },
-    otherwise: 'what the system opens addresses with',
-  },
-  cache: { check: oneOf(choices.cache), otherwise: 'auto' },
-  listenAddress: {
-    check: (value) => {
-      const addresses = texts(value);
-      if (addresses?.every(isListenAddress) === true) return { value: addresses, text: addresses.join(', ') };
-      return { fault: 'must be HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]), or a list of them' };
-    },
-    otherwise: defaultListenAddresses.join(', '),
-  },
-  redirectUri: {
-    check: (value) => {
-      if (isText(value) && isRedirectUri(value)) return { value, text: value };
-      return { fault: 'must be an http URI on loopback without a query, such as http://localhost:8000/callback' };
-    },
-    otherwise: 'that of the listen address',
-  },
-  proxy: {
-    check: (value) => {
-      const url = isText(value) ? URL.parse(value) : null;
-      if (
-        isText(value) &&
-        url !== null &&
-        /^https?:$/.test(url.protocol) &&
-        url.pathname === '/' &&
-        url.search + url.hash === ''
-      ) {
-        return { value, text: withoutPassword(value) };
-      }
-      return { fault: 'must be the URL of a proxy, such as http://proxy.example.com:3128' };
-    },
-    otherwise: 'HTTPS_PROXY and its like',
-  },
-  loginTimeout: { check: duration(1000, 3_600_000), otherwise: '5m' },
-  minValidity: { check: duration(0, 24 * 3_600_000), otherwise: '1m' },
-  confirmNewClusters: {
-    check: (value) =>
-      typeof value === 'boolean' ? { value, text: String(value) } : { fault: 'must be true or false' },
-    otherwise: 'false',
-  },
-};
-
-// What to get is the kubeconfig's to say: whoever looks for it here should learn where it goes.
-const kubeconfigKeys = new Set(
-  (
-    'issuerUrl clientId clientSecretFile clientKeyFile certificateAuthority scope audience resource authParam token ' +
-    'account identity dpop broker grant ttl'
-  ).split(' '),
-);
 
 /**
  * Reads the person's configuration; nothing if there is none.
@@ -120,19 +47,23 @@ export async function loadConfig(deps: Pick<Deps, 'env' | 'platform'>): Promise<
 }
 
 /** The settings, and where each comes from, in a fixed order. */
-export function configRows({ origins }: PersonConfig): ConfigRow[] {
-  return keys().map((key) => {
-    const { text = rules[key].otherwise, source = 'default' } = origins[key] ?? {};
-    return { key, value: clean(text, 500), source };
+export function configRows({ choices, origins }: PersonConfig): ConfigRow[] {
+  return configNames.map((key) => {
+    const { otherwise, unless, plain = (value: unknown) => value } = settingOf(key).config ?? {};
+    const chosen: unknown = choices[key];
+    const value = chosen === undefined ? otherwise : plain(chosen as never);
+    const text = value === null ? (unless ?? '') : key === 'browserCommand' ? commandLine(value) : listed(value);
+    return { key, text: clean(text, 500), value, source: origins[key] ?? 'default' };
   });
 }
 
-function keys(): Key[] {
-  return Object.keys(rules).filter(isKey);
+function commandLine(value: unknown): string {
+  const words = Array.isArray(value) ? value.map(String) : [];
+  return words.map((item) => (/^[\w./:{}=-]+$/.test(item) ? item : JSON.stringify(item))).join(' ');
 }
 
-function isKey(name: string): name is Key {
-  return Object.hasOwn(rules, name);
+function listed(value: unknown): string {
+  return Array.isArray(value) ? value.join(', ') : String(value);
 }
 
 async function parseConfig(text: string, path: string): Promise<Pick<PersonConfig, 'choices' | 'origins'>> {
@@ -146,12 +77,12 @@ async function parseConfig(text: string, path: string): Promise<Pick<PersonConfi
   }));
   const root = document.contents;
   const chosen: Record<string, unknown> = {};
-  const origins: Partial<Record<Key, { text: string; source: string }>> = {};
+  const origins: Partial<Record<ConfigName, string>> = {};
   if (faults.length === 0 && isMap(root)) {
     for (const { key, value } of root.items) {
       const name = isScalar(key) ? String(key.value) : '';
       const offset = (node: unknown) => (isNode(node) ? (node.range?.[0] ?? 0) : 0);
-      if (!isKey(name)) {
+      if (!isConfigName(name)) {
         faults.push({ offset: offset(key), what: unknownKey(name) });
         continue;
       }
@@ -162,12 +93,12 @@ async function parseConfig(text: string, path: string): Promise<Pick<PersonConfi
         content = {};
       }
       if (content === undefined || content === null) continue;
-      const checked = rules[name].check(content);
-      if ('fault' in checked) {
-        faults.push({ offset: offset(value), what: `${name} ${checked.fault}` });
+      const checked = settingOf(name).parse(content);
+      if (checked instanceof Fault) {
+        faults.push({ offset: offset(value), what: `${name} ${checked.why}` });
       } else {
-        chosen[name] = checked.value;
-        origins[name] = { text: checked.text, source: `${path}:${lines.linePos(offset(key)).line}` };
+        chosen[name] = checked;
+        origins[name] = `${path}:${lines.linePos(offset(key)).line}`;
       }
     }
   } else if (faults.length === 0 && root !== null && !(isScalar(root) && root.value === null)) {
@@ -198,64 +129,18 @@ function invalid(path: string, faults: readonly { line: number; col: number; wha
 
 function unknownKey(name: string): string {
   const camel = name.replace(/^-+/, '').replace(/[-_ ]+(\w)/g, (_match, letter: string) => letter.toUpperCase());
-  if (kubeconfigKeys.has(camel)) {
+  if (isName(camel) && !isConfigName(camel)) {
     return `${clean(name, 60)} says what to get, not how: it belongs to the kubeconfig (\`kleis kubeconfig add\`)`;
   }
-  const near = keys()
-    .map((key) => ({ key, distance: editDistance(key.toLowerCase(), camel.toLowerCase().slice(0, 60)) }))
-    .toSorted((one, other) => one.distance - other.distance)[0];
+  const near = nearest(name, configNames);
   const unknown = `there is no setting "${clean(name, 60)}"`;
-  if (near !== undefined && near.distance <= Math.max(2, Math.floor(near.key.length / 4))) {
-    return `${unknown}; it may be meant for ${near.key}`;
-  }
-  return `${unknown}; there are ${keys().join(', ')}`;
+  return near === undefined
+    ? `${unknown}; there are ${configNames.join(', ')}`
+    : `${unknown}; it may be meant for ${near}`;
 }
 
-/** Levenshtein's. */
-function editDistance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_unused, index) => index);
-  for (const [line, char] of one.split('').entries()) {
-    const next = [line + 1];
-    for (let column = 0; column < other.length; column++) {
-      const replaced = (row[column] ?? 0) + (other[column] === char ? 0 : 1);
-      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-}
-
-function oneOf<T extends string>(allowed: readonly T[]): (value: unknown) => Checked<T> {
-  return (value) => {
-    const found = allowed.find((choice) => choice === value);
-    return found === undefined ? { fault: `must be one of ${allowed.join(', ')}` } : { value: found, text: found };
-  };
-}
-
-function duration(least: number, most: number): (value: unknown) => Checked<number> {
-  return (value) => {
-    const milliseconds = typeof value === 'string' ? parseDuration(value) : undefined;
-    if (milliseconds !== undefined && milliseconds >= least && milliseconds <= most) {
-      return { value: milliseconds, text: formatDuration(milliseconds) };
-    }
-    return { fault: `must be a duration such as 90s or 15m, from ${formatDuration(least)} to ${formatDuration(most)}` };
-  };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= maxText && clean(value, maxText) === value;
-}
-
-/** One or several; undefined if it is anything else. */
-function texts(value: unknown): string[] | undefined {
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  return list.length > 0 && list.length <= maxItems && list.every(isText) ? list : undefined;
-}
-
-function withoutPassword(proxy: string): string {
-  const url = new URL(proxy);
-  if (url.password !== '') url.password = '…';
-  return decodeURI(url.href);
+function isConfigName(name: string): name is ConfigName {
+  return (configNames as readonly string[]).includes(name);
 }
 
 async function readConfig(path: string, platform: NodeJS.Platform): Promise<string | undefined> {

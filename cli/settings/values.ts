@@ -1,60 +1,186 @@
 import { resolve } from 'node:path';
-import { parseDuration } from '../../shared/duration.ts';
-import { KleisError } from '../../shared/errors.ts';
+import { formatDuration, parseDuration } from '../../shared/duration.ts';
+import { type ErrorCode, KleisError } from '../../shared/errors.ts';
 import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
+import { isListenAddress, isRedirectUri } from './listen-address.ts';
 
-// How a flag's text becomes a value; each throws `usage`, naming the flag.
+// How what was typed, or stands in a file, becomes the value of a setting. Every parser gives the value or a `Fault`.
 
 const maxText = 2048;
+const maxItems = 64;
+
+/** What is wrong with a value, as the end of a sentence that begins with "it" or with the name of the setting. */
+export class Fault {
+  readonly why: string;
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(why: string, { code = 'usage', hint }: { readonly code?: ErrorCode; readonly hint?: string } = {}) {
+    this.why = why;
+    this.code = code;
+    this.hint = hint;
+  }
+}
 
 export function usage(message: string, hint?: string): KleisError {
   return new KleisError('usage', message, hint === undefined ? {} : { hint });
 }
 
+const notText = new Fault(`must be text of at most ${maxText} characters, without any that cannot be seen`);
+
 /** A line: neither empty nor long, without what could rewrite a terminal. */
-export function text(flag: string, value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  if (value === '' || value.length > maxText || clean(value, maxText) !== value) {
-    throw usage(`${flag} is empty, longer than ${maxText} characters or holds control characters.`);
-  }
-  return value;
+export function text(value: unknown): string | Fault {
+  return isText(value) ? value : notText;
+}
+
+/** One or several lines. */
+export function texts(value: unknown): readonly string[] | Fault {
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  return list.length > 0 && list.length <= maxItems && list.every(isText) ? list : notText;
 }
 
 /** Absolute, since a session outlives the folder that a command was typed in. */
-export function file(flag: string, value: string | undefined): string | undefined {
-  const path = text(flag, value);
-  return path === undefined ? undefined : resolve(path);
+export function file(value: unknown): string | Fault {
+  return isText(value) ? resolve(value) : notText;
 }
 
-export function oneOf<T extends string>(flag: string, allowed: readonly T[], value: string | undefined): T | undefined {
-  const found = allowed.find((choice) => choice === value);
-  if (value !== undefined && found === undefined) {
-    throw usage(`${flag} ${clean(value, 40)} is not one of ${allowed.join(', ')}.`);
-  }
-  return found;
+export function flag(value: unknown): boolean | Fault {
+  return typeof value === 'boolean' ? value : new Fault('must be true or false');
 }
 
-/** Milliseconds, from `least` to `hours`. */
-export function duration(flag: string, value: string | undefined, least: number, hours: number): number | undefined {
-  if (value === undefined) return undefined;
-  const milliseconds = parseDuration(value);
-  if (milliseconds === undefined || milliseconds < least || milliseconds > hours * 3_600_000) {
-    throw usage(`${flag} ${clean(value, 40)} is not a duration such as 90s or 15m of at most ${hours} h.`);
-  }
-  return milliseconds;
+export function oneOf<T extends string>(allowed: readonly T[]): (value: unknown) => T | Fault {
+  return (value) => allowed.find((choice) => choice === value) ?? new Fault(`must be one of ${allowed.join(', ')}`);
+}
+
+/** Milliseconds. */
+export function duration(least: number, most: number): (value: unknown) => number | Fault {
+  return (value) => {
+    const milliseconds = typeof value === 'string' ? parseDuration(value) : undefined;
+    if (milliseconds !== undefined && milliseconds >= least && milliseconds <= most) return milliseconds;
+    return new Fault(`must be a duration such as 90s or 15m, from ${formatDuration(least)} to ${formatDuration(most)}`);
+  };
 }
 
 /** https, or http on loopback; as `URL` spells it, without a slash at its end. */
-export function serverUrl(flag: string, value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const url = URL.parse(value);
-  const refuse = (why: string) => usage(`${flag} ${clean(value)} cannot be used: ${why}.`);
-  if (url === null) throw refuse('it is not a URL');
-  if (url.username !== '' || url.password !== '') throw refuse('it holds a user name or password');
-  if (url.search !== '' || url.hash !== '') throw refuse('it has a query or a fragment');
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
-    throw refuse('it is neither https nor http on loopback');
+export function serverUrl(value: unknown): string | Fault {
+  const url = isText(value) ? URL.parse(value) : null;
+  if (url === null) return new Fault('is not a URL');
+  if (url.username !== '' || url.password !== '') return new Fault('holds a user name or password');
+  if (url.search !== '' || url.hash !== '') return new Fault('has a query or a fragment');
+  return isProtected(url) ? url.href.replace(/\/+$/, '') : new Fault('is neither https nor http on loopback');
+}
+
+/** Exactly as written: RFC 8414 compares issuers as strings. */
+export function issuer(value: unknown): string | Fault {
+  const refuse = (why: string, hint?: string) =>
+    new Fault(why, { code: 'issuer_invalid', ...(hint !== undefined && { hint }) });
+  const url = isText(value) ? URL.parse(value) : null;
+  if (!isText(value) || url === null || /\s/.test(value)) return refuse('is not a URL');
+  if (url.username !== '' || url.password !== '') return refuse('holds a user name or password');
+  if (/[?#]/.test(value)) return refuse('has a query or a fragment, which no issuer has (OpenID Connect Discovery)');
+  return isProtected(url) ? value : refuse('is neither https nor http on loopback');
+}
+
+/** RFC 8707 section 2: an absolute URI without a fragment. */
+export function resource(value: unknown): string | Fault {
+  const valid = isText(value) && /^[a-z][a-z0-9+.-]*:/i.test(value) && !value.includes('#');
+  return valid ? value : new Fault('must be an absolute URI without a fragment (RFC 8707)');
+}
+
+/** It becomes an argument of a program of the platform. */
+export function audience(value: unknown): string | Fault {
+  const found = text(value);
+  return typeof found === 'string' && found.startsWith('-') ? new Fault('begins with a dash') : found;
+}
+
+/** It is sent as the scope (RFC 6749 section 3.3), of which there is exactly one. */
+export function grant(value: unknown): string | Fault {
+  const valid = typeof value === 'string' && /^[\x21\x23-\x5b\x5d-\x7e]{1,253}$/.test(value);
+  return valid ? value : new Fault('is not the name of a grant');
+}
+
+export function account(value: unknown): string | Fault {
+  const valid = typeof value === 'string' && /^[\w.@+-]{1,100}$/.test(value);
+  return valid ? value : new Fault('must be up to 100 letters, digits and . _ @ + -');
+}
+
+/** RFC 6749 section 3.3: scope tokens are printable ASCII without quotes and backslash, divided by spaces. */
+export function scopes(value: unknown): readonly string[] | Fault {
+  const list = texts(value);
+  if (list instanceof Fault) return list;
+  const found = list.flatMap((item) => item.split(' ').filter((scope) => scope !== ''));
+  const valid =
+    found.length > 0 &&
+    found.length <= maxItems &&
+    found.every((scope) => /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(scope));
+  return valid ? found : new Fault('must be scopes (RFC 6749 section 3.3)');
+}
+
+export function listenAddresses(value: unknown): readonly string[] | Fault {
+  const list = texts(value);
+  if (!(list instanceof Fault) && list.every(isListenAddress)) return list;
+  return new Fault('must be HOST:PORT with a loopback host (localhost, 127.0.0.1 or [::1]), or a list of them');
+}
+
+export function redirectUri(value: unknown): string | Fault {
+  if (isText(value) && isRedirectUri(value)) return value;
+  return new Fault('must be an http URI on loopback without a query, such as http://localhost:8000/callback');
+}
+
+/** One text is a program and nothing else: dividing it at spaces would be a guess. */
+export function command(value: unknown): readonly string[] | Fault {
+  const list = texts(value);
+  return list instanceof Fault ? new Fault('must be a program, or a list of a program and its arguments') : list;
+}
+
+export function proxy(value: unknown): string | Fault {
+  const url = isText(value) ? URL.parse(value) : null;
+  const valid = url !== null && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.search + url.hash === '';
+  return valid && isText(value)
+    ? value
+    : new Fault('must be the URL of a proxy, such as http://proxy.example.com:3128');
+}
+
+// What Kleis itself says in these requests (RFC 6749, 7636, 8628, 9101, 9126, 9449; OpenID Connect Core): a kubeconfig that could set
+// one could take the sign-in apart.
+const reservedParams = new Set(
+  `client_id client_secret client_assertion client_assertion_type redirect_uri response_type scope state nonce iss code
+  code_challenge code_challenge_method code_verifier grant_type refresh_token device_code request request_uri dpop_jkt
+  audience resource id_token_hint registration`.split(/\s+/),
+);
+
+export function authParams(value: unknown): Readonly<Record<string, string>> | Fault {
+  const list = Array.isArray(value) ? value : [value];
+  if (list.length > maxItems) return new Fault(`is given more than ${maxItems} times`);
+  const params = new Map<string, string>();
+  for (const item of list) {
+    const [, name, content] = /^([\w.-]{1,100})=(.*)$/s.exec(String(item)) ?? [];
+    if (name === undefined || !isText(content)) return new Fault('must be name=value');
+    if (reservedParams.has(name.toLowerCase())) {
+      return new Fault(`says ${name}, which is reserved: Kleis itself says it in the request`);
+    }
+    if (params.has(name)) return new Fault(`says ${name} twice`);
+    // A fragment stays in the browser: the callback would never hear of it.
+    if (name === 'response_mode' && content !== 'query' && content !== 'form_post') {
+      return new Fault('can say query or form_post for response_mode, and nothing else');
+    }
+    params.set(name, content);
   }
-  return url.href.replace(/\/+$/, '');
+  return Object.fromEntries(params);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= maxText && clean(value, maxText) === value;
+}
+
+function isProtected(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+/** For people. */
+export function withoutPassword(address: string): string {
+  const url = new URL(address);
+  if (url.password !== '') url.password = '…';
+  return decodeURI(url.href);
 }

@@ -28,7 +28,7 @@ async function write(text: string): Promise<void> {
 test('without a file, or with an empty one, everything is as Kleis thinks', async () => {
   const defaults = await load();
   expect(defaults).toEqual({ path: file, choices: {}, origins: {} });
-  expect(configRows(defaults).every(({ source, value }) => source === 'default' && value !== '')).toBe(true);
+  expect(configRows(defaults).every(({ source, text }) => source === 'default' && text !== '')).toBe(true);
   for (const text of ['', '# nothing\n', '---\n', '{}\n', 'login:\nproxy: null\n']) {
     await write(text);
     expect(await load()).toEqual(defaults);
@@ -62,17 +62,15 @@ confirmNewClusters: true
     minValidity: 90_000,
     confirmNewClusters: true,
   });
-  expect(
-    configRows(config).map(({ key, value, source }) => `${key} | ${value} | ${source.replace(file, 'F')}`),
-  ).toEqual([
+  expect(configRows(config).map(({ key, text, source }) => `${key} | ${text} | ${source.replace(file, 'F')}`)).toEqual([
     'login | device | F:2',
     'browserCommand | firefox -P "my work" {url} | F:3',
-    'cache | file | F:4',
     'listenAddress | 127.0.0.1:18001, [::1]:0 | F:5',
     'redirectUri | http://localhost:18001/callback | F:8',
-    'proxy | http://me:…@proxy.example.com:3128/ | F:9',
-    'loginTimeout | 1h | F:10',
+    'cache | file | F:4',
     'minValidity | 1m30s | F:11',
+    'loginTimeout | 1h | F:10',
+    'proxy | http://me:…@proxy.example.com:3128/ | F:9',
     'confirmNewClusters | true | F:12',
   ]);
 });
@@ -105,7 +103,7 @@ confirmNewClusters: "yes"
       'F:2:1: there is no setting "browser-command"; it may be meant for browserCommand.',
       'F:3:1: there is no setting "cahce"; it may be meant for cache.',
       'F:4:1: issuerUrl says what to get, not how: it belongs to the kubeconfig (`kleis kubeconfig add`).',
-      'F:5:1: there is no setting "colour"; there are login, browserCommand, cache, listenAddress, redirectUri, proxy, loginTimeout, minValidity, confirmNewClusters.',
+      'F:5:1: there is no setting "colour"; there are login, browserCommand, listenAddress, redirectUri, cache, minValidity, loginTimeout, proxy, confirmNewClusters.',
       'F:6:21: confirmNewClusters must be true or false.',
     ]);
   });

@@ -128,7 +128,7 @@ test.each([
   [{ identity: 'client-credentials' }, /needs --client-secret-file/],
   [{ identity: 'client-credentials', clientSecretFile: 'a', token: 'id' }, /no ID token/],
   [{ minValidity: '-1s' }, /duration/],
-  [{ loginTimeout: '2h' }, /at most 1 h/],
+  [{ loginTimeout: '2h' }, /from 1s to 1h/],
   [{ scope: ['a"b'] }, /scope/],
   [{ resource: 'x' }, /absolute URI/],
 ] as const)('%j is refused', (flags, why) => {
