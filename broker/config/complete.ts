@@ -1,5 +1,5 @@
 import { parseDuration } from '../../shared/duration.ts';
-import { kindOfIssuer, knownIssuers } from './issuer-kinds.ts';
+import { guessPlatform, knownPlatform } from './platforms.ts';
 import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
 import type {
   BrokerConfig,
@@ -29,22 +29,35 @@ export function completeConfig(document: BrokerDocument): BrokerConfig {
     admissionPolicy: document.admissionPolicy ?? 'required',
     trustedProxies: document.trustedProxies ?? [],
     // A pipeline of a hundred jobs starts within a minute, often behind one address; an organisation has many of them.
-    limits: { perAddress: 600, perTenant: 600, perIssuer: 6000, ...defined(document.limits ?? {}) },
+    limits: completeLimits(document.limits),
     ...(document.metrics && { metrics: document.metrics }),
     reload: { maxStale: milliseconds(document.reload?.maxStale) ?? 24 * 60 * minute },
   };
 }
 
+function completeLimits({ leases, ...rates }: NonNullable<BrokerDocument['limits']> = {}): BrokerConfig['limits'] {
+  return {
+    perAddress: 600,
+    perTenant: 600,
+    perIssuer: 6000,
+    ...defined(rates),
+    // Three tokens for each of some hundred jobs of one project that run at once.
+    leases: { perGrant: 5000, perSubject: 500, ...defined(leases ?? {}) },
+  };
+}
+
 function completeIssuer(name: string, issuer: IssuerDocument): IssuerConfig {
   const { allowLoopbackHttp: _, maxAge, leeway, ...rest } = issuer;
-  const kind = kindOfIssuer(issuer.url, issuer.idClaims);
-  const known = kind === 'other' ? undefined : knownIssuers[kind];
+  const platform = issuer.platform ?? guessPlatform(issuer);
+  const known = knownPlatform(platform);
   return {
     // OpenID Connect Core 2: `sub` is never given to somebody else.
     idClaims: known?.idClaims ?? ['sub'],
-    ...(known && { tenantClaim: known.tenantClaim }),
+    ...(known?.tenantClaim !== undefined && { tenantClaim: known.tenantClaim }),
     ...defined(rest),
     name,
+    url: issuer.url,
+    platform,
     singleUse: issuer.singleUse ?? false,
     leeway: milliseconds(leeway) ?? 30_000,
     ...(maxAge !== undefined && { maxAge: milliseconds(maxAge)! }),

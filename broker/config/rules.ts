@@ -3,7 +3,6 @@ import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { Grant } from '../policy/grant.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
-import { systemNamespaces } from './warnings.ts';
 import { isLoopback, parseAddress } from './address.ts';
 import { nearest } from '../../shared/nearest.ts';
 import {
@@ -11,6 +10,7 @@ import {
   type BrokerDocument,
   type ClusterConfig,
   type GrantDocument,
+  type IssuerConfig,
   type mergedSections,
 } from './schema.ts';
 
@@ -35,6 +35,9 @@ const usualApiAudiences = [
 
 const shortestTtl = 600_000;
 const longestTtl = 86_400_000;
+
+/** Namespaces that Kubernetes itself lives in. */
+export const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
 
 /** Everything that takes more than one field to see. `document` is what `config` was completed from. */
 export function checkRules(config: BrokerConfig, document: BrokerDocument): RuleFault[] {
@@ -79,19 +82,47 @@ function checkIssuers(config: BrokerConfig, document: BrokerDocument, report: Re
   const urls = new Map<string, string>();
   for (const issuer of Object.values(config.issuers)) {
     const path = ['issuers', issuer.name];
-    const http = document.issuers[issuer.name]?.allowLoopbackHttp === true;
-    checkUrl(issuer.url, [...path, 'url'], http && isLoopbackUrl(issuer.url), report, isLoopbackUrl(issuer.url));
-    const key = canonicalUrl(issuer.url);
-    const other = urls.get(key);
-    if (other === undefined) urls.set(key, issuer.name);
-    else report([...path, 'url'], `is the URL of issuers.${other} too: a token must belong to one entry`);
-    if (key === canonicalUrl(config.publicUrl))
-      report([...path, 'url'], "is publicUrl: the broker's own tokens open nothing here");
+    checkKeysOf(issuer, config, path, report);
+    if (issuer.url !== undefined) {
+      const http = document.issuers[issuer.name]?.allowLoopbackHttp === true;
+      checkUrl(issuer.url, [...path, 'url'], http && isLoopbackUrl(issuer.url), report, isLoopbackUrl(issuer.url));
+      const key = canonicalUrl(issuer.url);
+      const other = urls.get(key);
+      if (other === undefined) urls.set(key, issuer.name);
+      else report([...path, 'url'], `is the URL of issuers.${other} too: a token must belong to one entry`);
+      if (key === canonicalUrl(config.publicUrl))
+        report([...path, 'url'], "is publicUrl: the broker's own tokens open nothing here");
+    }
     if (issuer.leeway > 60_000) report([...path, 'leeway'], 'is more than 60s: set the clocks instead');
     if (issuer.maxAge !== undefined && issuer.maxAge < 1000)
       report([...path, 'maxAge'], 'is less than 1s: no token is that young');
     checkAudience(issuer.audience, [...path, 'audience'], config, report);
   }
+}
+
+/** Where the keys come from: discovery at `url`, a file, or the API server of a cluster. */
+function checkKeysOf(
+  { url, cluster, jwks, certificateAuthority, name }: IssuerConfig,
+  config: BrokerConfig,
+  path: Path,
+  report: Report,
+): void {
+  if (cluster === undefined) {
+    if (url === undefined)
+      report(path, 'says neither url nor cluster: write the issuer as it stands in `iss`, or the cluster that it is');
+    return;
+  }
+  checkReference(cluster, config.clusters, [...path, 'cluster'], 'clusters', report);
+  if (jwks !== undefined)
+    report([...path, 'jwks'], 'is a second source of keys beside cluster: leave one of the two out');
+  if (certificateAuthority !== undefined)
+    report(
+      [...path, 'certificateAuthority'],
+      'is for discovery: with cluster it is that of the cluster, so leave it out',
+    );
+  const other = Object.values(config.issuers).find((each) => each.cluster === cluster);
+  if (other !== undefined && other.name !== name)
+    report([...path, 'cluster'], `is that of issuers.${other.name} too: a token must belong to one entry`);
 }
 
 /** Tokens meant for an API server must not open the broker, nor the other way round. */

@@ -2,11 +2,16 @@
 import * as z from 'zod';
 import type { AdminRule } from '../policy/admins.ts';
 import type { Grant } from '../policy/grant.ts';
+import { type Platform, platforms } from './platforms.ts';
 
 export interface IssuerConfig {
   readonly name: string;
-  /** Exactly as the issuer writes it in `iss`. */
-  readonly url: string;
+  /** Exactly as the issuer writes it in `iss`. Undefined only with `cluster`: then it is what that API server says. */
+  readonly url: string | undefined;
+  /** Name of the cluster whose API server is the issuer: its keys come through the connection that the broker has. */
+  readonly cluster?: string;
+  /** As configured, else as guessed; undefined if nobody knows. */
+  readonly platform: Platform | undefined;
   readonly audience: string;
   readonly singleUse: boolean;
   readonly tenantClaim?: string;
@@ -51,8 +56,14 @@ export interface BrokerConfig {
   readonly grants: Readonly<Record<string, Grant>>;
   readonly admissionPolicy: 'required' | 'optional';
   readonly trustedProxies: readonly string[];
-  /** Requests a minute. */
-  readonly limits: { readonly perAddress: number; readonly perIssuer: number; readonly perTenant: number };
+  readonly limits: {
+    /** Requests a minute. */
+    readonly perAddress: number;
+    readonly perIssuer: number;
+    readonly perTenant: number;
+    /** Live leases. `perSubject`: of one `sub` of one issuer. */
+    readonly leases: { readonly perGrant: number; readonly perSubject: number };
+  };
   readonly metrics?: { readonly listen: string };
   /** Milliseconds. */
   readonly reload: { readonly maxStale: number };
@@ -108,7 +119,16 @@ const asymmetric = [
 ] as const;
 
 const issuer = z.strictObject({
-  url: text.describe('The issuer, exactly as it stands in the `iss` claim of its tokens. https.'),
+  url: text.optional().describe('The issuer, exactly as it stands in the `iss` claim of its tokens. https.'),
+  cluster: entryName
+    .optional()
+    .describe(
+      'Instead of asking `url`: the API server of this entry in `clusters` is the issuer, and gives its keys to the broker.',
+    ),
+  platform: z
+    .enum(platforms)
+    .optional()
+    .describe('Which platform it is, for its id claims and warnings. Guessed by the host of `url` unless given.'),
   allowLoopbackHttp: z.literal(true).optional().describe('Lets `url` be http on a loopback address. For trying out.'),
   audience: text.describe('The one audience that tokens for this broker are made for. Nothing else may accept it.'),
   singleUse: z.boolean().optional().describe('Whether a token may be exchanged only once. Default false.'),
@@ -208,7 +228,19 @@ export const documentSchema = z.strictObject({
     .optional()
     .describe('Proxies whose X-Forwarded-For counts: addresses, networks (10.0.0.0/8), or loopback.'),
   limits: z
-    .strictObject({ perAddress: count.optional(), perIssuer: count.optional(), perTenant: count.optional() })
+    .strictObject({
+      perAddress: count.optional().describe('Requests a minute from one address. Default 600.'),
+      perIssuer: count.optional().describe('Exchanges a minute of one issuer. Default 6000.'),
+      perTenant: count
+        .optional()
+        .describe("Exchanges a minute of one value of the issuer's `tenantClaim`. Default 600."),
+      leases: z
+        .strictObject({
+          perGrant: count.optional().describe('Live leases of one grant. Default 5000.'),
+          perSubject: count.optional().describe('Live leases of one subject (`sub` of one issuer). Default 500.'),
+        })
+        .optional(),
+    })
     .optional(),
   metrics: z.strictObject({ listen: z.string() }).optional().describe('An address of its own for /metrics.'),
   reload: z.strictObject({ maxStale: duration.optional() }).optional(),

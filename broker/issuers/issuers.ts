@@ -16,8 +16,10 @@ import { signatureAlgorithms, verifySignature } from './keys.ts';
 /** What the configuration says of one issuer; durations in milliseconds. */
 export interface TrustedIssuer {
   readonly name: string;
-  /** Compared with `iss` as it is: nothing is normalised. */
-  readonly url: string;
+  /** Compared with `iss` as it is: nothing is normalised. Undefined only with `cluster`: it is what that one says. */
+  readonly url: string | undefined;
+  /** Name of the cluster whose API server it is: its keys come through the broker's own connection. */
+  readonly cluster?: string | undefined;
   readonly audience: string;
   readonly singleUse: boolean;
   readonly tenantClaim?: string | undefined;
@@ -95,7 +97,7 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
   const sources = new Map<string, KeySource>();
   const entries = new Map<string, Entry>();
   for (const config of configs) {
-    const { name, url, jwks, certificateAuthority, algorithms = signatureAlgorithms, leeway } = config;
+    const { name, url, cluster, jwks, certificateAuthority, algorithms = signatureAlgorithms, leeway } = config;
     const unknown = algorithms.find((algorithm) => !signatureAlgorithms.includes(algorithm));
     if (unknown !== undefined || algorithms.length === 0) {
       throw unusable(
@@ -104,6 +106,7 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
       );
     }
     if (!(leeway >= 0 && leeway <= maxLeeway)) throw unusable(name, 'its leeway is more than a minute');
+    if (url === undefined || cluster !== undefined) throw unusable(name, 'a cluster is not asked for its keys here');
     if (entries.has(url)) throw unusable(name, 'another has the same url');
     const key = JSON.stringify([name, url, jwks, certificateAuthority]);
     const load = () =>

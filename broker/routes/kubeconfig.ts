@@ -1,5 +1,4 @@
 import type { WellKnownCluster } from '../../shared/protocol.ts';
-import type { IssuerConfig } from '../config/schema.ts';
 import type { Answer } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
@@ -13,7 +12,9 @@ export async function kubeconfig(call: Call, services: Services, trail: Trail): 
   const { config } = services.loaded;
   const subject = await signedIn(call, services, trail.addSubject);
   const { grants, clusters } = await accessOf(subject, services);
-  const body = writeKubeconfig(config.publicUrl, config.issuers[subject.issuer]!, grants, clusters);
+  const { audience } = config.issuers[subject.issuer]!;
+  const issuer = { url: subject.claims['iss'] as string, audience };
+  const body = writeKubeconfig(config.publicUrl, issuer, grants, clusters);
   return { status: 200, type: 'application/yaml', body };
 }
 
@@ -23,7 +24,7 @@ export async function kubeconfig(call: Call, services: Services, trail: Trail): 
  */
 function writeKubeconfig(
   broker: string,
-  issuer: IssuerConfig,
+  issuer: { readonly url: string; readonly audience: string },
   grants: readonly CompiledGrant[],
   clusters: readonly WellKnownCluster[],
 ): string {

@@ -35,7 +35,9 @@ function describe({ publicUrl, issuers }: BrokerConfig): WellKnown {
     revocation_endpoint: `${publicUrl}${routes.revoke}`,
     grant_types_supported: [tokenExchangeGrant],
     subject_token_types_supported: Object.values(subjectTokenTypes),
-    issuers: Object.values(issuers).map(({ name, url, audience }) => ({ name, issuer: url, audience })),
+    issuers: Object.values(issuers).flatMap(({ name, url, audience }) =>
+      url === undefined ? [] : [{ name, issuer: url, audience }],
+    ),
   };
 }
 

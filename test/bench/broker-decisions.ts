@@ -80,7 +80,7 @@ function configOf(count: number): BrokerConfig {
     state: { memory: true },
     audit: { file: '-' },
     admins: [],
-    issuers: { ci: { ...issuer, singleUse: false, leeway: 30_000, idClaims: ['repository_id'] } },
+    issuers: { ci: { ...issuer, platform: 'github', singleUse: false, leeway: 30_000, idClaims: ['repository_id'] } },
     clusters: {
       prod: {
         name: 'prod',
@@ -94,7 +94,7 @@ function configOf(count: number): BrokerConfig {
     grants: Object.fromEntries(grants),
     admissionPolicy: 'required',
     trustedProxies: [],
-    limits: { perAddress: 600, perTenant: 600, perIssuer: 6000 },
+    limits: { perAddress: 600, perTenant: 600, perIssuer: 6000, leases: { perGrant: 5000, perSubject: 500 } },
     reload: { maxStale: 86_400_000 },
   };
 }

@@ -17,6 +17,7 @@ describe('a configuration', () => {
       name: 'github',
       url: 'https://token.actions.githubusercontent.com',
       audience: 'https://kleis.example.com',
+      platform: 'github',
       singleUse: false,
       leeway: 30_000,
       tenantClaim: 'repository_owner_id',
@@ -42,6 +43,11 @@ describe('a configuration', () => {
       audit: { file: '-' },
       admissionPolicy: 'required',
       reload: { maxStale: 86_400_000 },
+      limits: { perAddress: 600, perTenant: 600, perIssuer: 6000, leases: { perGrant: 5000, perSubject: 500 } },
+    });
+    const limits = { perTenant: 5, leases: { perSubject: 7 } };
+    expect(loadDocument({ limits }).config.limits).toEqual({
+      ...{ perAddress: 600, perTenant: 5, perIssuer: 6000, leases: { perGrant: 5000, perSubject: 7 } },
     });
   });
 
@@ -177,6 +183,28 @@ describe('a configuration', () => {
       cluster({ audiences: ['https://kleis.example.com/'] }),
       'has publicUrl in it',
     ],
+    ['an issuer without url and cluster', issuer({ url: undefined }), 'says neither url nor cluster'],
+    [
+      'unknown cluster of an issuer',
+      issuer({ url: undefined, cluster: 'prd' }),
+      'issuers.i.cluster is no entry of clusters: did you mean prod?',
+    ],
+    [
+      'a file of keys beside a cluster',
+      issuer({ url: undefined, cluster: 'prod', jwks: '/k' }),
+      'issuers.i.jwks is a second source',
+    ],
+    [
+      'an authority beside a cluster',
+      issuer({ url: undefined, cluster: 'prod', certificateAuthority: '/k' }),
+      'with cluster it is that of the cluster',
+    ],
+    [
+      'two issuers of one cluster',
+      whole({ issuers: { a: { cluster: 'prod', audience: 'x' }, b: { cluster: 'prod', audience: 'y' } } }),
+      'issuers.b.cluster is that of issuers.a too',
+    ],
+    ['unknown platform', issuer({ platform: 'gitea' }), 'write github, gitlab,'],
     ['leeway', issuer({ leeway: '2m' }), 'is more than 60s'],
     ['unknown cluster', grant({ cluster: 'prd' }), 'did you mean prod?'],
     ['unknown issuer', grant({ issuer: 'zzz' }), 'there are github, gitlab, sso'],
@@ -305,6 +333,7 @@ describe('a configuration', () => {
   });
 
   it.each([
+    ['an issuer that is a cluster', issuer({ url: undefined, cluster: 'prod' })],
     ['http on loopback with the opt-in', issuer({ url: 'http://127.0.0.1:1234', allowLoopbackHttp: true })],
     ['plain HTTP on loopback', whole({ listen: { address: '[::1]:0' } })],
     ['plain HTTP behind a named proxy', whole({ listen: { address: ':8080' }, trustedProxies: ['10.0.0.0/8'] })],

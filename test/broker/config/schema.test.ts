@@ -35,8 +35,11 @@ describe('docs/grants.md', () => {
   });
 
   it('explains every warning that there is', async () => {
-    const source = await readFile(new URL('../../../broker/config/warnings.ts', import.meta.url), 'utf8');
-    const codes = [...source.matchAll(/warn\(\s*'([a-z-]+)'/g)].map((match) => match[1]!);
+    const folder = new URL('../../../broker/config/', import.meta.url);
+    const sources = await Promise.all(
+      ['warnings.ts', 'platform-warnings.ts'].map((name) => readFile(new URL(name, folder), 'utf8')),
+    );
+    const codes = sources.flatMap((text) => Array.from(text.matchAll(/warn\(\s*'([a-z-]+)'/g), ([, code]) => code!));
     expect(codes.length).toBeGreaterThan(15);
     for (const code of codes) expect(page).toContain(`\`${code}\``);
     for (const [, code] of page.slice(page.indexOf('## Warnings')).matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)) {

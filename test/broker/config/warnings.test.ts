@@ -117,6 +117,66 @@ describe('warnings', () => {
     expect(loadDocument({ issuers: own, grants }).warnings.map((warning) => warning.code)).toContain('no-protection');
   });
 
+  it('follow the platform that is said, whatever the address', () => {
+    const at = (platform: string | undefined, where: Record<string, unknown>) => {
+      const code = { url: 'https://code.example.com', audience: 'kleis', ...(platform && { platform }) };
+      const grants = { g: { issuer: 'code', cluster: 'prod', serviceAccount: 'x', where, access } };
+      const { config, warnings } = loadDocument({ issuers: { code }, grants });
+      return { id: config.issuers['code']!.idClaims[0], codes: warnings.map((warning) => warning.code).toSorted() };
+    };
+    const access = [{ namespace: 'web', role: 'r' }];
+    const project = 'oidc.circleci.com/project-id';
+    const circle = {
+      [project]: '1',
+      'oidc.circleci.com/vcs-ref': 'refs/heads/main',
+      'oidc.circleci.com/ssh-rerun': false,
+    };
+    expect(at('github', { repository_id: '1' })).toEqual({
+      id: 'repository_id',
+      codes: ['foreign-code', 'no-protection'],
+    });
+    expect(at('gitlab', { project_id: '1' })).toEqual({ id: 'project_id', codes: ['no-protection'] });
+    expect(at('circleci', { [project]: '1' })).toEqual({ id: project, codes: ['no-protection', 'ssh-rerun'] });
+    expect(at('circleci', circle).codes).toEqual([]);
+    expect(at('circleci', { ...circle, 'oidc.circleci.com/ssh-rerun': { not: true } }).codes).toEqual([]);
+    expect(at('circleci', { ...circle, 'oidc.circleci.com/ssh-rerun': 'false' }).codes).toEqual(['claim-type']);
+    expect(at('buildkite', { pipeline_id: '1' })).toEqual({ id: 'pipeline_id', codes: ['no-protection'] });
+    expect(at('buildkite', { pipeline_id: '1', build_branch: 'main' }).codes).toEqual([]);
+    expect(at('buildkite', { pipeline_slug: 'web', build_tag: { glob: 'v*' } }).codes).toEqual([
+      'name-not-id',
+      'no-id-claim',
+    ]);
+    expect(at('kubernetes', { 'kubernetes.io': { namespace: 'ci' } })).toEqual({ id: 'sub', codes: [] });
+    expect(at('kubernetes', { sub: 'system:serviceaccount:ci:deploy' }).codes).toEqual([]);
+    expect(at('kubernetes', { aud: { exists: true } }).codes).toEqual(['no-id-claim']);
+    expect(at('jenkins', { sub: 'https://jenkins.example.com/job/web/' }).codes).toEqual([]);
+    expect(at('entra', { groups: { contains: 'x' } })).toEqual({ id: 'oid', codes: [] });
+    expect(at('entra', { email: 'a@example.com' }).codes).toEqual(['name-not-id']);
+    expect(at('other', { groups: { contains: 'x' } })).toEqual({ id: 'sub', codes: [] });
+    expect(at(undefined, { groups: { contains: 'x' } })).toEqual({ id: 'sub', codes: ['platform-unknown'] });
+  });
+
+  it('guess a platform by address, by id claims, or by the cluster that the issuer is', () => {
+    const issuers = {
+      entra: { url: 'https://login.microsoftonline.com/0/v2.0' },
+      kubeadm: { url: 'https://kubernetes.default.svc.cluster.local' },
+      eks: { url: 'https://oidc.eks.eu-central-1.amazonaws.com/id/0' },
+      gke: { url: 'https://container.googleapis.com/v1/projects/p/locations/l/clusters/c' },
+      cluster: { cluster: 'prod' },
+      jenkins: { url: 'https://jenkins.example.com/oidc' },
+      google: { url: 'https://accounts.google.com' },
+      code: { url: 'https://code.example.com', idClaims: ['repository_id'] },
+      imitation: { url: 'https://token.actions.githubusercontent.com.example.com' },
+    };
+    const parts = Object.entries(issuers).map(([name, issuer]) => [name, { ...issuer, audience: 'kleis' }] as const);
+    const { config, warnings } = loadDocument({ issuers: Object.fromEntries(parts) });
+    expect(Object.values(config.issuers).map(({ name, platform }) => `${name} ${platform}`)).toEqual([
+      ...['entra entra', 'kubeadm kubernetes', 'eks kubernetes', 'gke kubernetes', 'cluster kubernetes'],
+      ...['jenkins jenkins', 'google other', 'code github', 'imitation undefined'],
+    ]);
+    expect(warnings.map(({ code, path }) => `${code} ${path}`)).toEqual(['platform-unknown issuers.imitation']);
+  });
+
   it('say where, and what to write', () => {
     const [warning] = loadGrant({
       issuer: 'github',

@@ -16,7 +16,7 @@ export function baseDocument(parts: Record<string, unknown> = {}): Record<string
     issuers: {
       github: { url: 'https://token.actions.githubusercontent.com', audience: 'https://kleis.example.com' },
       gitlab: { url: 'https://gitlab.example.com', audience: 'https://kleis.example.com' },
-      sso: { url: 'https://login.example.com', audience: 'kleis' },
+      sso: { url: 'https://login.example.com', audience: 'kleis', platform: 'other' },
     },
     clusters: { prod: { credentials: { inCluster: true } } },
     grants: {},
