@@ -17,6 +17,9 @@ import { until } from '../../support/wait.ts';
 
 export const issuerUrl = 'https://ci.example.com';
 export const audience = 'https://kleis.example.com';
+export const formType = { 'content-type': 'application/x-www-form-urlencoded' };
+/** Where the Secrets are that tokens are bound to. */
+export const secrets = '/api/v1/namespaces/kleis-identities/secrets';
 export const jwt = 'urn:ietf:params:oauth:token-type:jwt';
 
 export interface Answer {
@@ -44,6 +47,8 @@ export interface RunningBroker {
   audit(): Promise<readonly Record<string, unknown>[]>;
   readonly auditFile: string;
   call(path: string, call?: Call): Promise<Answer>;
+  /** A form. */
+  post(path: string, fields: Readonly<Record<string, string>>, headers?: Record<string, string>): Promise<Answer>;
   /** `POST /token` with what is usual, unless it is given; undefined leaves a parameter out. */
   exchange(
     token: string,
@@ -62,6 +67,8 @@ export interface AppWorld {
   readonly key: SigningKey;
   /** A subject token of its own, valid now. */
   issue(claims?: Record<string, unknown>): Promise<string>;
+  /** The header of somebody who is an admin. */
+  admin(): Promise<Record<string, string>>;
   document(parts?: Record<string, unknown>): Record<string, unknown>;
   start(parts?: Record<string, unknown>): Promise<RunningBroker>;
   stop(): Promise<void>;
@@ -114,6 +121,7 @@ export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'
     document,
     issue: async (claims = {}) =>
       sign({ url: issuerUrl }, { sub: 'acme/web', jti: randomUUID(), ...job, ...claims }, { key, now: Date.now() }),
+    admin: async () => ({ authorization: `Bearer ${await world.issue({ sub: 'boss', groups: ['dev', 'platform'] })}` }),
     async start(parts = {}) {
       count += 1;
       const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }));
@@ -157,10 +165,16 @@ async function startBroker(
     auditFile,
     audit: async () => jsonLines(auditFile === '-' ? world.output() : await readFile(auditFile, 'utf8')),
     call: async (path, call) => request(`${url}${path}`, call),
+    post: async (path, fields, headers = {}) =>
+      request(`${url}${path}`, {
+        method: 'POST',
+        headers: { ...formType, ...headers },
+        body: new URLSearchParams(fields).toString(),
+      }),
     exchange: async (token, form, headers = {}) =>
       request(`${url}/token`, {
         method: 'POST',
-        headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+        headers: { ...formType, ...headers },
         body: exchangeForm(token, form),
       }),
     async reconfigure(parts) {

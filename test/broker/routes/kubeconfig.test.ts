@@ -1,0 +1,40 @@
+import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type AppWorld, audience, issuerUrl, type RunningBroker, startAppWorld } from './world.ts';
+
+let world: AppWorld;
+let broker: RunningBroker;
+
+beforeAll(async () => {
+  world = await startAppWorld();
+  broker = await world.start();
+});
+afterAll(() => world.stop());
+
+describe('GET /kubeconfig', () => {
+  it('is a kubeconfig for what is theirs, without a token in it', async () => {
+    const token = await world.issue();
+    const { status, text } = await broker.call('/kubeconfig', { headers: { authorization: `Bearer ${token}` } });
+    expect(status).toBe(200);
+    expect(text).not.toContain(token.split('.')[2]);
+    const kubeconfig = parse(text);
+    expect(kubeconfig.contexts.map(({ name }: { name: string }) => name)).toEqual([
+      'prod-deploy-web',
+      'prod-plain',
+      'prod-open',
+    ]);
+    const [user] = kubeconfig.users;
+    expect(user.user.exec).toMatchObject({ command: 'kleis-credential', provideClusterInfo: true });
+    expect(user.user.exec.args).toEqual([
+      '--issuer-url',
+      issuerUrl,
+      '--client-id',
+      audience,
+      '--broker',
+      audience,
+      '--grant',
+      'deploy-web',
+    ]);
+    expect((await broker.call('/kubeconfig')).status).toBe(401);
+  });
+});

@@ -1,0 +1,85 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../../broker/program.ts';
+import { type AppWorld, type RunningBroker, startAppWorld, testDeps } from './world.ts';
+
+let world: AppWorld;
+let broker: RunningBroker;
+let admin: Record<string, string>;
+
+beforeAll(async () => {
+  world = await startAppWorld();
+  broker = await world.start();
+  admin = await world.admin();
+});
+afterAll(() => world.stop());
+
+describe('leases', () => {
+  it('are for admins', async () => {
+    const someone = { authorization: `Bearer ${await world.issue()}` };
+    for (const [method, path] of [
+      ['GET', '/leases'],
+      ['DELETE', '/leases/x'],
+    ] as const) {
+      expect((await broker.call(path, { method })).status).toBe(401);
+      expect((await broker.call(path, { method, headers: { authorization: 'Basic eDp5' } })).status).toBe(401);
+      expect((await broker.call(path, { method, headers: { authorization: 'Bearer x.y.z' } })).status).toBe(401);
+      expect((await broker.call(path, { method, headers: someone })).status).toBe(403);
+    }
+    const { headers } = await broker.call('/leases');
+    expect(headers['www-authenticate']).toMatch(/^Bearer/);
+  });
+
+  it('are listed page by page, and ended by id', async () => {
+    const { body } = await broker.exchange(await world.issue({ sub: 'to-be-ended' }));
+    const seen = [];
+    let next = '';
+    do {
+      const page = await broker.call(`/leases?limit=2&grant=deploy-web&continue=${encodeURIComponent(next)}`, {
+        headers: admin,
+      });
+      expect(page.status).toBe(200);
+      seen.push(...page.body.leases);
+      next = page.body.continue ?? '';
+    } while (next !== '');
+    const own = seen.find(({ id }) => id === body.lease);
+    expect(own).toMatchObject({ grant: 'deploy-web', cluster: 'prod', state: 'active', holder: 'ci to-be-ended' });
+    const ended = await broker.call(`/leases/${body.lease}`, { method: 'DELETE', headers: admin });
+    expect(ended.body).toEqual({ revoked: true, dead_within: 10, lease: body.lease });
+    expect(await world.state.ask(body.access_token)).toBe(401);
+    const unknown = await broker.call('/leases/nothing-here', { method: 'DELETE', headers: admin });
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'lease_unknown']);
+  });
+
+  it.each(['limit=0', 'limit=1e9', 'limit=x', 'grant=a,b', 'continue=nonsense', 'limit=1&limit=2'])(
+    'with %s are a bad request',
+    async (query) => {
+      expect((await broker.call(`/leases?${query}`, { headers: admin })).status).toBe(400);
+    },
+  );
+
+  it('are listed and ended by `kleis-broker leases` and `revoke`', async () => {
+    const { body } = await broker.exchange(await world.issue());
+    const tokenFile = join(world.folder, 'admin-token');
+    await writeFile(tokenFile, `${admin['authorization']!.slice(7)}\n`);
+    const command = async (...args: string[]) => {
+      const { deps, output } = testDeps();
+      const code = await run([...args, '--broker', broker.url, '--token-file', tokenFile], deps);
+      return { code, text: output() };
+    };
+    expect((await command('leases', '--grant', 'deploy-web')).text).toContain(body.lease);
+    const ended = await command('revoke', body.lease, '-o', 'json');
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.text).results).toEqual([
+      { id: body.lease, revoked: true, dead_within: 10, lease: body.lease },
+    ]);
+    expect(await command('revoke')).toMatchObject({ code: 2 });
+    expect(await command('revoke', 'nothing-here')).toMatchObject({
+      code: 2,
+      text: expect.stringContaining('no such'),
+    });
+    expect((await command('revoke', '--grant', 'deploy-web')).code).toBe(0);
+    expect((await command('leases', '--grant', 'deploy-web', '-o', 'json')).text).not.toContain('"active"');
+  });
+});

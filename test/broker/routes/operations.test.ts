@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../support/wait.ts';
+import { type AppWorld, audience, request, type RunningBroker, startAppWorld } from './world.ts';
+
+let world: AppWorld;
+let broker: RunningBroker;
+
+beforeAll(async () => {
+  world = await startAppWorld();
+  broker = await world.start();
+});
+afterAll(() => world.stop());
+
+describe('operations', () => {
+  it('are ready, and say what is well, to this machine', async () => {
+    await until('ready', async () => ((await broker.call('/readyz')).status === 200 ? true : undefined));
+    const { body } = await broker.call('/readyz');
+    expect(body.checks.map(({ name }: { name: string }) => name)).toEqual(
+      expect.arrayContaining(['audit', 'cluster prod', 'issuer ci', 'issuer github', 'state', 'configuration']),
+    );
+    const proxied = await broker.call('/readyz', { headers: { 'x-forwarded-for': '203.0.113.1' } });
+    expect(proxied.body).toEqual({ ready: true });
+    const metrics = await broker.call('/metrics');
+    expect(metrics.text).toMatch(/kleis_broker_exchanges_total\{[^}]*grant="deploy-web"[^}]*\} \d+/);
+    expect(metrics.text).toContain('kleis_broker_issuer_up{issuer="ci"} 1');
+    expect((await broker.call('/metrics', { headers: { 'x-forwarded-for': '203.0.113.1' } })).status).toBe(404);
+  });
+
+  it('have an address of their own where one is configured, and metrics are then nowhere else', async () => {
+    const own = await world.start({ metrics: { listen: '127.0.0.1:0' } });
+    expect((await own.call('/metrics')).status).toBe(404);
+    expect((await own.call('/readyz')).body).not.toHaveProperty('checks');
+    const metrics = await request(`${own.operations}/metrics`);
+    expect(metrics.headers['content-type']).toMatch(/^text\/plain/);
+    expect((await request(`${own.operations}/readyz`)).body).toHaveProperty('checks');
+    expect((await request(`${own.operations}/token`, { method: 'POST' })).status).toBe(404);
+  });
+
+  it('know a cluster that is down, an issuer that is down, and a clock that is wrong', async () => {
+    const { standIn } = world.state;
+    standIn.clockOffset = 60_000;
+    try {
+      const skewed = await world.start({
+        issuers: {
+          ...(world.document()['issuers'] as object),
+          gone: { url: 'https://127.0.0.1:1', audience },
+        },
+      });
+      const unready = await until('the fault', async () => {
+        const { status, body } = await skewed.call('/readyz');
+        const check = body.checks?.find(({ name }: { name: string }) => name === 'cluster prod');
+        return check?.message?.includes('clock') === true ? { status, body } : undefined;
+      });
+      expect(unready.status).toBe(503);
+      expect(unready.body.checks).toContainEqual(
+        expect.objectContaining({ name: 'issuer gone', ok: false, critical: false }),
+      );
+    } finally {
+      standIn.clockOffset = 0;
+    }
+  });
+
+  it('are not ready where the admission policy is missing and required, and nothing is minted there', async () => {
+    const strict = await world.start({ admissionPolicy: 'required' });
+    const answered = await strict.exchange(await world.issue());
+    expect([answered.status, answered.body.code]).toEqual([503, 'broker_not_ready']);
+    expect((await strict.call('/readyz')).status).toBe(503);
+  });
+});
