@@ -125,8 +125,6 @@ export interface RemoveOptions {
   readonly turn?: number;
   /** Only that one turn. */
   readonly only?: boolean;
-  /** Of the object of the last turn, where it is known (it stands in the token). */
-  readonly uid?: string | undefined;
   /**
    * A request of one of the turns may still be under way, in another process: leaves an object in the place of each,
    * so that it cannot be made any more. Sweeping removes those.
@@ -143,11 +141,7 @@ export async function removeBound(cluster: Cluster, lease: Lease, options: Remov
   const last = options.turn ?? lease.turn;
   const turns = options.only === true ? [last] : Array.from({ length: last + 1 }, (_, turn) => turn);
   try {
-    const seconds = await Promise.all(
-      turns.map((turn) =>
-        removeTurn(cluster.kube, lease, turn, { ...options, uid: turn === last ? options.uid : undefined }),
-      ),
-    );
+    const seconds = await Promise.all(turns.map((turn) => removeTurn(cluster.kube, lease, turn, options)));
     return Math.max(...seconds);
   } catch (error) {
     throw clusterFault(cluster.name, error);
@@ -158,18 +152,18 @@ async function removeTurn(
   kube: KubeClient,
   lease: Lease,
   turn: number,
-  { uid, block = false }: RemoveOptions,
+  { block = false }: RemoveOptions,
 ): Promise<number> {
   const { namespace, plural, manifest } = boundObject(lease, turn);
   const name = boundName(lease, turn);
   // The account first: without it the bindings give nobody anything.
-  let seconds: number = await removeOne(kube, apiPath('v1', namespace, plural, name), uid);
+  let seconds: number = await removeOne(kube, apiPath('v1', namespace, plural, name));
   if (block && seconds !== deadWithin.finalizer)
     seconds = Math.max(seconds, await occupy(kube, namespace, plural, name, manifest));
   if (lease.bound === 'account') {
     await Promise.all(
       lease.access.map((space, index) =>
-        removeOne(kube, apiPath(rbac, space, 'rolebindings', bindingName(lease, turn, index)), undefined),
+        removeOne(kube, apiPath(rbac, space, 'rolebindings', bindingName(lease, turn, index))),
       ),
     );
   }
@@ -191,27 +185,48 @@ async function occupy(
       return seconds;
     } catch (error) {
       if (attempt > 3 || !isStatus(error, 409, 'AlreadyExists')) throw error;
-      seconds = Math.max(seconds, await removeOne(kube, apiPath('v1', namespace, plural, name), undefined));
+      seconds = Math.max(seconds, await removeOne(kube, apiPath('v1', namespace, plural, name)));
       if (seconds === deadWithin.finalizer) return seconds;
     }
   }
 }
 
-async function removeOne(kube: KubeClient, path: string, uid: string | undefined): Promise<number> {
-  const body = {
-    apiVersion: 'v1',
-    kind: 'DeleteOptions',
-    ...(uid === undefined ? {} : { preconditions: { uid } }),
-  };
+async function removeOne(kube: KubeClient, path: string): Promise<number> {
   try {
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions' };
     const answer = await kube.request<Made>('DELETE', path, { body, timeout, repeatable: true });
     // A Status says that it is gone; the object itself, that it waits for its finalizers.
     const waits = answer.body.kind !== 'Status' && answer.body.metadata?.deletionTimestamp !== undefined;
     return waits ? deadWithin.finalizer : deadWithin.cached;
   } catch (error) {
-    // 409: another object has the name, so the one that was meant is gone.
-    if (isStatus(error, 404) || (uid !== undefined && isStatus(error, 409))) return deadWithin.atOnce;
+    if (isStatus(error, 404)) return deadWithin.atOnce;
     throw error;
+  }
+}
+
+/**
+ * Whether the object of that turn is there and has that UID. Asked by a delete that is not carried out: the broker has
+ * the right to delete and none to read. Throws `ClusterFault`.
+ */
+export async function isBoundObject(
+  cluster: Cluster,
+  lease: Lease,
+  turn: number,
+  uid: string | undefined,
+): Promise<boolean> {
+  if (uid === undefined || lease.bound === 'none') return false;
+  const { namespace, plural } = boundObject(lease, turn);
+  try {
+    await cluster.kube.request('DELETE', apiPath('v1', namespace, plural, boundName(lease, turn)), {
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } },
+      query: { dryRun: 'All' },
+      timeout,
+      repeatable: true,
+    });
+    return true;
+  } catch (error) {
+    if (isStatus(error, 404) || isStatus(error, 409)) return false;
+    throw clusterFault(cluster.name, error);
   }
 }
 
@@ -221,7 +236,7 @@ async function removeOne(kube: KubeClient, path: string, uid: string | undefined
  */
 export async function pullKillSwitch(cluster: Cluster, namespace: string, name: string): Promise<number | undefined> {
   try {
-    const seconds = await removeOne(cluster.kube, apiPath('v1', namespace, 'secrets', name), undefined);
+    const seconds = await removeOne(cluster.kube, apiPath('v1', namespace, 'secrets', name));
     return seconds === deadWithin.atOnce ? undefined : seconds;
   } catch (error) {
     throw clusterFault(cluster.name, error);

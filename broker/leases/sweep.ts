@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterFault } from '../cluster/fault.ts';
 import { removeBound } from './bound-objects.ts';
 import type { Lease } from './lease.ts';
-import { finishLease, type LeaseServices } from './lifecycle.ts';
+import type { LeaseServices } from './lifecycle.ts';
+import { finishLease } from './revocation.ts';
 import type { LeaseQuery } from './store.ts';
 
 export interface SweepResult {

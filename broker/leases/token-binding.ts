@@ -1,30 +1,46 @@
 import { isObject } from '../../shared/json.ts';
 import type { JsonObject } from '../../shared/jwt.ts';
-import { clean } from '../../shared/text.ts';
 import type { Cluster } from '../cluster/clusters.ts';
 import type { Grant } from '../policy/grant.ts';
+import { boundName, type Lease } from './lease.ts';
 
-/** What a minted token says of itself. */
+/** What a minted token says of itself: nothing of it is known to be so but that a cluster signed it. */
 export interface TokenBinding {
   readonly namespace: string | undefined;
+  /** Name of the service account. */
   readonly account: string | undefined;
-  /** The Secret, or the account where there is none. */
-  readonly object: { readonly name: string; readonly uid: string | undefined } | undefined;
+  /** What it dies with, as far as the broker makes such things; undefined if that is a Pod or a Node. */
+  readonly object:
+    | { readonly kind: 'secret' | 'account'; readonly name: string; readonly uid: string | undefined }
+    | undefined;
 }
 
 export function readBinding(claims: JsonObject): TokenBinding {
   const kube = part(claims, 'kubernetes.io');
   const account = part(kube, 'serviceaccount');
-  const secret = part(kube, 'secret');
-  const object = typeof secret['name'] === 'string' ? secret : account;
-  const { name, uid } = object;
-  const namespace = typeof kube['namespace'] === 'string' ? kube['namespace'] : undefined;
+  const kind = kube['secret'] === undefined ? 'account' : 'secret';
+  const { name, uid } = kind === 'secret' ? part(kube, 'secret') : account;
+  const ofOther = kube['pod'] !== undefined || kube['node'] !== undefined;
   return {
-    namespace,
-    account: typeof account['name'] === 'string' ? clean(`${namespace}/${account['name']}`) : undefined,
-    object: typeof name === 'string' ? { name, uid: typeof uid === 'string' ? uid : undefined } : undefined,
+    namespace: text(kube['namespace']),
+    account: text(account['name']),
+    object: typeof name !== 'string' || ofOther ? undefined : { kind, name, uid: text(uid) },
   };
 }
+
+/** Whether the token says that it was minted for that turn of the lease. */
+export function isOfTurn({ namespace, account, object }: TokenBinding, lease: Lease, turn: number): boolean {
+  const name = boundName(lease, turn);
+  return (
+    turn <= lease.turn &&
+    object?.kind === lease.bound &&
+    object.name === name &&
+    namespace === lease.account.namespace &&
+    account === (lease.bound === 'account' ? name : lease.account.name)
+  );
+}
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
 function part(value: JsonObject, name: string): JsonObject {
   const found = Object.hasOwn(value, name) ? value[name] : undefined;

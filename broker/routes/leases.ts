@@ -7,7 +7,7 @@ import { signedInAdmin } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import type { Lease } from '../leases/lease.ts';
-import { revokeLease } from '../leases/lifecycle.ts';
+import { revokeLease } from '../leases/revocation.ts';
 import type { Services } from '../service/services.ts';
 
 /** `GET /leases`: a page of them, for admins. */

@@ -7,7 +7,7 @@ import { type Answer, json } from '../http/answer.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import { leaseOfBound } from '../leases/lease.ts';
-import { type Revocation, revokeLease, revokeTurn } from '../leases/lifecycle.ts';
+import { type Revocation, revokeToken } from '../leases/revocation.ts';
 import { mayBeOf, readBinding } from '../leases/token-binding.ts';
 import type { Services } from '../service/services.ts';
 
@@ -19,12 +19,12 @@ export async function revoke(call: Call, services: Services, trail: Trail): Prom
   const token = (await call.form()).get('token');
   if (token === undefined) throw new KleisError('request_malformed', 'The form has no token.');
   trail.add({ subjectSha256: tokenHash(token) });
-  const response = await revokeToken(token, services, trail);
+  const response = await revokePresented(token, services, trail);
   trail.conclude('done', response.reason ?? 'revoked');
   return json(response);
 }
 
-async function revokeToken(token: string, services: Services, trail: Trail): Promise<RevokeResponse> {
+async function revokePresented(token: string, services: Services, trail: Trail): Promise<RevokeResponse> {
   const { leases, loaded, clock } = services;
   const unknown: RevokeResponse = { revoked: false, reason: 'unknown' };
   const jwt = read(token);
@@ -35,21 +35,17 @@ async function revokeToken(token: string, services: Services, trail: Trail): Pro
   if (own.length === 0) return unknown;
 
   const { jti, exp } = jwt.claims;
-  trail.add({ jti: typeof jti === 'string' ? clean(jti, 128) : undefined, account: bound.account });
+  const account = bound.account && clean(`${bound.namespace}/${bound.account}`);
+  trail.add({ jti: typeof jti === 'string' ? clean(jti, 128) : undefined, account });
   const expiresAt = typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY;
   if (expiresAt <= clock.now()) return { revoked: false, reason: 'expired', dead_within: 0 };
   const found = bound.object === undefined ? undefined : leaseOfBound(bound.object.name);
   if (found === undefined) throw notRevocable(expiresAt);
 
-  const lease = await leases.store.get(found.name);
-  if (lease === undefined || !own.some(({ name }) => name === lease.cluster)) return unknown;
-  trail.add({ lease: lease.name, grant: lease.grant, cluster: lease.cluster });
-  const uid = bound.object?.uid;
-  // Of an earlier attempt of the same request: that the token went when the request came again is not certain.
-  if (found.turn < lease.turn) {
-    return { revoked: true, dead_within: await revokeTurn(leases, lease, found.turn, uid), lease: lease.name };
-  }
-  const revocation = await revokeLease(leases, lease.name, 'revoked by its holder', { uid });
+  const signers = own.map(({ name }) => name);
+  const revocation = await revokeToken(leases, { ...found, binding: bound }, signers);
+  const { lease } = revocation;
+  trail.add({ lease: lease?.name, grant: lease?.grant, cluster: lease?.cluster });
   return describe(revocation, expiresAt);
 }
 

@@ -5,7 +5,8 @@ import type { BrokerConfig } from '../config/schema.ts';
 import type { Grant } from '../policy/grant.ts';
 import { pullKillSwitch } from '../leases/bound-objects.ts';
 import type { Lease } from '../leases/lease.ts';
-import { type LeaseServices, revokeLease } from '../leases/lifecycle.ts';
+import type { LeaseServices } from '../leases/lifecycle.ts';
+import { revokeLease } from '../leases/revocation.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Telemetry } from './telemetry.ts';
 

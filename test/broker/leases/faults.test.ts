@@ -2,13 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Lease, randomLeaseName } from '../../../broker/leases/lease.ts';
-import {
-  freeLease,
-  type LeaseServices,
-  openLease,
-  type Opened,
-  revokeLease,
-} from '../../../broker/leases/lifecycle.ts';
+import { freeLease, type LeaseServices, openLease, type Opened } from '../../../broker/leases/lifecycle.ts';
+import { revokeLease } from '../../../broker/leases/revocation.ts';
 import { startSweeper, sweep, type SweepResult } from '../../../broker/leases/sweep.ts';
 import { bundle } from '../../support/bundle.ts';
 import type { Fault } from '../../support/stand-in/server.ts';

@@ -2,7 +2,8 @@
 import { openClusters, type Cluster } from '../../../broker/cluster/clusters.ts';
 import { mint } from '../../../broker/cluster/mint.ts';
 import { createKubernetesStore } from '../../../broker/leases/kubernetes.ts';
-import { openLease, revokeLease } from '../../../broker/leases/lifecycle.ts';
+import { openLease } from '../../../broker/leases/lifecycle.ts';
+import { revokeLease } from '../../../broker/leases/revocation.ts';
 import { clusterConfig, leaseRequest } from './world.ts';
 
 const [, , kubeconfig = '', bound = '', killAt = ''] = process.argv;

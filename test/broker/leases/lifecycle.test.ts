@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBound, pullKillSwitch, removeBound } from '../../../broker/leases/bound-objects.ts';
+import { createBound, pullKillSwitch } from '../../../broker/leases/bound-objects.ts';
 import { boundName, type Lease, leaseOfBound } from '../../../broker/leases/lease.ts';
 import {
   freeLease,
   type LeaseServices,
   openLease,
   type Opened,
-  revokeLease,
   withdrawLease,
 } from '../../../broker/leases/lifecycle.ts';
+import { revokeLease } from '../../../broker/leases/revocation.ts';
 import { sweep } from '../../../broker/leases/sweep.ts';
 import { mint } from '../../../broker/cluster/mint.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, stateKinds, type StateWorld } from './world.ts';
@@ -57,7 +57,7 @@ for (const kind of stateKinds()) {
       expect(await world.names(secrets)).toContain(opened.target.boundSecret?.name);
       expect(leaseOfBound(opened.target.boundSecret?.name ?? '')).toEqual({ name: request.name, turn: 0 });
 
-      const revocation = await revokeLease(other, request.name, 'by hand', { uid: opened.target.boundSecret?.uid });
+      const revocation = await revokeLease(other, request.name, 'by hand');
       expect(revocation).toMatchObject({
         outcome: 'revoked',
         deadWithin: 10,
@@ -270,13 +270,6 @@ for (const kind of stateKinds()) {
         await sweepAt(60 * minute);
         expect((await world.names(secrets)).filter((name) => name.includes(request.name))).toEqual([]);
       });
-    });
-
-    it('are not removed under another name', async () => {
-      const opened = await open(one);
-      const uid = '00000000-0000-4000-8000-000000000000';
-      expect(await removeBound(prod(), opened.lease, { uid })).toBe(0);
-      expect(await world.names(secrets)).toContain(opened.target.boundSecret?.name);
     });
   });
 }

@@ -57,10 +57,8 @@ export function deleteObject(store: Store, target: Target, body: unknown, dryRun
   const { resource, namespace, name = '' } = target;
   const { preconditions } = (body ?? {}) as { preconditions?: Preconditions };
   const old = store.get(fullName(resource), namespace, name);
-  if (!dryRun) {
-    const removed = store.remove(fullName(resource), namespace, name, preconditions);
-    if (removed.metadata['deletionTimestamp'] !== undefined && exists(store, target)) return removed;
-  }
+  const removed = store.remove(fullName(resource), namespace, name, preconditions, dryRun);
+  if (removed.metadata['deletionTimestamp'] !== undefined && exists(store, target)) return removed;
   return {
     apiVersion: 'v1',
     kind: 'Status',

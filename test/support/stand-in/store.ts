@@ -46,7 +46,13 @@ export interface Store {
   /** 409 if the object names a resourceVersion that is not the newest. */
   update(resource: string, object: KubeObject): KubeObject;
   /** One with finalizers is only marked, and goes with the update that takes the last of them away. */
-  remove(resource: string, namespace: string | undefined, name: string, preconditions?: Preconditions): KubeObject;
+  remove(
+    resource: string,
+    namespace: string | undefined,
+    name: string,
+    preconditions?: Preconditions,
+    dryRun?: boolean,
+  ): KubeObject;
   /** Tells every change after `since` (a resourceVersion), first those already made; the result ends it. */
   watch(resource: string, namespace: string | undefined, since: string, tell: (event: WatchEvent) => void): () => void;
 }
@@ -139,9 +145,10 @@ export function createStore(): Store {
       objects.set(key(resource, metadata.namespace, metadata.name), object);
       return record('MODIFIED', resource, object);
     },
-    remove(resource, namespace, name, preconditions = {}) {
+    remove(resource, namespace, name, preconditions = {}, dryRun = false) {
       const object = stored(resource, namespace, name);
       check(resource, object, preconditions);
+      if (dryRun) return copy(object);
       if (!isFinal(object)) {
         object.metadata['deletionTimestamp'] ??= new Date().toISOString().replace(/\.\d+/, '');
         return record('MODIFIED', resource, object);
