@@ -9,7 +9,7 @@ import {
   type AuthorizationRequest,
   type Secrets,
 } from '../provider/authorization-request.ts';
-import { openBrowser } from './browser.ts';
+import { openBrowser } from './open-browser.ts';
 import { readCallback } from './callback.ts';
 import { chooseWay, lookAround, type Way } from './choice.ts';
 import { signInWithDevice, type DeviceCode, type PollResult } from './device.ts';
