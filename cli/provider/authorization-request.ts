@@ -11,12 +11,14 @@ export interface Secrets {
   readonly verifier: string;
 }
 
+type RequestSettings = Pick<Settings, 'scopes' | 'authParams' | 'audience' | 'resource'>;
+
 function random(): string {
   return randomBytes(32).toString('base64url');
 }
 
-export function makeSecrets(settings: Settings): Secrets {
-  return { state: random(), nonce: settings.scopes.includes('openid') ? random() : undefined, verifier: random() };
+export function makeSecrets({ scopes }: Pick<Settings, 'scopes'>): Secrets {
+  return { state: random(), nonce: scopes.includes('openid') ? random() : undefined, verifier: random() };
 }
 
 export function codeChallenge(verifier: string): string {
@@ -24,7 +26,10 @@ export function codeChallenge(verifier: string): string {
 }
 
 /** RFC 8707 and the `audience` that some providers have instead: with the authorization and with every token request. */
-export function targetParameters({ audience, resource }: Settings): Record<string, string> {
+export function targetParameters({
+  audience,
+  resource,
+}: Pick<RequestSettings, 'audience' | 'resource'>): Record<string, string> {
   return { ...(audience === undefined ? {} : { audience }), ...(resource === undefined ? {} : { resource }) };
 }
 
@@ -33,11 +38,22 @@ export function targetParameters({ audience, resource }: Settings): Record<strin
  * every hour; so it is asked for wherever the provider lists it, unless `access_type=online` says that none is wanted.
  * What does not list it (GitLab, Google, Cognito) gives refresh tokens by its own rules.
  */
-export function scopesToAskFor(settings: Settings, metadata: ProviderMetadata): string {
+export function scopesToAskFor(settings: RequestSettings, metadata: ProviderMetadata): readonly string[] {
   const listed = metadata.scopes_supported?.includes('offline_access') === true;
   const wanted = settings.scopes.includes('openid') && settings.authParams['access_type'] !== 'online';
-  const scopes = listed && wanted ? new Set([...settings.scopes, 'offline_access']) : settings.scopes;
-  return [...scopes].join(' ');
+  return listed && wanted ? [...new Set([...settings.scopes, 'offline_access'])] : settings.scopes;
+}
+
+/** Those of them that a provider which lists its scopes does not list. */
+export function unlistedScopes(settings: RequestSettings, metadata: ProviderMetadata): readonly string[] {
+  const listed = metadata.scopes_supported;
+  return listed === undefined ? [] : scopesToAskFor(settings, metadata).filter((scope) => !listed.includes(scope));
+}
+
+/** The scope parameter, of each request that may have one. */
+export function scopeParameter(settings: RequestSettings, metadata: ProviderMetadata): Record<string, string> {
+  const scopes = scopesToAskFor(settings, metadata);
+  return scopes.length === 0 ? {} : { scope: scopes.join(' ') };
 }
 
 /**
@@ -45,8 +61,8 @@ export function scopesToAskFor(settings: Settings, metadata: ProviderMetadata): 
  * Where it would do harm it is left out: Entra ID asks an administrator then, even for what has been agreed to; and a
  * provider that lists its prompts without `consent` does not know it. The person's own `prompt` always wins.
  */
-function consentPrompt(scope: string, settings: Settings, metadata: ProviderMetadata): Record<string, string> {
-  if (!scope.split(' ').includes('offline_access') || 'prompt' in settings.authParams) return {};
+function consentPrompt(settings: RequestSettings, metadata: ProviderMetadata): Record<string, string> {
+  if (!scopesToAskFor(settings, metadata).includes('offline_access') || 'prompt' in settings.authParams) return {};
   if (metadata.prompt_values_supported?.includes('consent') === false) return {};
   const { hostname } = new URL(metadata.issuer);
   if (/(^|\.)(microsoftonline\.(com|us|cn|de)|windows\.net|partner\.microsoftonline\.cn)$/.test(hostname)) return {};
@@ -62,19 +78,18 @@ export interface AuthorizationRequest {
 
 /** RFC 6749 4.1.1, RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9449 section 10. */
 export function authorizationParameters(
-  settings: Settings,
+  settings: RequestSettings,
   metadata: ProviderMetadata,
   { redirectUri, secrets, loginHint, dpopThumbprint }: AuthorizationRequest,
 ): Record<string, string> {
-  const scope = scopesToAskFor(settings, metadata);
   return {
     ...(loginHint === undefined ? {} : { login_hint: loginHint }),
-    ...consentPrompt(scope, settings, metadata),
+    ...consentPrompt(settings, metadata),
     ...settings.authParams,
     ...targetParameters(settings),
     ...(dpopThumbprint === undefined ? {} : { dpop_jkt: dpopThumbprint }),
     ...(secrets.nonce === undefined ? {} : { nonce: secrets.nonce }),
-    ...(scope === '' ? {} : { scope }),
+    ...scopeParameter(settings, metadata),
     response_type: 'code',
     redirect_uri: redirectUri,
     state: secrets.state,

@@ -27,6 +27,7 @@ export interface ProviderMetadata {
   readonly dpop_signing_alg_values_supported?: readonly string[];
 }
 
+/** Kept as the provider writes them; `endpoint` judges one when it is used. */
 const endpoints = [
   'authorization_endpoint',
   'token_endpoint',
@@ -36,6 +37,7 @@ const endpoints = [
   'revocation_endpoint',
   'end_session_endpoint',
 ] as const;
+export type Endpoint = (typeof endpoints)[number];
 const booleans = ['require_pushed_authorization_requests', 'authorization_response_iss_parameter_supported'] as const;
 const lists = [
   'scopes_supported',
@@ -86,15 +88,12 @@ function readMetadata(text: string, issuer: string, url: URL): ProviderMetadata 
   const metadata: Record<string, unknown> = { issuer };
   for (const name of endpoints) {
     const value = document[name];
-    if (value === undefined || value === null) continue;
-    if (!isEndpoint(value, issuer)) {
-      throw new KleisError('provider_invalid', `The provider's ${name} is not an https URL: ${clean(value)}.`);
-    }
-    metadata[name] = value;
+    if (value !== undefined && value !== null && value !== '') metadata[name] = clean(value, 2000);
   }
   if (metadata['token_endpoint'] === undefined) {
     throw new KleisError('provider_invalid', `The provider at ${clean(url.host)} names no token_endpoint.`);
   }
+  endpoint(metadata as unknown as ProviderMetadata, 'token_endpoint');
   for (const name of booleans) if (document[name] === true) metadata[name] = true;
   for (const name of lists) {
     const value = document[name];
@@ -116,9 +115,28 @@ function mismatch(asked: string, found: unknown): KleisError {
   });
 }
 
-function isEndpoint(value: unknown, issuer: string): boolean {
-  if (typeof value !== 'string' || value.length > 2000 || !URL.canParse(value)) return false;
-  const { protocol, hostname } = new URL(value);
+/**
+ * Where requests of one kind go; undefined where the provider names no such address. Throws `provider_invalid` where it
+ * names one that nothing may be sent to.
+ */
+export function endpoint(metadata: ProviderMetadata, name: Endpoint): string | undefined {
+  const value = metadata[name];
+  if (value === undefined || isUsable(value, metadata.issuer)) return value;
+  throw new KleisError('provider_invalid', `The provider's ${name} is not an https URL: ${clean(value)}.`, {
+    hint: 'Tell the administrator of the provider: behind a proxy it must know that its own address begins with https.',
+  });
+}
+
+/** As `endpoint`, for what can be done without. */
+export function usableEndpoint(metadata: ProviderMetadata, name: Endpoint): string | undefined {
+  const value = metadata[name];
+  return value !== undefined && isUsable(value, metadata.issuer) ? value : undefined;
+}
+
+function isUsable(value: string, issuer: string): boolean {
+  const url = URL.parse(value);
   // Plain http only where the issuer itself is on this machine.
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname) && issuer.startsWith('http:'));
+  return (
+    url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname) && issuer.startsWith('http:'))
+  );
 }

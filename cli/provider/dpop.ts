@@ -1,15 +1,16 @@
-import { createHash, webcrypto } from 'node:crypto';
-import type { JWK } from 'jose';
+import { randomUUID } from 'node:crypto';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT, type JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
-import { algorithmOf, importPublicKey, importSigningKey } from './client-auth.ts';
 import type { ProviderMetadata } from './discovery.ts';
 
-/** The key pair that tokens are bound to (RFC 9449); `jwk` is the private key, as a session keeps it. */
+/** The key that tokens are bound to (RFC 9449). */
 export interface DpopKey {
+  /** The private key, as a session keeps it. */
   readonly jwk: JWK;
-  readonly pair: { readonly privateKey: webcrypto.CryptoKey; readonly publicKey: webcrypto.CryptoKey };
   /** RFC 7638, for `dpop_jkt` (RFC 9449 section 10). */
   readonly thumbprint: string;
+  /** The proof for one POST (section 4.2); `now` in milliseconds since the epoch. */
+  prove(url: string, nonce: string | undefined, now: number): Promise<string>;
 }
 
 const known = ['ES256', 'Ed25519', 'EdDSA', 'ES384', 'PS256', 'RS256'];
@@ -24,20 +25,24 @@ export async function createDpop(metadata: ProviderMetadata, kept: JWK | undefin
     });
   }
   const jwk = kept ?? (await generate(alg));
-  const pair = { privateKey: await importSigningKey(jwk, alg), publicKey: await importPublicKey(jwk, alg) };
-  return { jwk, pair, thumbprint: thumbprint(jwk) };
+  const key = await importJWK(jwk, alg);
+  const { kty, crv, x, y, n, e } = jwk;
+  const shown = JSON.parse(JSON.stringify({ kty, crv, x, y, n, e })) as JWK;
+  return {
+    jwk,
+    thumbprint: await calculateJwkThumbprint(shown),
+    prove(url, nonce, now) {
+      const { origin, pathname } = new URL(url);
+      return new SignJWT({ htm: 'POST', htu: `${origin}${pathname}`, ...(nonce === undefined ? {} : { nonce }) })
+        .setProtectedHeader({ alg, typ: 'dpop+jwt', jwk: shown })
+        .setJti(randomUUID())
+        .setIssuedAt(Math.floor(now / 1000))
+        .sign(key);
+    },
+  };
 }
 
 async function generate(alg: string): Promise<JWK> {
-  const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
-  const algorithm = { ...(/^(RS|PS)/.test(alg) ? rsa : {}), ...algorithmOf(alg) } as webcrypto.EcKeyGenParams;
-  const pair = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const { key_ops: _operations, ext: _extractable, ...jwk } = await webcrypto.subtle.exportKey('jwk', pair.privateKey);
-  return { ...jwk, alg };
-}
-
-/** RFC 7638 section 3: the required members in alphabetical order. */
-function thumbprint({ kty, crv, x, y, e, n }: JWK): string {
-  const members = kty === 'RSA' ? { e, kty, n } : kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x };
-  return createHash('sha256').update(JSON.stringify(members)).digest('base64url');
+  const { privateKey } = await generateKeyPair(alg, { extractable: true });
+  return { ...(await exportJWK(privateKey)), alg };
 }

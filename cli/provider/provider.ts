@@ -1,36 +1,68 @@
-import { parseObject } from '../../shared/json.ts';
-import { readAuthority } from '../../shared/net/certificates.ts';
 import type { JWK } from 'jose';
-import * as oidc from 'openid-client';
 import { KleisError } from '../../shared/errors.ts';
-import { createFetch, type FetchInit } from '../../shared/net/http.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
+import { createFetch, type Fetch } from '../../shared/net/http.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../surroundings/deps.ts';
 import type { Settings } from '../settings/sign-in.ts';
-import { readClientProof, type ClientProof } from './client-auth.ts';
-import { discover, type ProviderMetadata } from './discovery.ts';
-import { createDpop, type DpopKey } from './dpop.ts';
-import { authorizationParameters, codeChallenge, targetParameters } from './authorization-request.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { authorizationAddress, endSessionAddress } from './addresses.ts';
+import type { Answer } from './answer.ts';
 import {
-  isPassing,
-  readAnswer,
-  refreshRefusal,
-  refusesClient,
-  signInRefusal,
-  withoutSecrets,
-  type Answer,
-} from './refusals.ts';
-import type { Exchange, SignInOptions } from '../sign-in/sign-in.ts';
-import { invalidTokens, keepingRefreshToken, mendTokenAnswer, readTokens } from './token-answer.ts';
-import type { TokenSet } from './tokens.ts';
+  type AuthorizationRequest,
+  authorizationParameters,
+  codeChallenge,
+  scopeParameter,
+  type Secrets,
+  targetParameters,
+  unlistedScopes,
+} from './authorization-request.ts';
+import { clientMethods } from './client-auth.ts';
+import { type DeviceCode, type PollResult, readDeviceCode } from './device-code.ts';
+import { discover, endpoint, type ProviderMetadata, usableEndpoint } from './discovery.ts';
+import { createDpop, type DpopKey } from './dpop.ts';
+import { isEncrypted, readIdToken } from './id-token.ts';
+import { createKeySet, type KeySet } from './key-set.ts';
+import { type Asker, isPassing, refreshRefusal, signInRefusal } from './refusals.ts';
+import { createRequests, type Requests } from './requests.ts';
+import { acceptTokens, tokensIn } from './token-answer.ts';
+import { type TokenSet, UnusableAnswer } from './tokens.ts';
+
+/** Which provider, as which client, and for what. */
+export type ProviderSettings = Pick<
+  Settings,
+  | 'issuerUrl'
+  | 'clientId'
+  | 'clientSecretFile'
+  | 'clientKeyFile'
+  | 'scopes'
+  | 'audience'
+  | 'resource'
+  | 'authParams'
+  | 'token'
+  | 'dpop'
+  | 'certificateAuthority'
+  | 'proxy'
+>;
+
+type ProviderDeps = Pick<Deps, 'env' | 'platform' | 'clock' | 'report' | 'signal'>;
 
 /** One OpenID provider, as one client sees it. Every method may throw `provider_unavailable` and `client_refused`. */
 export interface Provider {
   /** JSON; may be kept for a day and given to `connect` again. */
   readonly metadata: ProviderMetadata;
-  /** Signs a person in, in the way that `settings.login` says. Throws the `sign_in_…` codes and `port_in_use`. */
-  signIn(options: SignInOptions): Promise<TokenSet>;
+  /** What explains a refusal that comes by another way than an answer. */
+  readonly asker: Asker;
+  /** A new key; undefined unless DPoP is asked for. Throws `config_invalid`. */
+  dpopKey(): Promise<DpopKey | undefined>;
+  /** Where a browser begins the sign-in. Throws `provider_invalid`, and what a pushed request is refused with. */
+  authorizationUrl(request: AuthorizationRequest): Promise<URL>;
+  /** Tokens for a code. The provider's keys are there before the code is spent. */
+  redeem(code: string, redirectUri: string, secrets: Secrets, dpop: DpopKey | undefined): Promise<TokenSet>;
+  /** Undefined where the provider offers no device code. */
+  readonly deviceEndpoint: string | undefined;
+  startDevice(verifier: string): Promise<DeviceCode>;
+  pollDevice(deviceCode: string, verifier: string, dpop: DpopKey | undefined): Promise<PollResult>;
   /**
    * Throws `sign_in_needed` only when the provider has definitely refused, and `UnusableAnswer` when the old refresh
    * token is spent but the answer is of no use. Without a new refresh token in the answer the old one is given back.
@@ -40,10 +72,7 @@ export interface Provider {
   clientCredentials(): Promise<TokenSet>;
   /** RFC 7009. */
   revoke(token: Secret, hint: 'refresh_token' | 'access_token'): Promise<'revoked' | 'unsupported'>;
-  /**
-   * Where a browser ends the session at the provider (RP-Initiated Logout 1.0). Without an `id_token_hint`: the URL is
-   * shown and given to a browser's command line, and a token that opens a cluster must be in neither.
-   */
+  /** Undefined where the provider offers no logout in the browser. */
   endSessionUrl(): URL | undefined;
 }
 
@@ -54,301 +83,218 @@ export interface RefreshInput {
   readonly idTokenSub?: string | undefined;
 }
 
+interface Connection {
+  readonly settings: ProviderSettings;
+  readonly deps: ProviderDeps;
+  readonly metadata: ProviderMetadata;
+  readonly requests: Requests;
+  readonly asker: Asker;
+  /** Undefined where the provider publishes none: then TLS vouches for what it says. */
+  readonly keys: () => KeySet | undefined;
+}
+
 /**
  * Makes ready to talk to the provider: its description (unless a cached one for the same issuer is given), and how this
- * client authenticates. Throws `issuer_mismatch`, `provider_invalid`, `provider_unavailable`,
- * `storage_unsafe`, `config_invalid`.
+ * client authenticates. Throws `issuer_mismatch`, `provider_invalid`, `provider_unavailable`, `storage_unsafe`,
+ * `config_invalid`.
  */
-export async function connect(settings: Settings, deps: Deps, cached?: ProviderMetadata): Promise<Provider> {
-  const fetch = createFetch({
-    certificateAuthority: await readAuthority(settings.certificateAuthority),
-    proxy: settings.proxy,
-    env: deps.env,
-    signal: deps.signal,
-  });
-  const metadata =
-    cached?.issuer === settings.issuerUrl
-      ? cached
-      : await unlessInterrupted(deps, () => discover(fetch, settings.issuerUrl));
-  const proof = await readClientProof(settings, metadata, deps.platform);
-  const methods = clientMethods(proof, metadata);
-  let method = 0;
-
-  /** Runs `work` with a configuration that notes what was answered, and once more where the client was refused. */
-  async function call<T>(work: (configuration: oidc.Configuration) => Promise<T>, verify = false): Promise<Called<T>> {
-    for (let tried = 0; ; tried += 1) {
-      const noted: Noted = {};
-      const configuration = configure(metadata, settings.clientId, methods[method] ?? oidc.None());
-      configuration[oidc.customFetch] = async (url, init) => {
-        const response = await fetch(url, init as FetchInit);
-        if (init.method !== 'POST') return response;
-        const text = await response.text();
-        noted.answer = readAnswer(url, response, withoutSecrets(text, init.body), deps.clock.now());
-        const json = response.status === 200 ? mendTokenAnswer(parseObject(text)) : undefined;
-        noted.json = json;
-        return rebuild(response, json ? JSON.stringify(json) : text, json !== undefined);
-      };
-      if (verify && metadata.jwks_uri !== undefined) oidc.enableNonRepudiationChecks(configuration);
-      try {
-        return { value: await work(configuration), ...noted };
-      } catch (error) {
-        const ours = findKleisError(error);
-        if (ours) throw ours;
-        if (deps.signal.aborted) throw new KleisError('interrupted', 'Interrupted.');
-        if (noted.answer && refusesClient(noted.answer) && tried + 1 < methods.length) {
-          method = (method + 1) % methods.length;
-          deps.report.debug('the provider refused this client; trying its other way to authenticate');
-          continue;
-        }
-        return { error, ...noted };
-      }
-    }
-  }
-
-  async function tokenRequest(
-    grant: string,
-    parameters: Record<string, string>,
-    request: TokenRequest,
-  ): Promise<TokenSet> {
-    const body = { ...parameters, ...targetParameters(settings) };
-    const { dpop } = request;
-    const called = await call(async (configuration) => {
-      const proofs = dpop ? { DPoP: oidc.getDPoPHandle(configuration, dpop.pair) } : undefined;
-      return oidc.genericGrantRequest(configuration, grant, body, proofs);
-    }, request.verify);
-    const { answer, json } = called;
-    if (answer === undefined) throw unexpected(called.error);
-    const refused =
-      answer.error !== undefined && json?.['access_token'] === undefined && json?.['id_token'] === undefined;
-    if (answer.status !== 200 || refused) throw request.refused(answer);
-    // Something between us and the provider answered in its place, or it is broken: nobody has refused anything.
-    if (json === undefined)
-      throw new KleisError('provider_unavailable', `${clean(answer.host)} does not answer with JSON.`);
-    const context = { answer, settings, now: deps.clock.now(), dpop, ...request.expected };
-    if (called.value === undefined) {
-      throw keepingRefreshToken(invalidTokens(called.error, settings.clientId), json, request.expected.oldRefreshToken);
-    }
-    return readTokens(json, called.value.claims(), context);
-  }
-
-  const exchange: Exchange = {
-    dpopKey: async () => (settings.dpop ? createDpop(metadata, undefined) : undefined),
-    async authorizationUrl(request) {
-      const parameters = authorizationParameters(settings, metadata, request);
-      const plain = () => oidc.buildAuthorizationUrl(configure(metadata, settings.clientId, oidc.None()), parameters);
-      if (metadata.authorization_endpoint === undefined) {
-        throw new KleisError('provider_invalid', 'The provider offers no sign-in with a browser.', {
-          hint: 'Use --login device.',
-        });
-      }
-      if (metadata.pushed_authorization_request_endpoint === undefined) return plain();
-      const called = await call((configuration) => oidc.buildAuthorizationUrlWithPAR(configuration, parameters));
-      if (called.value) return called.value;
-      const { answer } = called;
-      if (answer === undefined) throw unexpected(called.error);
-      // Some list the endpoint and let only some clients use it; RFC 9126 section 5 leaves the choice to the client.
-      if (metadata.require_pushed_authorization_requests !== true && !ofTheRequest.has(answer.error ?? ''))
-        return plain();
-      throw signInRefusal(answer);
-    },
-    redeem: (code, redirectUri, secrets, dpop) =>
-      tokenRequest(
-        'authorization_code',
-        { code, redirect_uri: redirectUri, code_verifier: secrets.verifier },
-        { refused: signInRefusal, verify: true, dpop, expected: { nonce: secrets.nonce, wanted: settings.token } },
-      ),
-    async startDevice(verifier, scope) {
-      const parameters = {
-        ...settings.authParams,
-        ...targetParameters(settings),
-        ...(scope === '' ? {} : { scope }),
-        code_challenge: codeChallenge(verifier),
-        code_challenge_method: 'S256',
-      };
-      const called = await call((configuration) => oidc.initiateDeviceAuthorization(configuration, parameters));
-      if (called.value) return called.value;
-      if (called.answer === undefined) throw unexpected(called.error);
-      if (called.answer.status !== 200) throw signInRefusal(called.answer);
-      throw new KleisError(
-        'provider_invalid',
-        `${clean(called.answer.host)} answers the device sign-in with something else.`,
-      );
-    },
-    async pollDevice(deviceCode, verifier, dpop) {
-      let soft: 'pending' | 'slow_down' | undefined;
-      try {
-        return await tokenRequest(
-          'urn:ietf:params:oauth:grant-type:device_code',
-          { device_code: deviceCode, code_verifier: verifier },
-          {
-            verify: true,
-            dpop,
-            expected: { nonce: undefined, wanted: settings.token },
-            refused(answer) {
-              if (answer.error === 'authorization_pending') soft = 'pending';
-              else if (answer.error === 'slow_down' || answer.status === 429) soft = 'slow_down';
-              else if (isPassing(answer)) soft = 'pending';
-              return signInRefusal(answer);
-            },
-          },
-        );
-      } catch (error) {
-        if (soft) return soft;
-        throw error;
-      }
-    },
+export async function connect(
+  settings: ProviderSettings,
+  deps: ProviderDeps,
+  cached?: ProviderMetadata,
+): Promise<Provider> {
+  const { issuerUrl, clientId, dpop } = settings;
+  const fetch = await fetchFor(settings, deps);
+  const metadata = cached?.issuer === issuerUrl ? cached : await discover(fetch, issuerUrl);
+  const methods = await clientMethods(settings, metadata, deps);
+  const requests = createRequests({ metadata, clientId, methods, fetch, deps });
+  const authenticates = settings.clientSecretFile !== undefined || settings.clientKeyFile !== undefined;
+  const asker = { authenticates, unlistedScopes: unlistedScopes(settings, metadata) };
+  let keySet: KeySet | undefined;
+  const keys = () => {
+    const url = endpoint(metadata, 'jwks_uri');
+    return url === undefined ? undefined : (keySet ??= createKeySet(fetch, url));
   };
-
+  const at: Connection = { settings, deps, metadata, requests, asker, keys };
   return {
     metadata,
-    signIn: (options) =>
-      unlessInterrupted(deps, async () => {
-        // Listener, page, QR code and the rest: nothing that a refresh needs, and it is refreshes that must be quick.
-        const { signIn } = await import('../sign-in/sign-in.ts');
-        return signIn({ settings, deps, metadata, exchange }, options);
-      }),
-    refresh: (tokens) =>
-      unlessInterrupted(deps, async () =>
-        tokenRequest(
-          'refresh_token',
-          { refresh_token: tokens.refreshToken.reveal() },
-          {
-            refused: refreshRefusal,
-            // TLS vouches for the token (OIDC Core 3.1.3.7, point 6): a key set that cannot be had must not cost a session.
-            verify: false,
-            dpop: tokens.dpopKey === undefined ? undefined : await createDpop(metadata, tokens.dpopKey),
-            expected: {
-              nonce: undefined,
-              wanted: undefined,
-              sub: tokens.idTokenSub,
-              oldRefreshToken: tokens.refreshToken,
-            },
-          },
-        ),
-      ),
-    clientCredentials: () =>
-      unlessInterrupted(deps, async () =>
-        tokenRequest('client_credentials', settings.scopes.length > 0 ? { scope: settings.scopes.join(' ') } : {}, {
-          refused: signInRefusal,
-          verify: false,
-          dpop: await exchange.dpopKey(),
-          expected: { nonce: undefined, wanted: settings.token },
-        }),
-      ),
-    revoke: (token, hint) => unlessInterrupted(deps, () => revoke(metadata, call, token, hint)),
-    endSessionUrl() {
-      if (metadata.end_session_endpoint === undefined) return undefined;
-      return oidc.buildEndSessionUrl(configure(metadata, settings.clientId, oidc.None()));
-    },
+    asker,
+    deviceEndpoint: usableEndpoint(metadata, 'device_authorization_endpoint'),
+    dpopKey: async () => (dpop ? createDpop(metadata, undefined) : undefined),
+    authorizationUrl: (request) => authorizationUrl(at, request),
+    redeem: (code, redirectUri, secrets, key) => redeem(at, code, redirectUri, secrets, key),
+    startDevice: (verifier) => startDevice(at, verifier),
+    pollDevice: (deviceCode, verifier, key) => pollDevice(at, deviceCode, verifier, key),
+    refresh: (tokens) => refresh(at, tokens),
+    clientCredentials: () => clientCredentials(at),
+    revoke: (token, hint) => revoke(at, token, hint),
+    endSessionUrl: () =>
+      usableEndpoint(metadata, 'end_session_endpoint') === undefined
+        ? undefined
+        : endSessionAddress(metadata, clientId),
+  };
+}
+
+async function fetchFor(settings: ProviderSettings, { env, signal }: ProviderDeps): Promise<Fetch> {
+  const certificateAuthority = await readAuthority(settings.certificateAuthority);
+  const fetch = createFetch({ certificateAuthority, proxy: settings.proxy, env, signal });
+  return async (url, init) => {
+    try {
+      return await fetch(url, init);
+    } catch (error) {
+      if (signal.aborted && !(error instanceof KleisError)) throw new KleisError('interrupted', 'Interrupted.');
+      throw error;
+    }
   };
 }
 
 /** Errors of a pushed request that the plain one would meet too. */
 const ofTheRequest = new Set(['invalid_request', 'invalid_scope', 'invalid_target', 'invalid_redirect_uri']);
 
-/** The last POST's answer; `json` is that of a 200. */
-interface Noted {
-  answer?: Answer;
-  json?: Record<string, unknown> | undefined;
+async function authorizationUrl(
+  { settings, metadata, requests, asker }: Connection,
+  request: AuthorizationRequest,
+): Promise<URL> {
+  const { clientId } = settings;
+  const parameters = authorizationParameters(settings, metadata, request);
+  if (endpoint(metadata, 'authorization_endpoint') === undefined) {
+    throw new KleisError('provider_invalid', 'The provider offers no sign-in with a browser.', {
+      hint: 'Use --login device.',
+    });
+  }
+  const required = metadata.require_pushed_authorization_requests === true;
+  const find = required ? endpoint : usableEndpoint;
+  if (find(metadata, 'pushed_authorization_request_endpoint') === undefined) {
+    return authorizationAddress(metadata, clientId, parameters);
+  }
+  const answer = await requests.push(parameters);
+  const requestUri = answer.json?.['request_uri'];
+  if (answer.ok && typeof requestUri === 'string') {
+    return authorizationAddress(metadata, clientId, { request_uri: requestUri });
+  }
+  // Some list the endpoint and let only some clients use it; RFC 9126 section 5 leaves the choice to the client.
+  if (!required && !ofTheRequest.has(answer.error ?? '')) return authorizationAddress(metadata, clientId, parameters);
+  throw signInRefusal(answer, asker);
 }
 
-interface Called<T> extends Noted {
-  readonly value?: T;
-  readonly error?: unknown;
+async function redeem(
+  at: Connection,
+  code: string,
+  redirectUri: string,
+  secrets: Secrets,
+  dpop: DpopKey | undefined,
+): Promise<TokenSet> {
+  const keys = at.keys();
+  await keys?.ready();
+  const parameters = { code, redirect_uri: redirectUri, code_verifier: secrets.verifier };
+  const answer = await requestTokens(at, 'authorization_code', parameters, dpop);
+  return tokensOf(at, answer, { refused: signInRefusal, keys, dpop, nonce: secrets.nonce, required: true });
+}
+
+async function startDevice(at: Connection, verifier: string): Promise<DeviceCode> {
+  const { settings, metadata, requests, asker } = at;
+  await at.keys()?.ready();
+  const answer = await requests.startDevice({
+    ...settings.authParams,
+    ...targetParameters(settings),
+    ...scopeParameter(settings, metadata),
+    code_challenge: codeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  if (!answer.ok || answer.error !== undefined) throw signInRefusal(answer, asker);
+  return readDeviceCode(answer);
+}
+
+async function pollDevice(
+  at: Connection,
+  deviceCode: string,
+  verifier: string,
+  dpop: DpopKey | undefined,
+): Promise<PollResult> {
+  const parameters = { device_code: deviceCode, code_verifier: verifier };
+  const answer = await requestTokens(at, 'urn:ietf:params:oauth:grant-type:device_code', parameters, dpop);
+  if (answer.error === 'authorization_pending') return 'pending';
+  if (answer.error === 'slow_down' || answer.status === 429) return 'slow_down';
+  if (answer.error === 'expired_token') return 'expired';
+  if (!answer.ok && isPassing(answer)) return 'pending';
+  return tokensOf(at, answer, { refused: signInRefusal, keys: at.keys(), dpop, required: true });
+}
+
+async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: RefreshInput): Promise<TokenSet> {
+  const dpop = dpopKey === undefined ? undefined : await createDpop(at.metadata, dpopKey);
+  const answer = await requestTokens(at, 'refresh_token', { refresh_token: refreshToken.reveal() }, dpop);
+  try {
+    // Without keys: a key set that cannot be had must not cost a session.
+    const rest = { keys: undefined, dpop, sub: idTokenSub, oldRefreshToken: refreshToken, required: false };
+    return await tokensOf(at, answer, { refused: refreshRefusal, ...rest });
+  } catch (error) {
+    const fresh = answer.ok && answer.json ? tokensIn(answer.json).refreshToken : undefined;
+    if (fresh === undefined || !(error instanceof KleisError)) throw error;
+    throw new UnusableAnswer(error.code, error.message, fresh, { hint: error.hint, cause: error });
+  }
+}
+
+async function clientCredentials(at: Connection): Promise<TokenSet> {
+  const { scopes, dpop: wanted } = at.settings;
+  const dpop = wanted ? await createDpop(at.metadata, undefined) : undefined;
+  const parameters = scopes.length > 0 ? { scope: scopes.join(' ') } : {};
+  const answer = await requestTokens(at, 'client_credentials', parameters, dpop);
+  return tokensOf(at, answer, { refused: signInRefusal, keys: undefined, dpop, required: true });
+}
+
+async function revoke({ metadata, requests, asker }: Connection, token: Secret, hint: string) {
+  if (endpoint(metadata, 'revocation_endpoint') === undefined) return 'unsupported';
+  const answer = await requests.revoke(token, hint);
+  if (answer.ok && answer.error === undefined) return 'revoked';
+  if (answer.error === 'unsupported_token_type') return 'unsupported';
+  throw signInRefusal(answer, asker);
+}
+
+function requestTokens(
+  { settings, requests }: Connection,
+  grant: string,
+  parameters: Record<string, string>,
+  dpop: DpopKey | undefined,
+): Promise<Answer> {
+  return requests.token(grant, { ...parameters, ...targetParameters(settings) }, dpop);
 }
 
 interface TokenRequest {
-  readonly refused: (answer: Answer) => KleisError;
-  /** Check the ID token's signature with the provider's keys. */
-  readonly verify: boolean;
+  readonly refused: (answer: Answer, asker: Asker) => KleisError;
+  /** Undefined: the signature of the ID token is not checked. */
+  readonly keys: KeySet | undefined;
   readonly dpop: DpopKey | undefined;
-  readonly expected: {
-    readonly nonce: string | undefined;
-    /** The token that must be in the answer. */
-    readonly wanted: 'id' | 'access' | undefined;
-    readonly sub?: string | undefined;
-    readonly oldRefreshToken?: Secret;
-  };
+  readonly nonce?: string | undefined;
+  readonly sub?: string | undefined;
+  readonly oldRefreshToken?: Secret;
+  /** The token for the cluster must be in the answer. */
+  readonly required: boolean;
 }
 
-type Call = <T>(work: (configuration: oidc.Configuration) => Promise<T>) => Promise<Called<T>>;
-
-async function revoke(
-  metadata: ProviderMetadata,
-  call: Call,
-  token: Secret,
-  hint: string,
-): Promise<'revoked' | 'unsupported'> {
-  if (metadata.revocation_endpoint === undefined) return 'unsupported';
-  const called = await call(async (configuration) => {
-    await oidc.tokenRevocation(configuration, token.reveal(), { token_type_hint: hint });
-    return true;
-  });
-  const { answer } = called;
-  if (called.value === true) return 'revoked';
-  if (answer?.error === 'unsupported_token_type') return 'unsupported';
-  throw answer === undefined ? unexpected(called.error) : signInRefusal(answer);
-}
-
-function configure(metadata: ProviderMetadata, clientId: string, auth: oidc.ClientAuth): oidc.Configuration {
-  // Times are checked in token-answer.ts, which knows how to say whose clock is wrong.
-  const client = { [oidc.clockTolerance]: Number.MAX_SAFE_INTEGER };
-  const configuration = new oidc.Configuration(metadata as oidc.ServerMetadata, clientId, client, auth);
-  // shared/net/http.ts has its own bound on time.
-  configuration.timeout = 0;
-  // Discovery has made sure that this is loopback.
-  // oxlint-disable-next-line typescript/no-deprecated -- deprecated to stand out, which is what is wanted
-  if (metadata.issuer.startsWith('http:')) oidc.allowInsecureRequests(configuration);
-  return configuration;
-}
-
-/** The ways in which this client can authenticate, the likeliest first. */
-function clientMethods(proof: ClientProof, metadata: ProviderMetadata): oidc.ClientAuth[] {
-  if (proof.kind === 'none') return [oidc.None()];
-  if (proof.kind === 'secret') {
-    const secret = proof.secret.reveal();
-    return proof.methods.map((method) =>
-      method === 'client_secret_basic' ? oidc.ClientSecretBasic(secret) : oidc.ClientSecretPost(secret),
-    );
-  }
-  const key = proof.kid === undefined ? { key: proof.key } : { key: proof.key, kid: proof.kid };
-  const signed = (audience: string | undefined) =>
-    oidc.PrivateKeyJwt(key, {
-      [oidc.modifyAssertion](header, payload) {
-        header['alg'] = proof.alg;
-        if (audience !== undefined) payload['aud'] = audience;
-      },
+/** What the token endpoint's answer is worth. */
+async function tokensOf(at: Connection, answer: Answer, request: TokenRequest): Promise<TokenSet> {
+  const { settings, metadata, deps, asker } = at;
+  const { keys, nonce, sub, dpop, required, oldRefreshToken } = request;
+  const tokens = answer.json && tokensIn(answer.json);
+  const empty = tokens?.idToken === undefined && tokens?.accessToken === undefined;
+  if (!answer.ok || (answer.error !== undefined && empty)) throw request.refused(answer, asker);
+  // Something between us and the provider answered in its place, or it is broken: nobody has refused anything.
+  if (tokens === undefined) {
+    const lost = oldRefreshToken !== undefined && answer.isPage ? '; nothing was lost' : '';
+    throw new KleisError('provider_unavailable', `${clean(answer.host)} does not answer with JSON.`, {
+      hint: `Try again: something between this machine and the provider may have answered in its place${lost}.`,
     });
-  // The issuer is the audience that cannot be misused (RFC 7523bis); some know only their token endpoint.
-  const sameOrigin = new URL(metadata.token_endpoint).origin === new URL(metadata.issuer).origin;
-  return sameOrigin ? [signed(undefined), signed(metadata.token_endpoint)] : [signed(undefined)];
-}
-
-function rebuild(response: Response, text: string, isJson: boolean): Response {
-  const headers = new Headers(response.headers);
-  if (isJson) headers.set('content-type', 'application/json');
-  const empty = response.status === 204 || response.status === 205 || response.status === 304;
-  return new Response(empty ? null : text, { status: response.status, headers });
-}
-
-function findKleisError(error: unknown): KleisError | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
-    if (at instanceof KleisError) return at;
   }
-  return undefined;
-}
-
-function unexpected(error: unknown): KleisError {
-  const why = error instanceof Error ? error.message : String(error);
-  return new KleisError('provider_invalid', `The provider cannot be used: ${clean(why)}.`, { cause: error });
-}
-
-async function unlessInterrupted<T>(deps: Deps, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof KleisError) throw error;
-    if (deps.signal.aborted) throw new KleisError('interrupted', 'Interrupted.');
-    throw error;
+  let { idToken } = tokens;
+  if (idToken !== undefined && isEncrypted(idToken.reveal())) {
+    if (settings.token === 'id') {
+      throw new KleisError('token_unusable', 'The ID token is encrypted, and no API server reads such a token.');
+    }
+    idToken = undefined;
   }
+  const check = { metadata, clientId: settings.clientId, nonce, sub, keys };
+  const claims = idToken && (await readIdToken(idToken.reveal(), check));
+  const { token, scopes } = settings;
+  const expected = { answer, now: deps.clock.now(), token, scopes, required, oldRefreshToken };
+  return { ...acceptTokens({ ...tokens, idToken }, claims, expected), dpopKey: dpop?.jwk };
 }

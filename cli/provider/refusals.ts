@@ -1,34 +1,13 @@
 import { KleisError, type ErrorCode } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { parseObject } from '../../shared/json.ts';
+import type { Answer } from './answer.ts';
 
-/** What the token endpoint (or one of its sisters) answered. */
-export interface Answer {
-  /** The host that answered. */
-  readonly host: string;
-  readonly status: number;
-  /** `error` of an OAuth error body (RFC 6749 section 5.2). */
-  readonly error: string | undefined;
-  readonly description: string | undefined;
-  /** How far this machine's clock is ahead of the provider's, in milliseconds, from the Date header. */
-  readonly clockAhead: number | undefined;
-}
-
-/** Reads an answer at the moment `now` (milliseconds since the epoch). */
-export function readAnswer(url: string, response: Response, text: string, now: number): Answer {
-  const body = parseObject(text);
-  const date = Date.parse(response.headers.get('date') ?? '');
-  return {
-    host: new URL(url).host,
-    status: response.status,
-    error: textOf(body?.['error']),
-    description: textOf(body?.['error_description']),
-    clockAhead: Number.isNaN(date) ? undefined : now - date,
-  };
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+/** What was asked with, where that explains a refusal. */
+export interface Asker {
+  /** The client has a secret or a key and has used it. */
+  readonly authenticates: boolean;
+  /** Scopes that were asked for and that the provider does not list, where it lists any. */
+  readonly unlistedScopes: readonly string[];
 }
 
 /** Error codes that speak of the moment or of the request's form, not of the token or code that was presented. */
@@ -46,27 +25,28 @@ const ofTheClient = new Set(['invalid_client', 'unauthorized_client']);
  * an empty 400), so only what is certainly not about the refresh token is taken out; and a session is given up only on
  * `sign_in_needed`.
  */
-export function refreshRefusal(answer: Answer): KleisError {
-  if (isPassing(answer)) return unavailable(answer, 'nothing was lost');
-  if (ofTheClient.has(answer.error ?? '')) return clientRefused(answer);
-  return new KleisError('sign_in_needed', `The session has ended: ${said(answer)}.`, hintOf(answer));
+export function refreshRefusal(answer: Answer, asker: Asker): KleisError {
+  if (isPassing(answer)) return unavailable(answer, 'Try again in a moment; nothing was lost.');
+  if (ofTheClient.has(answer.error ?? '') || wantsProof(answer, asker)) return clientRefused(answer, asker);
+  return new KleisError('sign_in_needed', `The session has ended: ${said(answer)}.`, hintOf(answer, asker));
 }
 
 /** The same for a code, a device code or a client's own credentials. */
-export function signInRefusal(answer: Answer): KleisError {
-  if (isPassing(answer)) return unavailable(answer, 'try again');
-  if (ofTheClient.has(answer.error ?? '') || (answer.status === 401 && answer.error === undefined))
-    return clientRefused(answer);
+export function signInRefusal(answer: Answer, asker: Asker): KleisError {
+  if (isPassing(answer)) return unavailable(answer, 'Try again in a moment; the provider has a problem.');
+  const emptyRefusal = answer.status === 401 && answer.error === undefined;
+  if (ofTheClient.has(answer.error ?? '') || emptyRefusal || wantsProof(answer, asker))
+    return clientRefused(answer, asker);
   const code: ErrorCode =
     answer.error === 'invalid_scope' || answer.error === 'invalid_target' ? 'token_unusable' : 'sign_in_refused';
-  return new KleisError(code, `The provider refuses: ${said(answer)}.`, hintOf(answer));
+  return new KleisError(code, `The provider refuses: ${said(answer)}.`, hintOf(answer, asker));
 }
 
-export function isPassing({ status, error }: Answer): boolean {
+export function isPassing({ status, error, ok }: Answer): boolean {
   if (error !== undefined && passing.has(error)) return true;
   if (status === 408 || status === 425 || status === 429) return true;
   // About the token itself, whatever the status that comes with it; and some refuse with a 200.
-  if (error === 'invalid_grant' || (status === 200 && error !== undefined)) return false;
+  if (error === 'invalid_grant' || (ok && error !== undefined)) return false;
   if (status === 400 || status === 401) return false;
   if (status < 400 || status >= 500) return true;
   return error === undefined;
@@ -77,26 +57,53 @@ export function refusesClient(answer: Answer): boolean {
   return answer.error === 'invalid_client' || (answer.status === 401 && answer.error === undefined);
 }
 
-function unavailable(answer: Answer, comfort: string): KleisError {
-  const hint =
-    clockHint(answer) ?? `Try again in a moment; ${comfort === 'try again' ? 'the provider has a problem' : comfort}.`;
-  return new KleisError('provider_unavailable', `The provider cannot answer now: ${said(answer)}.`, { hint });
+function unavailable(answer: Answer, hint: string): KleisError {
+  return new KleisError('provider_unavailable', `The provider cannot answer now: ${said(answer)}.`, {
+    hint: clockHint(answer) ?? hint,
+  });
 }
 
-function clientRefused(answer: Answer): KleisError {
-  return new KleisError('client_refused', `The provider does not accept this client: ${said(answer)}.`, hintOf(answer));
+function clientRefused(answer: Answer, asker: Asker): KleisError {
+  const message = `The provider does not accept this client: ${said(answer)}.`;
+  return new KleisError('client_refused', message, hintOf(answer, asker));
 }
 
 function said({ host, status, error, description }: Answer): string {
-  const from = `${clean(host)} answers`;
-  if (error === undefined) return `${from} with HTTP ${status}`;
-  const because = description === undefined || description === '' ? '' : ` (${clean(description).replace(/\.$/, '')})`;
-  return `${from} ${clean(error, 60)}${because}`;
+  const what = error === undefined ? `with HTTP ${status}` : clean(error, 60);
+  const because = description === undefined ? '' : ` (${clean(description).replace(/\.$/, '')})`;
+  return `${clean(host)} answers ${what}${because}`;
 }
 
-function hintOf(answer: Answer): { hint?: string } {
-  const hint = clockHint(answer);
+function hintOf(answer: Answer, asker: Asker): { hint?: string } {
+  const hint =
+    clockHint(answer) ??
+    (answer.error === 'invalid_scope' ? scopeHint(asker) : undefined) ??
+    (wantsProof(answer, asker) || (answer.error === 'invalid_client' && !asker.authenticates)
+      ? proofHint(answer)
+      : undefined);
   return hint === undefined ? {} : { hint };
+}
+
+/** Names what a provider most likely means by `invalid_scope` (Keycloak says only that one of all is wrong). */
+export function scopeHint({ unlistedScopes }: Asker): string | undefined {
+  if (unlistedScopes.length === 0) return undefined;
+  const names = clean(unlistedScopes.join(', '));
+  return `The provider does not list ${names}: leave that out of --scope, or have it added to this client.`;
+}
+
+/**
+ * A client that has a secret at the provider was used without it. Google says so with `invalid_request`, Entra ID with
+ * AADSTS7000218: their words are all there is to go by.
+ */
+function wantsProof({ ok, description }: Answer, { authenticates }: Asker): boolean {
+  return !ok && !authenticates && /client_secret|client_assertion|AADSTS7000218/.test(description ?? '');
+}
+
+function proofHint({ description }: Answer): string {
+  const give = 'Give the secret of this client with --client-secret-file';
+  return description?.includes('AADSTS7000218') === true
+    ? `${give}, or allow public client flows for it (Entra ID: Authentication, "Allow public client flows").`
+    : `${give}, or register it as a public client.`;
 }
 
 function clockHint({ clockAhead }: Answer): string | undefined {
@@ -116,13 +123,4 @@ export function describeSkew(clockAhead: number): string {
           ? [Math.round(seconds / 3600), 'hours']
           : [Math.round(seconds / 86_400), 'days'];
   return `The clock of this machine is ${amount} ${unit} ${clockAhead > 0 ? 'ahead of' : 'behind'} the provider's.`;
-}
-
-const secretFields = ['refresh_token', 'code', 'code_verifier', 'device_code', 'client_secret', 'client_assertion'];
-
-/** A provider that repeats in its refusal what we sent must not get it onto a terminal or into a log. */
-export function withoutSecrets(text: string, body: unknown): string {
-  if (!(body instanceof URLSearchParams)) return text;
-  const secrets = secretFields.flatMap((name) => body.get(name) ?? []).filter((secret) => secret.length >= 8);
-  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text);
 }

@@ -135,10 +135,11 @@ async function signIn(earlier: Session | undefined, { key, path, claim, request 
   const asker = watchAsker(deps);
   try {
     const provider = await connect(settings, { ...deps, signal: asker.signal });
-    const tokens = await provider.signIn({
-      allowPaste: request.allowPaste,
-      ...(settings.account?.includes('@') === true ? { loginHint: settings.account } : {}),
-    });
+    // Listener, page, QR code and the rest: nothing that a refresh needs, and it is refreshes that must be quick.
+    const { signIn: askPerson } = await import('../sign-in/sign-in.ts');
+    const loginHint = settings.account?.includes('@') === true ? settings.account : undefined;
+    const place = { provider, settings, deps: { ...deps, signal: asker.signal } };
+    const tokens = await askPerson(place, { allowPaste: request.allowPaste, loginHint });
     requireToken(tokens, settings);
     const session = await store.save(startSession(deps.clock.now(), key, settings, tokens, provider.metadata, earlier));
     if (path !== undefined) await forgetSignInFailure(path);

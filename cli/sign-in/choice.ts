@@ -62,7 +62,10 @@ function whyNoBrowser({ platform, env, inContainer, inWsl, browserCommand }: Sur
   return undefined;
 }
 
-export function lookAround({ env, platform }: Deps, { browserCommand }: Settings): Surroundings {
+export function lookAround(
+  { env, platform }: Deps,
+  { browserCommand }: Pick<Settings, 'browserCommand'>,
+): Surroundings {
   return {
     platform,
     env,

@@ -2,42 +2,34 @@ import { encode } from 'uqr';
 import { KleisError } from '../../shared/errors.ts';
 import { isLoopback } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
+import { makeSecrets } from '../provider/authorization-request.ts';
+import type { DeviceCode, PollResult } from '../provider/device-code.ts';
+import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { useColour } from '../surroundings/report.ts';
-import type { TokenSet } from '../provider/tokens.ts';
-
-/** The answer of the device authorization endpoint (RFC 8628 section 3.2). Times in seconds. */
-export interface DeviceCode {
-  readonly device_code: string;
-  readonly user_code: string;
-  readonly verification_uri: string;
-  readonly verification_uri_complete?: string;
-  readonly expires_in: number;
-  readonly interval?: number;
-}
-
-export type PollResult = TokenSet | 'pending' | 'slow_down';
-
-interface DeviceSignIn {
-  readonly deps: Deps;
-  readonly signal: AbortSignal;
-  /** Milliseconds for the whole sign-in. */
-  readonly timeout: number;
-  readonly start: () => Promise<DeviceCode>;
-  readonly poll: (deviceCode: string) => Promise<PollResult>;
-}
+import type { SignInContext } from './context.ts';
 
 const longestInterval = 60_000;
+/** RFC 8628 wants the provider to say; this is what those that do say. */
+const defaultLifetime = 600_000;
 
 /**
- * Shows the code and waits until the person has used it. Throws `sign_in_timeout` (the code has expired, or the time is
- * up), `sign_in_refused`, `provider_invalid` (an address that nobody should open), and the signal's reason.
+ * Shows a code and waits until the person has used it on any device (RFC 8628). Throws `sign_in_timeout` (the code has
+ * expired, or the time is up), `sign_in_refused`, `provider_invalid` (an address that nobody should open), and the
+ * signal's reason.
  */
-export async function signInWithDevice({ deps, signal, timeout, start, poll }: DeviceSignIn): Promise<TokenSet> {
+export async function signInWithDevice({ provider, settings, deps, signal }: SignInContext): Promise<TokenSet> {
+  if (provider.deviceEndpoint === undefined) {
+    throw new KleisError('sign_in_refused', 'The provider offers no sign-in with a device code.', {
+      hint: 'Use --login browser or --login paste.',
+    });
+  }
   const started = deps.clock.now();
-  const code = await start();
-  const lifetime = Number.isFinite(code.expires_in) && code.expires_in > 0 ? code.expires_in * 1000 : 600_000;
-  const deadline = Math.min(deps.clock.now() + lifetime, started + timeout);
+  const { verifier } = makeSecrets(settings);
+  const dpop = await provider.dpopKey();
+  const code = await provider.startDevice(verifier);
+  const lifetime = code.expiresIn === undefined ? defaultLifetime : code.expiresIn * 1000;
+  const deadline = Math.min(deps.clock.now() + lifetime, started + settings.loginTimeout);
   announce(code, deps);
   const countdown = createCountdown(deps);
   // RFC 8628 section 3.5: five seconds if nothing is said, and five more after each `slow_down`.
@@ -46,11 +38,12 @@ export async function signInWithDevice({ deps, signal, timeout, start, poll }: D
     for (;;) {
       for (let wake = deps.clock.now() + interval; deps.clock.now() < wake;) {
         const now = deps.clock.now();
-        if (now >= deadline) throw expired(lifetime < timeout);
+        if (now >= deadline) throw expired(lifetime < settings.loginTimeout);
         countdown.show(deadline - now);
         await deps.clock.sleep(Math.min(1000, wake - now, deadline - now), signal);
       }
-      const result = await attempt(() => poll(code.device_code), deps);
+      const result = await attempt(() => provider.pollDevice(code.deviceCode, verifier, dpop), deps);
+      if (result === 'expired') throw expired(true);
       if (result === 'slow_down') interval = Math.min(interval + 5000, longestInterval);
       // Section 3.5 again: a network that fails is to be asked less often, and given up only with the code.
       else if (result === 'unreachable') interval = Math.min(interval * 2, longestInterval);
@@ -65,13 +58,9 @@ async function attempt(poll: () => Promise<PollResult>, { report }: Deps): Promi
   try {
     return await poll();
   } catch (error) {
-    if (!(error instanceof KleisError)) throw error;
-    if (error.code === 'provider_unavailable') {
-      report.debug('the provider cannot be reached; asking again', { why: error.message });
-      return 'unreachable';
-    }
-    if (error.message.includes('expired_token')) throw expired(true);
-    throw error;
+    if (!(error instanceof KleisError) || error.code !== 'provider_unavailable') throw error;
+    report.debug('the provider cannot be reached; asking again', { why: error.message });
+    return 'unreachable';
   }
 }
 
@@ -84,10 +73,9 @@ function expired(ofTheCode: boolean): KleisError {
 
 function announce(code: DeviceCode, deps: Deps): void {
   const { report, stderr, env } = deps;
-  const uri = checkedUri(code.verification_uri);
-  const complete =
-    code.verification_uri_complete === undefined ? undefined : checkedUri(code.verification_uri_complete);
-  const userCode = clean(code.user_code, 64);
+  const uri = checkedUri(code.verificationUri);
+  const complete = code.verificationUriComplete === undefined ? undefined : checkedUri(code.verificationUriComplete);
+  const userCode = clean(code.userCode, 64);
   const bold = (text: string) => (useColour(stderr, env) ? `\u001b[1m${text}\u001b[22m` : text);
   const qr = complete === undefined ? undefined : qrCode(complete, deps);
   report.info(

@@ -32,7 +32,10 @@ const largestForm = 64 * 1024;
 /** How long a browser gets to ask for the page after the redirect; it takes milliseconds. */
 const pageTime = 1_500;
 
-export function addressesToTry({ listenAddress, redirectUri }: Settings): Address[] {
+export function addressesToTry({
+  listenAddress,
+  redirectUri,
+}: Pick<Settings, 'listenAddress' | 'redirectUri'>): Address[] {
   // Port 0 becomes the one that was got (RFC 8252 section 7.3); anything else stays as it was written.
   const told = redirectUri && ((port: number) => redirectUri.replace(/:0(?=\/|$)/, `:${port}`));
   if (told && listenAddress.length === 0) return [{ ...parse(redirectUri), redirectUri: told }];

@@ -1,6 +1,12 @@
-import { StringDecoder } from 'node:string_decoder';
 import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import { makeSecrets } from '../provider/authorization-request.ts';
+import type { TokenSet } from '../provider/tokens.ts';
+import { defaultListenAddresses } from '../settings/listen-address.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { readCallback } from './callback.ts';
+import { nameOfProvider, type SignInContext } from './context.ts';
+import { readLine } from './line.ts';
 
 interface Paste {
   readonly deps: Deps;
@@ -11,9 +17,31 @@ interface Paste {
   readonly beside: boolean;
 }
 
-/** Far above the longest code of a known provider. */
-const longest = 64 * 1024;
 const attempts = 5;
+
+/** Signs in with a browser anywhere: the person brings the answer back by hand. */
+export async function signInByPasting({ provider, settings, deps, options, signal }: SignInContext): Promise<TokenSet> {
+  if (!options.allowPaste && !deps.stdin.isTTY) {
+    throw new KleisError('sign_in_needed', 'Signing in needs a terminal to paste into, and there is none here.', {
+      hint: 'Run `kleis login --login paste` in a terminal first.',
+    });
+  }
+  const secrets = makeSecrets(settings);
+  const dpop = await provider.dpopKey();
+  const address = settings.listenAddress[0] ?? defaultListenAddresses[0];
+  const redirectUri = settings.redirectUri ?? `http://${address.replace(/:0$/, ':8000')}`;
+  const request = { redirectUri, secrets, loginHint: options.loginHint, dpopThumbprint: dpop?.thumbprint };
+  const url = await provider.authorizationUrl(request);
+  deps.report.info(`Open this address in any browser and sign in at ${nameOfProvider(provider)}:\n  ${url.href}`);
+  deps.report.info(
+    `In the end the browser goes to an address that begins with ${clean(redirectUri)} and may say that it cannot be reached: that is right.`,
+  );
+  const parameters = await pasteCallback({ deps, state: secrets.state, signal, beside: false });
+  // A code alone was pasted: which provider it is from is then checked by the ID token's issuer only.
+  const alone = [...parameters.keys()].join() === 'code';
+  const code = alone ? (parameters.get('code') ?? '') : readCallback(parameters, provider.metadata);
+  return provider.redeem(code, redirectUri, secrets, dpop);
+}
 
 /**
  * Reads what the person pastes until it is the answer of this sign-in: the address that the browser was sent to, its
@@ -24,7 +52,7 @@ export async function pasteCallback({ deps, state, signal, beside }: Paste): Pro
   const { stdin, report } = deps;
   report.info(beside ? 'Or paste the address that the browser was sent to in the end:' : 'Paste that address here:');
   for (let attempt = 1; ; attempt += 1) {
-    const text = stdin.isTTY ? await readFromTerminal(deps, signal) : await readLine(stdin, signal);
+    const text = await readLine(deps, signal);
     const problem = text.trim() === '' ? 'There was nothing in it' : undefined;
     const parameters = problem === undefined ? parsePasted(text) : undefined;
     const wrong =
@@ -65,134 +93,5 @@ function decode(text: string): string {
     return decodeURIComponent(text);
   } catch {
     return text;
-  }
-}
-
-/** Without a terminal: one line of bounded length. */
-async function readLine(stdin: Deps['stdin'], signal: AbortSignal): Promise<string> {
-  return read(stdin, signal, (feed) => {
-    let line = '';
-    return {
-      data(chunk) {
-        line += chunk;
-        if (line.length > longest) throw new KleisError('sign_in_invalid', 'What was pasted is too long.');
-        const end = line.indexOf('\n');
-        if (end >= 0) feed(line.slice(0, end));
-      },
-      end: () => feed(line),
-    };
-  });
-}
-
-/**
- * On a terminal, in raw mode: a canonical line is cut at 4096 bytes, and some codes are longer. The code is a secret
- * until it is used, so dots and a count are shown in its place.
- */
-async function readFromTerminal({ stdin, stderr, env }: Deps, signal: AbortSignal): Promise<string> {
-  const redraw = env['TERM'] !== 'dumb';
-  const write = (text: string) => void (redraw && stderr.write(text));
-  const wasRaw = stdin.isRaw;
-  stdin.setRawMode(true);
-  write('\u001b[?2004h');
-  try {
-    return await read(stdin, signal, (feed) => {
-      const keys = createLineEditor();
-      return {
-        data(chunk) {
-          const done = keys.type(chunk);
-          const { length } = keys.text();
-          write(`\r\u001b[K${'•'.repeat(Math.min(length, 12))}${length > 12 ? ` ${length} characters` : ''}`);
-          if (done === 'cancel') throw new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
-          if (done === 'submit') feed(keys.text());
-        },
-        end() {
-          throw new KleisError('sign_in_cancelled', 'The terminal was closed.');
-        },
-      };
-    });
-  } finally {
-    write('\u001b[?2004l\r\u001b[K');
-    stdin.setRawMode(wasRaw);
-  }
-}
-
-interface LineEditor {
-  type(chunk: string): 'submit' | 'cancel' | undefined;
-  text(): string;
-}
-
-/** The few keys that matter, and bracketed paste, inside which a line break is part of what was pasted. */
-export function createLineEditor(): LineEditor {
-  let text = '';
-  let pending = '';
-  let pasting = false;
-  return {
-    text: () => text,
-    type(chunk) {
-      pending += chunk;
-      while (pending !== '') {
-        // oxlint-disable-next-line no-control-regex -- an escape sequence begins with one
-        const [sequence] = /^\u001b(?:\[[0-9;?]*[ -/]*[@-~]|O.|[^[O])/.exec(pending) ?? [];
-        if (sequence !== undefined) {
-          if (sequence === '\u001b[200~') pasting = true;
-          if (sequence === '\u001b[201~') pasting = false;
-          pending = pending.slice(sequence.length);
-          continue;
-        }
-        // The rest of a sequence comes with the next chunk.
-        if (pending.startsWith('\u001b') && pending.length < 16) return undefined;
-        const [key = ''] = pending;
-        pending = pending.slice(key.length);
-        if (key === '\u0003') return 'cancel';
-        if (key === '\u0004') return text === '' ? 'cancel' : 'submit';
-        if ((key === '\r' || key === '\n') && !pasting) {
-          if (text !== '') return 'submit';
-        } else if (key === '\u007f' || key === '\b') text = text.slice(0, -1);
-        else if (key === '\u0015' || key === '\u0017') text = '';
-        else if (key >= ' ' && text.length < longest) text += key;
-      }
-      return undefined;
-    },
-  };
-}
-
-interface Reader {
-  data(chunk: string): void;
-  end(): void;
-}
-
-async function read(
-  stdin: Deps['stdin'],
-  signal: AbortSignal,
-  make: (feed: (text: string) => void) => Reader,
-): Promise<string> {
-  signal.throwIfAborted();
-  const decoder = new StringDecoder('utf8');
-  const undo: (() => void)[] = [];
-  try {
-    return await new Promise<string>((resolve, reject) => {
-      const reader = make(resolve);
-      const guarded = (work: () => void) => {
-        try {
-          work();
-        } catch (error) {
-          reject(error);
-        }
-      };
-      const data = (chunk: Buffer | string) =>
-        guarded(() => reader.data(typeof chunk === 'string' ? chunk : decoder.write(chunk)));
-      const end = () => guarded(() => reader.end());
-      const abort = () => reject(signal.reason as Error);
-      stdin.on('data', data).once('end', end).once('error', reject);
-      signal.addEventListener('abort', abort, { once: true });
-      undo.push(() => {
-        stdin.off('data', data).off('end', end).off('error', reject);
-        signal.removeEventListener('abort', abort);
-        stdin.pause();
-      });
-      stdin.resume();
-    });
-  } finally {
-    for (const step of undo) step();
   }
 }

@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect, type Provider } from '../../../cli/provider/provider.ts';
 import { UnusableAnswer, type TokenSet } from '../../../cli/provider/tokens.ts';
 import { Secret } from '../../../shared/secret.ts';
+import type { Provider } from '../../../cli/provider/provider.ts';
 import { failure } from '../../support/failure.ts';
 import { clientSecret, startProvider, type Quirks, type TestProvider } from '../../support/provider.ts';
-import { addressShown, createTestDeps, settingsFor, type TestDeps, withProvider } from '../sign-in/world.ts';
+import { addressShown, createTestDeps, settingsFor, type TestDeps, withProvider, connectTo } from '../sign-in/world.ts';
 
 let provider: TestProvider;
 let folder: string;
@@ -30,8 +30,8 @@ afterAll(async () => {
 type Changes = Parameters<typeof settingsFor>[1];
 
 async function signIn(at: TestProvider, changes: Changes = {}, deps: TestDeps = createTestDeps({ terminal: true })) {
-  const kleis = await connect(settingsFor(at.issuer, changes), deps);
-  const tokens = kleis.signIn({ allowPaste: false });
+  const kleis = await connectTo(settingsFor(at.issuer, changes), deps);
+  const tokens = kleis.signIn();
   tokens.catch(() => undefined);
   await at.browser().open(await addressShown(deps));
   return { kleis, tokens: await tokens };
@@ -65,7 +65,7 @@ async function discoveryFailure(
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
     },
     async (origin) => {
-      error = await failure(connect(settingsFor(origin), createTestDeps()));
+      error = await failure(connectTo(settingsFor(origin), createTestDeps()));
     },
   );
   return error as unknown as Awaited<ReturnType<typeof failure>>;
@@ -119,14 +119,14 @@ describe('discovery', () => {
 
   test('is left out when a cached description of this issuer is given, and done when it is of another', async () => {
     const before = provider.count('discovery');
-    const { metadata } = await connect(settingsFor(provider.issuer), createTestDeps());
-    await connect(
+    const { metadata } = await connectTo(settingsFor(provider.issuer), createTestDeps());
+    await connectTo(
       settingsFor(provider.issuer),
       createTestDeps(),
       JSON.parse(JSON.stringify(metadata)) as typeof metadata,
     );
     expect(provider.count('discovery')).toBe(before + 1);
-    await connect(settingsFor(provider.issuer), createTestDeps(), { ...metadata, issuer: 'https://other.example' });
+    await connectTo(settingsFor(provider.issuer), createTestDeps(), { ...metadata, issuer: 'https://other.example' });
     expect(provider.count('discovery')).toBe(before + 2);
     expect(JSON.stringify(metadata).length).toBeLessThan(2000);
   });
@@ -168,7 +168,7 @@ describe('the client', () => {
 
   test('a wrong secret is client_refused, and stands in no message', async () => {
     const clientSecretFile = await file('wrong', 'wrong-secret');
-    const kleis = await connect(
+    const kleis = await connectTo(
       settingsFor(provider.issuer, { clientId: 'kleis-basic', clientSecretFile }),
       createTestDeps(),
     );
@@ -184,14 +184,16 @@ describe('the client', () => {
     ['is too large', 'x'.repeat(5000), 0o600, 'config_invalid'],
   ])('a secret file that %s is refused', async (_what, text, mode, code) => {
     const clientSecretFile = await file('refused', text, mode);
-    expect(await failure(connect(settingsFor(provider.issuer, { clientSecretFile }), createTestDeps()))).toMatchObject({
+    expect(
+      await failure(connectTo(settingsFor(provider.issuer, { clientSecretFile }), createTestDeps())),
+    ).toMatchObject({
       code,
     });
   });
 
   test('a secret file that is not there is named', async () => {
     const error = await failure(
-      connect(settingsFor(provider.issuer, { clientSecretFile: join(folder, 'none') }), createTestDeps()),
+      connectTo(settingsFor(provider.issuer, { clientSecretFile: join(folder, 'none') }), createTestDeps()),
     );
     expect(error).toMatchObject({ code: 'config_invalid' });
     expect(error.message).toContain('does not exist');
@@ -215,9 +217,11 @@ describe('the client', () => {
       JSON.stringify(publicKey.export({ format: 'jwk' })),
     ]) {
       const clientKeyFile = await file('not-a-key', text);
-      expect(await failure(connect(settingsFor(provider.issuer, { clientKeyFile }), createTestDeps()))).toMatchObject({
-        code: 'config_invalid',
-      });
+      expect(await failure(connectTo(settingsFor(provider.issuer, { clientKeyFile }), createTestDeps()))).toMatchObject(
+        {
+          code: 'config_invalid',
+        },
+      );
     }
   });
 
@@ -230,7 +234,7 @@ describe('the client', () => {
       token: 'access',
       identity: 'client-credentials',
     });
-    const tokens = await (await connect(settings, createTestDeps())).clientCredentials();
+    const tokens = await (await connectTo(settings, createTestDeps())).clientCredentials();
     expect(tokens.accessToken?.reveal().split('.')).toHaveLength(3);
     expect(tokens.refreshToken).toBeUndefined();
   });
@@ -278,12 +282,6 @@ describe('the answer with the tokens', () => {
     ['a nonce of another sign-in', (claims: Json) => ({ ...claims, nonce: 'other' }), 'sign_in_invalid', /nonce/],
     ['no nonce', ({ nonce: _nonce, ...claims }: Json) => claims, 'sign_in_invalid', /nonce/],
     ['another audience', (claims: Json) => ({ ...claims, aud: 'other' }), 'sign_in_invalid', /another client/],
-    [
-      'several audiences and no azp',
-      (claims: Json) => ({ ...claims, aud: ['kleis', 'other'] }),
-      'sign_in_invalid',
-      /another client/,
-    ],
     [
       'another azp',
       (claims: Json) => ({ ...claims, aud: ['kleis', 'other'], azp: 'other' }),
@@ -422,7 +420,7 @@ describe('refresh', () => {
     ['a web page with 200 (a portal that wants a password)', 200, '<html>Welcome</html>', 'provider_unavailable'],
     ['a redirect', 302, '', 'provider_unavailable'],
   ])('%s', async (_what, status, body, code) => {
-    const { metadata } = await connect(settingsFor(provider.issuer), createTestDeps());
+    const { metadata } = await connectTo(settingsFor(provider.issuer), createTestDeps());
     const counted = { asked: 0 };
     await serving(
       (_request, response) => {
@@ -432,7 +430,7 @@ describe('refresh', () => {
           .end(body);
       },
       async (origin) => {
-        const kleis = await connect(settingsFor(provider.issuer), createTestDeps(), {
+        const kleis = await connectTo(settingsFor(provider.issuer), createTestDeps(), {
           ...metadata,
           token_endpoint: `${origin}/token`,
         });
@@ -447,7 +445,7 @@ describe('refresh', () => {
   });
 
   test('a connection that is refused is tried again, and is no refusal', async () => {
-    const { metadata } = await connect(settingsFor(provider.issuer), createTestDeps());
+    const { metadata } = await connectTo(settingsFor(provider.issuer), createTestDeps());
     let gone = '';
     await serving(
       (_request, response) => response.end(),
@@ -455,7 +453,7 @@ describe('refresh', () => {
         gone = origin;
       },
     );
-    const kleis = await connect(settingsFor(provider.issuer), createTestDeps(), {
+    const kleis = await connectTo(settingsFor(provider.issuer), createTestDeps(), {
       ...metadata,
       token_endpoint: `${gone}/token`,
     });
@@ -465,7 +463,7 @@ describe('refresh', () => {
   });
 
   test('a connection that is cut after the request was sent is not tried again: the token may be spent', async () => {
-    const { metadata } = await connect(settingsFor(provider.issuer), createTestDeps());
+    const { metadata } = await connectTo(settingsFor(provider.issuer), createTestDeps());
     const counted = { asked: 0 };
     await serving(
       (request) => {
@@ -473,7 +471,7 @@ describe('refresh', () => {
         request.socket.destroy();
       },
       async (origin) => {
-        const kleis = await connect(settingsFor(provider.issuer), createTestDeps(), {
+        const kleis = await connectTo(settingsFor(provider.issuer), createTestDeps(), {
           ...metadata,
           token_endpoint: `${origin}/token`,
         });
@@ -545,14 +543,14 @@ describe('the end of a session', () => {
       discovery: ({ revocation_endpoint: _revocation, end_session_endpoint: _end, ...rest }) => rest,
     };
     await withProvider({ quirks }, async (at) => {
-      const kleis = await connect(settingsFor(at.issuer), createTestDeps());
+      const kleis = await connectTo(settingsFor(at.issuer), createTestDeps());
       expect(await kleis.revoke(new Secret('x'), 'refresh_token')).toBe('unsupported');
       expect(kleis.endSessionUrl()).toBeUndefined();
     });
   });
 
   test('the logout URL names the client and holds no token', async () => {
-    const kleis = await connect(settingsFor(provider.issuer), createTestDeps());
+    const kleis = await connectTo(settingsFor(provider.issuer), createTestDeps());
     expect(kleis.endSessionUrl()?.href).toBe(`${provider.issuer}/session/end?client_id=kleis`);
   });
 });

@@ -4,11 +4,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect, type Provider } from '../../../cli/provider/provider.ts';
 import type { TokenSet } from '../../../cli/provider/tokens.ts';
+import type { Provider } from '../../../cli/provider/provider.ts';
 import { failure } from '../../support/failure.ts';
 import { startProvider, type Quirks, type TestProvider } from '../../support/provider.ts';
-import { addressShown, createTestDeps, readUntil, settingsFor, type TestDeps, withProvider } from './world.ts';
+import {
+  addressShown,
+  createTestDeps,
+  readUntil,
+  settingsFor,
+  type TestDeps,
+  withProvider,
+  connectTo,
+} from './world.ts';
 
 let provider: TestProvider;
 let folder: string;
@@ -36,8 +44,8 @@ async function begin(
   changes: Parameters<typeof settingsFor>[1] = {},
   { at = provider, deps = createTestDeps({ terminal: true }) }: { at?: TestProvider; deps?: TestDeps } = {},
 ): Promise<UnderWay> {
-  const kleis = await connect(settingsFor(at.issuer, changes), deps);
-  const tokens = kleis.signIn({ allowPaste: false });
+  const kleis = await connectTo(settingsFor(at.issuer, changes), deps);
+  const tokens = kleis.signIn();
   tokens.catch(() => undefined);
   const url = new URL(await addressShown(deps));
   const callback = new URL(url.searchParams.get('redirect_uri') ?? 'http://none.invalid');
@@ -456,8 +464,8 @@ describe('opening the browser', () => {
 
   test('where a browser opens and stderr is no terminal, the address is not printed (k9s draws there)', async () => {
     const deps = createTestDeps();
-    const kleis = await connect(settingsFor(provider.issuer, { loginTimeout: 1200 }), deps);
-    await failure(kleis.signIn({ allowPaste: false }));
+    const kleis = await connectTo(settingsFor(provider.issuer, { loginTimeout: 1200 }), deps);
+    await failure(kleis.signIn());
     expect(deps.written()).toContain('Opening a browser');
     expect(deps.written()).not.toContain('/auth?');
   });
@@ -485,11 +493,11 @@ describe('where it listens', () => {
 
   test('port_in_use names all addresses when all are in use', async () => {
     await occupied(async (port) => {
-      const kleis = await connect(
+      const kleis = await connectTo(
         settingsFor(provider.issuer, { listenAddress: [`localhost:${port}`, `127.0.0.1:${port}`] }),
         createTestDeps(),
       );
-      const error = await failure(kleis.signIn({ allowPaste: false }));
+      const error = await failure(kleis.signIn());
       expect(error).toMatchObject({ code: 'port_in_use', exitCode: 6 });
       expect(error.message).toContain(`localhost:${port} is in use, 127.0.0.1:${port} is in use`);
     });
@@ -502,11 +510,11 @@ describe('where it listens', () => {
     );
     if (!hasIpv6) return;
     await occupied(async (port) => {
-      const kleis = await connect(
+      const kleis = await connectTo(
         settingsFor(provider.issuer, { listenAddress: [`localhost:${port}`] }),
         createTestDeps(),
       );
-      expect(await failure(kleis.signIn({ allowPaste: false }))).toMatchObject({ code: 'port_in_use' });
+      expect(await failure(kleis.signIn())).toMatchObject({ code: 'port_in_use' });
     }, '::1');
   });
 
@@ -533,8 +541,8 @@ describe('what some providers want', () => {
   test('a pushed authorization request is used where there is one; the address holds nothing but its name', async () => {
     await withProvider({ par: 'required' }, async (at) => {
       const deps = createTestDeps({ terminal: true });
-      const kleis = await connect(settingsFor(at.issuer), deps);
-      const tokens = kleis.signIn({ allowPaste: false });
+      const kleis = await connectTo(settingsFor(at.issuer), deps);
+      const tokens = kleis.signIn();
       const url = new URL(await addressShown(deps));
       expect([...url.searchParams.keys()].toSorted()).toEqual(['client_id', 'request_uri']);
       await at.browser().open(url);
@@ -575,8 +583,8 @@ describe('what some providers want', () => {
   );
 
   test('DPoP where the provider has none is said, before a browser opens', async () => {
-    const kleis = await connect(settingsFor(provider.issuer, { dpop: true }), createTestDeps());
-    const error = await failure(kleis.signIn({ allowPaste: false }));
+    const kleis = await connectTo(settingsFor(provider.issuer, { dpop: true }), createTestDeps());
+    const error = await failure(kleis.signIn());
     expect(error).toMatchObject({ code: 'config_invalid' });
     expect(error.message).toContain('DPoP');
   });

@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Deps } from '../../../cli/surroundings/deps.ts';
-import { connect } from '../../../cli/provider/provider.ts';
 import { failure } from '../../support/failure.ts';
 import { startProvider, type TestProvider } from '../../support/provider.ts';
-import { createTestDeps, readUntil, settingsFor, type TestDeps, type TestDepsOptions, withProvider } from './world.ts';
+import {
+  createTestDeps,
+  readUntil,
+  settingsFor,
+  type TestDeps,
+  type TestDepsOptions,
+  withProvider,
+  connectTo,
+} from './world.ts';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -31,8 +38,8 @@ type Changes = Parameters<typeof settingsFor>[1];
 async function begin(at: TestProvider, changes: Changes = {}, options: TestDepsOptions = {}) {
   const clock = fastClock();
   const deps = createTestDeps({ clock, terminal: true, env: { LANG: 'C.UTF-8' }, ...options });
-  const kleis = await connect(settingsFor(at.issuer, { login: 'device', loginTimeout: 3_600_000, ...changes }), deps);
-  const tokens = kleis.signIn({ allowPaste: false });
+  const kleis = await connectTo(settingsFor(at.issuer, { login: 'device', loginTimeout: 3_600_000, ...changes }), deps);
+  const tokens = kleis.signIn();
   tokens.catch(() => undefined);
   return { deps, clock, tokens };
 }

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLineEditor, parsePasted } from '../../../cli/sign-in/paste.ts';
-import { connect } from '../../../cli/provider/provider.ts';
+import { createLineEditor } from '../../../cli/sign-in/line.ts';
+import { parsePasted } from '../../../cli/sign-in/paste.ts';
 import { bundle } from '../../support/bundle.ts';
 import { failure } from '../../support/failure.ts';
 import { needs } from '../../support/needs.ts';
 import { startProvider, type TestProvider } from '../../support/provider.ts';
-import { addressShown, createTestDeps, readUntil, settingsFor, type TestDepsOptions } from './world.ts';
+import { addressShown, createTestDeps, readUntil, settingsFor, type TestDepsOptions, connectTo } from './world.ts';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ afterAll(() => provider.stop());
 async function begin(options: TestDepsOptions = { terminal: true }, changes: Parameters<typeof settingsFor>[1] = {}) {
   const deps = createTestDeps(options);
   const settings = settingsFor(provider.issuer, { login: 'paste', listenAddress: [], ...changes });
-  const kleis = await connect(settings, deps);
+  const kleis = await connectTo(settings, deps);
   const tokens = kleis.signIn({ allowPaste: true });
   tokens.catch(() => undefined);
   const url = await addressShown(deps);
@@ -107,8 +107,8 @@ describe('pasting', () => {
   });
 
   test('where it is not allowed and there is no terminal, it says what to run', async () => {
-    const kleis = await connect(settingsFor(provider.issuer, { login: 'paste' }), createTestDeps());
-    expect(await failure(kleis.signIn({ allowPaste: false }))).toMatchObject({ code: 'sign_in_needed' });
+    const kleis = await connectTo(settingsFor(provider.issuer, { login: 'paste' }), createTestDeps());
+    expect(await failure(kleis.signIn())).toMatchObject({ code: 'sign_in_needed' });
   });
 });
 

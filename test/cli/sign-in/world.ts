@@ -4,6 +4,11 @@ import type { ReadStream, WriteStream } from 'node:tty';
 import type { Deps } from '../../../cli/surroundings/deps.ts';
 import { createReport } from '../../../cli/surroundings/report.ts';
 import type { Settings } from '../../../cli/settings/sign-in.ts';
+import type { ProviderMetadata } from '../../../cli/provider/discovery.ts';
+import { connect, type Provider } from '../../../cli/provider/provider.ts';
+import type { TokenSet } from '../../../cli/provider/tokens.ts';
+import type { SignInOptions } from '../../../cli/sign-in/context.ts';
+import { signIn } from '../../../cli/sign-in/sign-in.ts';
 import { type ProviderOptions, startProvider, type TestProvider } from '../../support/provider.ts';
 
 export interface TestDeps extends Deps {
@@ -122,4 +127,14 @@ export async function withProvider(options: ProviderOptions, work: (at: TestProv
   } finally {
     await at.stop();
   }
+}
+
+/** A provider, and a way to sign in there, as `useSession` puts them together. */
+export interface Connected extends Provider {
+  signIn(options?: SignInOptions): Promise<TokenSet>;
+}
+
+export async function connectTo(settings: Settings, deps: Deps, cached?: ProviderMetadata): Promise<Connected> {
+  const provider = await connect(settings, deps, cached);
+  return { ...provider, signIn: (options = { allowPaste: false }) => signIn({ provider, settings, deps }, options) };
 }
