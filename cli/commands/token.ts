@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { loadConfig } from '../settings/person.ts';
 import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { SignInFlags, TokenFlags } from '../settings/flags.ts';
+import { checkCertificates, checkCluster, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from '../get-token/obtain.ts';
@@ -93,29 +92,34 @@ type Target = Pick<
   'server' | 'tls-server-name' | 'certificate-authority-data' | 'insecure-skip-tls-verify' | 'proxy-url'
 >;
 
-/** The cluster that a kubeconfig or the variables are to name: that of the flags, else that of the context. */
+/**
+ * The cluster that a kubeconfig or the variables are to name: that of the flags, else that of the context. What is
+ * printed is checked as `kubeconfig add` does, wherever it comes from.
+ */
 async function targetOf(flags: TokenFlags, entry: ContextSettings | undefined): Promise<Target | undefined> {
-  const server = flags.server ?? entry?.cluster.server;
-  if (server === undefined) return undefined;
-  if (flags.server === undefined) return entry?.cluster;
-  const url = URL.parse(server);
-  if (url?.protocol !== 'https:') throw new KleisError('usage', `--server ${clean(server)} is not an https URL.`);
-  const file = flags.clusterCertificateAuthority;
-  return {
-    server,
-    ...(flags.tlsServerName !== undefined && { 'tls-server-name': flags.tlsServerName }),
-    ...(file !== undefined && { 'certificate-authority-data': await readCertificates(file) }),
+  const { server, certificateAuthority, tlsServerName } = await checkCluster(flags);
+  const base: Target | undefined = server === undefined ? entry?.cluster : { server };
+  if (base === undefined) return undefined;
+  const { 'insecure-skip-tls-verify': insecure, ...rest } = base;
+  const cluster = {
+    ...rest,
+    ...(insecure === true && certificateAuthority === undefined && { 'insecure-skip-tls-verify': true }),
+    ...(tlsServerName !== undefined && { 'tls-server-name': tlsServerName }),
+    ...(certificateAuthority !== undefined && { 'certificate-authority-data': toBase64(certificateAuthority) }),
   };
+  return flags.output === 'kubeconfig' || flags.output === 'env' ? checkPrinted(cluster) : cluster;
 }
 
-async function readCertificates(path: string): Promise<string> {
-  try {
-    const pem = await readFile(path);
-    if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem.toString('base64');
-  } catch (cause) {
-    throw new KleisError('config_invalid', `The file ${clean(path, 400)} cannot be read.`, { cause });
-  }
-  throw new KleisError('config_invalid', `The file ${clean(path, 400)} holds no certificate in PEM form.`);
+function checkPrinted(cluster: Target): Target {
+  checkServer('The server', cluster.server);
+  const data = cluster['certificate-authority-data'];
+  if (data === undefined) return cluster;
+  const text = checkCertificates('The certificate authority of the cluster', Buffer.from(data, 'base64').toString());
+  return { ...cluster, 'certificate-authority-data': toBase64(text) };
+}
+
+function toBase64(text: string): string {
+  return Buffer.from(text).toString('base64');
 }
 
 function format(flags: TokenFlags, text: TokenText, cluster: Target | undefined): string {

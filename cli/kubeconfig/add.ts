@@ -1,12 +1,13 @@
-import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
+import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { askYesNo } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { bodyKey, type Mapping, type Section, sections } from './document.ts';
 import { editKubeconfig } from './edit.ts';
-import * as entry from './entry.ts';
+import { checkCluster, checkName, checkPluginHearsOf } from './cluster-fields.ts';
+import { buildCluster, buildContext, buildUser, type ClusterFields } from './entry.ts';
 import { known } from './find.ts';
 import { type Kubeconfig, type KubeconfigFile, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { withLocks } from './lock.ts';
@@ -56,7 +57,7 @@ export interface Change {
 
 interface Wanted {
   readonly names: Readonly<Record<Section, string>>;
-  readonly cluster: entry.ClusterFields;
+  readonly cluster: ClusterFields;
   readonly namespace: string | undefined;
   readonly args: readonly string[];
   readonly current: boolean;
@@ -68,6 +69,8 @@ interface Plan {
   /** The three entries as they are to be, as a kubeconfig of its own. */
   readonly fragment: Mapping;
   readonly cluster: Mapping;
+  /** The file that the cluster is, or will be, in. */
+  readonly clusterFile: string;
 }
 
 /**
@@ -88,6 +91,7 @@ export async function addEntries(request: AddRequest, deps: Deps): Promise<AddRe
   for (;;) {
     // A moment longer than for reading alone: whoever writes now must be done before we can.
     const plan = planChanges(await loadKubeconfig(sources, 2000), wanted, deps.platform);
+    await checkPluginHearsOf(plan.cluster, wanted.names.clusters, plan.clusterFile);
     if (request.dryRun === true) {
       warnInsecure(plan, wanted.names.clusters, deps);
       deps.stdout.write(printFragment(plan));
@@ -123,22 +127,19 @@ export async function addEntries(request: AddRequest, deps: Deps): Promise<AddRe
 }
 
 async function check(request: AddRequest): Promise<Wanted> {
-  const name = entry.checkName('The name', request.name);
-  const authority = request.clusterCertificateAuthority;
-  const { tlsServerName, namespace, server } = request;
+  const name = checkName('The name', request.name);
+  const { namespace, ...cluster } = await checkCluster(request);
   return {
     names: {
-      contexts: entry.checkName('The name of the context', name),
-      clusters: entry.checkName('--cluster', request.clusterName ?? name),
-      users: entry.checkName('--user', request.userName ?? `kleis-${name}`),
+      contexts: name,
+      clusters: checkName('--cluster', request.clusterName ?? name),
+      users: checkName('--user', request.userName ?? `kleis-${name}`),
     },
     cluster: {
-      server: server === undefined ? undefined : entry.checkServer(server),
-      certificateAuthority: authority === undefined ? undefined : await entry.readCertificates(authority),
-      tlsServerName: tlsServerName === undefined ? undefined : entry.checkName('--tls-server-name', tlsServerName),
+      ...cluster,
       extension: request.clusterExtension === undefined ? undefined : { ...request.clusterExtension },
     },
-    namespace: namespace === undefined ? undefined : entry.checkNamespace(namespace),
+    namespace,
     args: request.args,
     current: request.current === true,
   };
@@ -158,9 +159,9 @@ function planChanges(kubeconfig: Kubeconfig, wanted: Wanted, platform: NodeJS.Pl
   }
   const body = (section: Section) => old(section)?.body ?? {};
   const after: Readonly<Record<Section, Mapping>> = {
-    clusters: entry.buildCluster(wanted.cluster, body('clusters')),
-    users: entry.buildUser(wanted.args, body('users'), platform),
-    contexts: entry.buildContext(
+    clusters: buildCluster(wanted.cluster, body('clusters')),
+    users: buildUser(wanted.args, body('users'), platform),
+    contexts: buildContext(
       { cluster: names.clusters, user: names.users, namespace: wanted.namespace },
       body('contexts'),
     ),
@@ -202,6 +203,7 @@ function planChanges(kubeconfig: Kubeconfig, wanted: Wanted, platform: NodeJS.Pl
     changes,
     files: [...values].map(([file, value]) => ({ path: file.path, text: editKubeconfig(file, value, file.path) })),
     cluster: after.clusters,
+    clusterFile: (old('clusters')?.file ?? kubeconfig.defaultFile).path,
     fragment: {
       apiVersion: 'v1',
       kind: 'Config',

@@ -1,19 +1,10 @@
-import { isObject } from '../../shared/json.ts';
-import { readFile } from 'node:fs/promises';
 import { win32 } from 'node:path';
-import { certificatesIn } from '../../shared/net/certificates.ts';
-import { KleisError } from '../../shared/errors.ts';
-import { storageError } from '../files/storage-error.ts';
-import { clean } from '../../shared/text.ts';
+import { isObject } from '../../shared/json.ts';
+import { execEntry } from '../../shared/kube/exec-entry.ts';
 import type { Mapping } from './document.ts';
 
 /** client-go's name for the extension whose value the plugin gets as `spec.cluster.config`. */
 export const extensionName = 'client.authentication.k8s.io/exec';
-
-// RFC 1123 label, as Kubernetes wants a namespace.
-const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
-const maxName = 253;
-const maxText = 2048;
 
 /** What a cluster entry is to say; what is undefined stays as it is. */
 export interface ClusterFields {
@@ -56,19 +47,9 @@ function withExtension(before: unknown, extension: Mapping): unknown[] {
 /** A user who signs in with Kleis. Of one who already does, the environment stays. */
 export function buildUser(args: readonly string[], before: Mapping, platform: NodeJS.Platform): Mapping {
   const exec = isObject(before['exec']) && readExec(before) !== undefined ? before['exec'] : {};
+  const env = Array.isArray(exec['env']) ? (exec['env'] as unknown[]) : undefined;
   return {
-    exec: {
-      apiVersion: 'client.authentication.k8s.io/v1',
-      ...(args.length > 0 && { args: [...args] }),
-      // Not `kleis`: an allow-list (kuberc) that names it would allow more than to get a token.
-      command: platform === 'win32' ? 'kleis-get-token' : 'kleis-credential',
-      ...(Array.isArray(exec['env']) && { env: exec['env'] as unknown[] }),
-      installHint: 'Kleis signs you in to this cluster. To install it: npm install --global kleis',
-      // A person may have to paste; where there is no terminal, everything else works.
-      interactiveMode: 'IfAvailable',
-      // A credential belongs to exactly one cluster: the plugin must know to which.
-      provideClusterInfo: true,
-    },
+    exec: execEntry({ args, platform, env }),
     ...(before['extensions'] !== undefined && { extensions: before['extensions'] }),
   };
 }
@@ -110,58 +91,4 @@ export function readExec(user: Mapping): KleisExec | undefined {
 
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : [];
-}
-
-/** @throws KleisError `usage` */
-export function checkServer(server: string): string {
-  const url = URL.parse(server);
-  const refuse = (why: string) =>
-    new KleisError('usage', `--server ${clean(server)} cannot be used: ${why}.`, {
-      hint: 'Give the address of the API server, such as https://api.example.com:6443.',
-    });
-  if (url === null || server.length > maxText || /\s/.test(server) || clean(server, maxText) !== server) {
-    throw refuse('it is not a URL');
-  }
-  // kubectl runs no plugin for http, and a token would go over the wire in plain text.
-  if (url.protocol !== 'https:' || !/^https:\/\//i.test(server)) throw refuse('it must begin with https://');
-  if (url.username !== '' || url.password !== '') throw refuse('it holds a user name or password');
-  if (/[?#]/.test(server)) throw refuse('it has a query or fragment');
-  return server;
-}
-
-/** @throws KleisError `usage` */
-export function checkName(flag: string, name: string): string {
-  if (name !== '' && name.length <= maxName && clean(name, maxName) === name) return name;
-  throw new KleisError('usage', `${flag} is empty, longer than ${maxName} characters or holds control characters.`);
-}
-
-/** @throws KleisError `usage` */
-export function checkNamespace(namespace: string): string {
-  if (namespacePattern.test(namespace)) return namespace;
-  throw new KleisError('usage', `--namespace ${clean(namespace)} is not the name of a namespace.`);
-}
-
-/**
- * The PEM text of certificates that vouch for an API server; what stands around them tells nothing to anybody.
- *
- * @throws KleisError `config_invalid` for anything else, above all a private key, which must not end up in a kubeconfig
- */
-export async function readCertificates(path: string): Promise<string> {
-  const refuse = (why: string) =>
-    new KleisError('config_invalid', `--cluster-certificate-authority ${clean(path, 400)} cannot be used: ${why}.`, {
-      hint: 'Name a PEM file with the certificate of the authority that issued that of the API server.',
-    });
-  let text;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw refuse(storageError(error, 'read', path).message.replace(/\.$/, ''));
-  }
-  if (text.length > 1024 * 1024) throw refuse('it is larger than 1 MiB');
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw refuse('it holds a private key');
-  try {
-    return `${certificatesIn(text).join('\n')}\n`;
-  } catch (error) {
-    throw refuse(error instanceof Error ? error.message : 'it is damaged');
-  }
 }

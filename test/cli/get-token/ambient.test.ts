@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createAuthority } from '../../support/certificates.ts';
 import type { Person } from '../../support/kleis.ts';
 import { createWorld, said, type World } from '../../flow/world.ts';
 import { json, makeToken, page, redirect, startTestServer, type Received, type TestServer } from '../identity/world.ts';
@@ -276,12 +277,13 @@ describe('a script', () => {
       revocable: true,
     });
     const authority = join(job.home, 'ca.crt');
-    await writeFile(authority, "-----BEGIN CERTIFICATE-----\nit's one\n-----END CERTIFICATE-----\n");
+    await writeFile(authority, (await createAuthority()).cert);
     const cluster = ['--server', 'https://prod.test:6443', '--cluster-certificate-authority', authority];
-    const { stdout: env } = await token('-o', 'env', ...cluster);
-    const show = 'eval "$KLEIS_ENV"; printf "%s|%s|%s" "$KUBE_TOKEN" "$KUBE_HOST" "$KUBE_CLUSTER_CA_CERT_DATA"';
+    const { stdout: env } = await token('-o', 'env', ...cluster, '--tls-server-name', "it's");
+    const show =
+      'eval "$KLEIS_ENV"; printf "%s|%s|%s|%s" "$KUBE_TOKEN" "$KUBE_HOST" "$KUBE_TLS_SERVER_NAME" "$KUBE_CLUSTER_CA_CERT_DATA"';
     const shown = await job.run('/bin/sh', ['-c', show], { env: { KLEIS_ENV: env } });
-    expect(shown.stdout).toBe(`minted-1|https://prod.test:6443|${await readFile(authority, 'utf8')}`);
+    expect(shown.stdout).toBe(`minted-1|https://prod.test:6443|it's|${await readFile(authority, 'utf8')}`);
     const { stdout: kubeconfig } = await token('-o', 'kubeconfig', ...cluster, '--namespace', 'web');
     const { parse } = await import('yaml');
     expect(parse(kubeconfig)).toMatchObject({
@@ -373,7 +375,6 @@ describe('a script', () => {
 
   it('takes its flags from a context of the kubeconfig', async () => {
     const authority = join(job.home, 'ca.crt');
-    const { createAuthority } = await import('../../support/certificates.ts');
     await writeFile(authority, (await createAuthority()).cert);
     await mkdir(join(job.home, 'sub'));
     const cluster = { server: 'https://prod.test:6443', caFile: authority };

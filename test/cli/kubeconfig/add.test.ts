@@ -200,6 +200,26 @@ describe('what cannot be meant is refused before anything is touched', () => {
     await expect(add(both)).rejects.toEqual(failsWith('config_invalid', /certificate 1 is damaged/));
   });
 
+  test('an authority that kubectl could not hand to a plugin is refused, wherever it stands', async () => {
+    const { cert } = await createAuthority();
+    const bundleOf = (bytes: number) => cert.repeat(Math.ceil(bytes / cert.length));
+    await writeFile(at('large.pem'), bundleOf(91_000));
+    await writeFile(at('small.pem'), bundleOf(88_000));
+    const refusal = failsWith('config_invalid', /one environment variable/);
+    await expect(add({ server, clusterCertificateAuthority: at('large.pem') })).rejects.toEqual(refusal);
+    const data = Buffer.from(bundleOf(91_000)).toString('base64');
+    for (const cluster of [
+      { server, 'certificate-authority': 'large.pem' },
+      { server, 'certificate-authority-data': data },
+    ]) {
+      await writeFile(at('config'), JSON.stringify({ clusters: [{ name: 'prod', cluster }] }));
+      await expect(add({ kubeconfig: at('config') })).rejects.toEqual(refusal);
+    }
+    await writeFile(at('config'), '');
+    const small = { server, kubeconfig: at('config'), clusterCertificateAuthority: at('small.pem') };
+    expect(await add(small)).toMatchObject({ outcome: 'written' });
+  });
+
   test('without HOME and KUBECONFIG there is no place', async () => {
     await expect(add({ server }, { env: {} })).rejects.toEqual(failsWith('usage', /Neither KUBECONFIG nor HOME/));
     await expect(add({ server }, { env: { KUBECONFIG: delimiter } })).rejects.toEqual(
