@@ -201,8 +201,8 @@ function describeGetToken(command: Command, args: readonly string[], deps: Deps)
     .addOption(new Option('--background').hideHelp())
     .addOption(new Option('--rejected').hideHelp())
     .action(async (flags: SignInFlags) => {
-      const { getToken } = await import('./get-token/get-token.ts');
-      await getToken({ flags, args: mode === 'normal' ? args : args.slice(1), mode }, deps);
+      const { printCredential } = await import('./commands/get-token.ts');
+      await printCredential({ flags, args: mode === 'normal' ? args : args.slice(1), mode }, deps);
     });
 }
 

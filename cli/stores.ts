@@ -1,14 +1,31 @@
 import { existsSync } from 'node:fs';
-import type { Deps } from './surroundings/deps.ts';
-import type { Settings } from './settings/sign-in.ts';
-import { openCredentials } from './credentials/cache.ts';
+import { join } from 'node:path';
+import { type Asker, askerOf } from './credentials/asker.ts';
+import { Credentials } from './credentials/cache.ts';
+import { Failures } from './credentials/failures.ts';
+import { openFolder } from './credentials/folder.ts';
 import { openSessions, type SessionStore } from './session/store.ts';
-import { credentialDir, placesOf } from './settings/paths.ts';
+import { credentialDirs, placesOf } from './settings/paths.ts';
+import type { Settings } from './settings/sign-in.ts';
+import type { Deps } from './surroundings/deps.ts';
+import { thisProcess } from './surroundings/process.ts';
+
+export function openCredentials(deps: Deps, asker: Asker = askerOf(deps)): Credentials {
+  return new Credentials({ candidates: placesOf(deps).credentials, deps, asker });
+}
 
 export function storeOf(deps: Deps, cache: Settings['cache'] = 'auto', background = false): SessionStore {
   const { state, credentials } = placesOf(deps);
   const { env, report, clock, signal } = deps;
-  return openSessions({ cache, dir: state, runtimeDir: credentials, env, report, clock, background, signal });
+  const runtimeDir = openFolder({ candidates: credentials, openToOthers: 'pass over' }, deps).usable();
+  return openSessions({ cache, dir: state, runtimeDir, env, report, clock, background, signal });
+}
+
+/** What sign-ins failed with, beside the sessions; nothing is remembered where no session can be. */
+export function openSignInFailures(deps: Deps, asker: Asker = askerOf(deps)): Failures {
+  const { state } = placesOf(deps);
+  const candidates = state === undefined ? [] : [join(state, 'sessions')];
+  return new Failures(openFolder({ candidates, openToOthers: 'pass over' }, deps), asker, deps);
 }
 
 /**
@@ -16,16 +33,9 @@ export function storeOf(deps: Deps, cache: Settings['cache'] = 'auto', backgroun
  * cron knows no XDG_RUNTIME_DIR. To be called while the session's claim is held.
  */
 export function removeCredentials(session: string, deps: Deps): void {
-  for (const dir of credentialDirs(deps)) {
-    if (existsSync(dir)) openCredentials({ dir, deps }).removeSession(session);
+  const { env, platform } = deps;
+  const usual = thisProcess.uid === undefined ? [] : [`/run/user/${thisProcess.uid}/kleis`];
+  for (const dir of new Set([...credentialDirs(env, platform), ...usual])) {
+    if (existsSync(dir)) new Credentials({ candidates: [dir], deps }).removeSession(session);
   }
-}
-
-function credentialDirs({ env, platform }: Deps): Set<string> {
-  const { KLEIS_CACHE_DIR: _named, ...unnamed } = env;
-  const { XDG_RUNTIME_DIR: _runtime, ...withoutRuntime } = unnamed;
-  const { XDG_CACHE_HOME: _cache, ...bare } = withoutRuntime;
-  const usual = process.getuid === undefined ? undefined : `/run/user/${process.getuid()}/kleis`;
-  const dirs = [env, unnamed, withoutRuntime, bare].map((each) => credentialDir(each, platform));
-  return new Set([...dirs, usual].filter((dir) => dir !== undefined));
 }

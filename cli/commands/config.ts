@@ -32,7 +32,7 @@ function environmentRows(deps: Deps): ConfigRow[] {
   } = deps;
   return [
     folderRow('sessions', state, deps, ['KLEIS_STATE_DIR', 'XDG_STATE_HOME']),
-    folderRow('credentials', credentials, deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
+    folderRow('credentials', credentials[0], deps, ['KLEIS_CACHE_DIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME']),
     {
       key: 'log',
       text: level,

@@ -3,9 +3,10 @@ import { loadConfig } from '../settings/person.ts';
 import { contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { LoginFlags } from '../settings/flags.ts';
-import { removeCredentials, storeOf } from '../stores.ts';
+import { openSignInFailures, removeCredentials, storeOf } from '../stores.ts';
+import { scriptOf } from '../credentials/asker.ts';
 import { nameOf } from '../provider/tokens.ts';
-import { useSession } from '../session/use.ts';
+import { openSession } from '../session/open.ts';
 import { resolveSettings } from '../settings/sign-in.ts';
 
 /** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
@@ -19,22 +20,20 @@ export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
   const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
   const store = storeOf(deps, settings.cache);
   try {
-    const session = await useSession(
-      {
-        settings,
-        deps,
-        store,
-        mode: 'sign-in',
-        cluster: entry?.identity,
-        interactive: deps.stdin.isTTY,
-        allowPaste: true,
-      },
-      (_, next) => {
-        // Of another account, perhaps: what it left must not outlive the new sign-in.
-        removeCredentials(next.key, deps);
-        return next;
-      },
-    );
+    const opened = await openSession({
+      settings,
+      deps,
+      store,
+      failures: openSignInFailures(deps, scriptOf(deps)),
+      mode: 'sign-in',
+      cluster: entry?.identity,
+      interactive: deps.stdin.isTTY,
+      allowPaste: true,
+    });
+    // Of another account, perhaps: what it left must not outlive the new sign-in.
+    removeCredentials(opened.session.key, deps);
+    opened.release();
+    const { session } = opened;
     const who = nameOf(session.tokens.subject) ?? 'someone without a name';
     const kept = {
       keyring: 'in the keyring',

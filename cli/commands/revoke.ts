@@ -10,9 +10,9 @@ import { loadConfig } from '../settings/person.ts';
 import { contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { RevokeFlags } from '../settings/flags.ts';
-import { brokerOf, originOf } from '../get-token/obtain.ts';
-import { placesOf } from '../settings/paths.ts';
-import { openCredentials } from '../credentials/cache.ts';
+import { brokerOf } from '../get-token/exchange.ts';
+import { originOf } from '../get-token/sources.ts';
+import { openCredentials } from '../stores.ts';
 import { readFlags } from '../settings/gather.ts';
 import { settingsFor } from './token.ts';
 
@@ -43,7 +43,7 @@ async function revokeKept(flags: Omit<RevokeFlags, 'tokenFile'>, deps: Deps): Pr
       hint: 'Give the flags that the token was got with, --broker among them, or --token-file.',
     });
   }
-  const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
+  const credentials = openCredentials(deps);
   const kept = credentials.ofOrigin(origin);
   if (kept.length === 0) deps.report.info('There is nothing to revoke: no token of these flags is kept for this job.');
   const broker = await brokerOf(settings.broker, settings.proxy, deps);

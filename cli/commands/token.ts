@@ -7,13 +7,13 @@ import type { SignInFlags, TokenFlags } from '../settings/flags.ts';
 import { checkCertificates, checkCluster, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
-import { identityOf, keyFor, type ObtainedToken, obtainToken, originOf, timesOf } from '../get-token/obtain.ts';
-import { placesOf } from '../settings/paths.ts';
-import { keyOf } from '../session/use.ts';
+import { getToken, type TokenCall } from '../get-token/get-token.ts';
+import type { ObtainedToken } from '../get-token/sources.ts';
+import { keyOf } from '../session/open.ts';
 import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
 import { scriptKey } from '../credentials/key.ts';
-import { freshUntil } from '../credentials/lifetime.ts';
-import { openCredentials } from '../credentials/cache.ts';
+import { scriptOf } from '../credentials/asker.ts';
+import { openCredentials } from '../stores.ts';
 
 /** What `-o json` prints, and what is kept for the next call. */
 interface TokenText {
@@ -52,27 +52,24 @@ export async function settingsFor(
 
 /** Kept like kubectl's credentials: a script that asks ten times gets one token, and `kleis revoke` finds it. */
 async function getText(settings: Settings | AmbientSettings, cluster: string | undefined, deps: Deps): Promise<string> {
-  const credentials = openCredentials({ dir: placesOf(deps).credentials, deps });
-  const identity = await identityOf(settings, deps);
-  const key = settings.cache === 'none' ? undefined : keyFor(scriptKey(await describe(settings), deps.env), identity);
-  const cached = settings.force ? undefined : credentials.read(key);
-  if (cached !== undefined) return cached.text;
-  const origin = await originOf(settings);
-  const interactive = deps.stdin.isTTY;
-  return obtainToken({ settings, identity, mode: 'normal', cluster, interactive, deps }, (fresh, session) => {
-    const text = JSON.stringify(describeToken(fresh, settings));
-    const times = timesOf(fresh, settings);
-    if (freshUntil(times) > deps.clock.now()) credentials.write(key, text, times, session, origin);
-    return text;
-  });
+  const call: TokenCall = {
+    settings,
+    key: scriptKey(await describe(settings, cluster), deps.env),
+    mode: 'normal',
+    cluster,
+    interactive: deps.stdin.isTTY,
+    format: (fresh) => JSON.stringify(describeToken(fresh, settings)),
+  };
+  return getToken(call, openCredentials(deps, scriptOf(deps)), deps);
 }
 
 /** All that may give another token. */
-async function describe(settings: Settings | AmbientSettings): Promise<string[]> {
+async function describe(settings: Settings | AmbientSettings, cluster: string | undefined): Promise<string[]> {
   const { broker } = settings;
   const who = isAmbient(settings)
     ? [settings.identity, settings.audience ?? '']
-    : [await keyOf(settings), settings.token];
+    : // A session remembers where its tokens went: a new cluster is for it to hear of.
+      [await keyOf(settings), settings.token, cluster ?? ''];
   return [...who, broker?.url ?? '', broker?.grant ?? '', String(broker?.ttl ?? '')];
 }
 

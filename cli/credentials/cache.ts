@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { toFailure } from '../surroundings/failure.ts';
+import { ToldFailure, toFailure } from '../surroundings/failure.ts';
 import {
   type Claim,
   type ClaimOptions,
@@ -11,11 +11,12 @@ import {
   takeClaim,
   tryClaim,
 } from '../files/claim.ts';
-import { openFolder } from './folder.ts';
-import { holdForced, isForcedHeld, noteAnswer } from './repeated-asks.ts';
+import { type Asker, askerOf } from './asker.ts';
+import { Failures } from './failures.ts';
+import { type CredentialFolder, openFolder } from './folder.ts';
 import { type CredentialKey, formatAssignments, jobOf, parseAssignments } from './key.ts';
 import { type CredentialTimes, freshUntil, renewalDueAt } from './lifetime.ts';
-import { findFailure, forgetFailure, noteFailure } from './failures.ts';
+import { holdForced, isForcedHeld, noteAnswer } from './repeated-asks.ts';
 
 // The other side of cli/credentials/kleis-credential.sh, which lists the files.
 
@@ -30,7 +31,7 @@ export interface CachedCredential {
   readonly generation: string;
 }
 
-export interface QueueOptions {
+export interface TurnOptions {
   /** `normal`: someone waits. `background`: nobody does. `rejected`: someone does who has a credential already. */
   readonly mode: 'normal' | 'background' | 'rejected';
   /** Milliseconds that the work may take. */
@@ -38,22 +39,37 @@ export interface QueueOptions {
   readonly purpose: string;
 }
 
+/** The right to get a credential, which nobody else gets meanwhile, the launcher's processes included. */
+export interface Turn {
+  /** Moves the deadline to that many milliseconds from now. Throws `claim_held` if another process took over. */
+  extend(milliseconds: number, purpose: string): Promise<void>;
+  /** What the work failed with: to be said before `release`, for those who wait. */
+  fail(error: unknown): void;
+  release(): void;
+}
+
+export interface CredentialsOptions {
+  /** `credentialDirs` of settings/paths.ts; the first that can be used is used. */
+  readonly candidates: readonly string[];
+  readonly deps: Deps;
+  /** Without it kubectl or its like, which asks again by itself. */
+  readonly asker?: Asker;
+}
+
 /** The cache of credentials. Where it cannot be used (no folder, no key, unsafe, full) it is empty, and the work goes on. */
 export class Credentials {
+  readonly asker: Asker;
   readonly #deps: Deps;
-  readonly #folder: ReturnType<typeof openFolder>;
-  readonly #parent: number;
-  readonly #launched: boolean;
-  // The launcher becomes Node under its own pid; a version manager's shim stays between them.
-  readonly #pids: readonly number[];
+  readonly #folder: CredentialFolder;
+  readonly #failures: Failures;
+  /** The failure that those who wait know of. */
+  #noted: KleisError | undefined;
 
-  constructor(dir: string | undefined, deps: Deps) {
+  constructor({ candidates, deps, asker = askerOf(deps) }: CredentialsOptions) {
     this.#deps = deps;
-    this.#folder = openFolder(dir, deps);
-    this.#pids = [deps.pid, deps.ppid];
-    const [, launcher, asker] = /^(\d+) (\d+)$/.exec(deps.env['KLEIS_LAUNCHER'] ?? '') ?? [];
-    this.#launched = this.#pids.includes(Number(launcher));
-    this.#parent = this.#launched ? Number(asker) : deps.ppid;
+    this.#folder = openFolder({ candidates, openToOthers: 'empty' }, deps);
+    this.asker = asker;
+    this.#failures = new Failures(this.#folder, asker, deps);
   }
 
   /** The credential, if it is fresh. */
@@ -74,8 +90,8 @@ export class Credentials {
    * very likely refused it (401). Never for a run that the launcher started: it has looked itself.
    */
   isAskedAgain(key: CredentialKey | undefined, { generation }: CachedCredential): boolean {
-    if (key === undefined || (this.#launched && key.own !== true)) return false;
-    return noteAnswer(this.#folder, key, this.#parent, generation);
+    if (key === undefined || (this.asker.launched && key.own !== true)) return false;
+    return this.#noteAnswer(key, generation);
   }
 
   /** True while no refresh is to be forced: `holdForced` said so. */
@@ -106,7 +122,7 @@ export class Credentials {
       T: text.replace(/\n$/, ''),
     });
     if (!this.#folder.write(key.name, content, until, { report: true })) return;
-    forgetFailure(this.#folder, key);
+    this.#failures.forget(key.name);
     this.#folder.sweep();
   }
 
@@ -139,62 +155,71 @@ export class Credentials {
   }
 
   /**
-   * Does the work while nobody else does it for this key, the launcher's processes included; what the launcher claimed
-   * for this process becomes ours. Whoever waited for an attempt that failed fails with the same, and so does, for a
-   * while, every other child of a parent that was told; a failed background run is nobody's failure. The work must look
-   * again first: another process may have brought what is wanted. Its claim is undefined where none can be made.
+   * Waits until nobody else gets this credential; what the launcher claimed for this process becomes ours. Whoever
+   * waited for an attempt that failed fails with the same, and so does, for a while, every other child of a parent that
+   * was told; a failed background run is nobody's failure. The work must look again first: another process may have
+   * brought what is wanted.
    *
-   * @throws KleisError `claim_held` in the background, when another process is at it; and what `work` throws
+   * @throws KleisError `claim_held` in the background, when another process is at it; and what others failed with
    */
-  async queue<T>(
-    key: CredentialKey | undefined,
-    options: QueueOptions,
-    work: (claim: Claim | undefined) => Promise<T>,
-  ): Promise<T> {
+  async takeTurn(key: CredentialKey | undefined, options: TurnOptions): Promise<Turn> {
     const dir = this.#folder.usable();
-    if (key === undefined || dir === undefined) return work(undefined);
+    if (key === undefined || dir === undefined) return freeTurn;
     const someoneWaits = options.mode === 'normal';
     if (someoneWaits) this.#throwFailure(key, []);
     const claim = await this.#enter(dir, key, options);
     try {
       if (someoneWaits && claim !== undefined) this.#throwFailure(key, claim.waitedFor);
-      try {
-        const result = await work(claim);
-        const cached = options.mode === 'background' ? undefined : this.read(key);
-        if (cached !== undefined) noteAnswer(this.#folder, key, this.#parent, cached.generation);
-        return result;
-      } catch (error) {
-        if (someoneWaits) this.#noteFailure(key, toFailure(error, this.#deps));
-        if (options.mode === 'background') this.#holdBackground(key, this.#deps.clock.now() + backgroundPause);
-        throw error;
-      }
-    } finally {
+    } catch (error) {
       claim?.release();
+      throw error;
     }
+    let failed = false;
+    return {
+      extend: async (milliseconds, purpose) => claim?.extend(milliseconds, purpose),
+      fail: (error) => {
+        failed = true;
+        this.#noted = toFailure(error, this.#deps);
+        if (someoneWaits && !(error instanceof ToldFailure)) this.#failures.note(key.name, this.#noted);
+        if (options.mode === 'background') this.#holdBackground(key, this.#deps.clock.now() + backgroundPause);
+      },
+      release: () => {
+        const cached = failed || options.mode === 'background' ? undefined : this.read(key);
+        if (cached !== undefined) this.#noteAnswer(key, cached.generation);
+        claim?.release();
+      },
+    };
+  }
+
+  /** For the beginning of a run that someone waits for: throws what its parent was told a moment ago. */
+  throwTold(key: CredentialKey | undefined): void {
+    if (key !== undefined) this.#throwFailure(key, []);
   }
 
   /**
-   * For the end of every run, however it ended: gives back what the launcher claimed for it. If it failed before it came
-   * to `queue`, those who wait are told.
+   * For the end of every run, however it ended: gives back what the launcher claimed for it. If it failed before its
+   * turn came, those who wait are told.
    */
-  settle(key: CredentialKey | undefined, mode: QueueOptions['mode'], error?: KleisError): void {
+  settle(key: CredentialKey | undefined, mode: TurnOptions['mode'], error?: KleisError): void {
     const dir = key === undefined ? undefined : this.#folder.usable();
     if (key === undefined || dir === undefined) return;
-    const ours = claimPaths(dir, key).filter((path) => isLauncherClaim(path, this.#pids));
-    if (ours.length === 0) return;
+    const { pids } = this.asker;
+    const ours = claimPaths(dir, key).filter((path) => isLauncherClaim(path, pids));
     // Before the claims go: whoever finds one gone must find out why.
-    this.#makeName(key);
-    if (error !== undefined && mode === 'normal') this.#noteFailure(key, error);
-    for (const path of ours) releaseLauncherClaim(path, this.#pids);
+    if (ours.length > 0) this.#makeName(key);
+    const isNew = error !== undefined && !(error instanceof ToldFailure) && error !== this.#noted;
+    if (isNew && mode === 'normal') this.#failures.note(key.name, error);
+    for (const path of ours) releaseLauncherClaim(path, pids, this.#deps.clock.now());
   }
 
-  async #enter(dir: string, key: CredentialKey, options: QueueOptions): Promise<Claim | undefined> {
+  async #enter(dir: string, key: CredentialKey, options: TurnOptions): Promise<Claim | undefined> {
     const [path, byLengths] = claimPaths(dir, key);
+    const { pids } = this.asker;
     const claimOptions: ClaimOptions = {
       deps: this.#deps,
       deadline: options.deadline,
       purpose: options.purpose,
-      inherit: this.#pids,
+      inherit: pids,
       ...(options.mode === 'background'
         ? { patience: handOver }
         : { onWait: (holder) => this.#deps.report.info(`Waiting for ${holder.text}.`) }),
@@ -203,7 +228,7 @@ export class Credentials {
       const claim = tryClaim(path, claimOptions);
       // Others with arguments of these lengths wait there, perhaps for a credential of quite another provider.
       this.#makeName(key);
-      releaseLauncherClaim(byLengths, this.#pids);
+      releaseLauncherClaim(byLengths, pids, this.#deps.clock.now());
       return claim ?? (await takeClaim(path, claimOptions));
     } catch (error) {
       if (!(error instanceof KleisError) || error.code !== 'storage_unavailable') throw error;
@@ -222,15 +247,13 @@ export class Credentials {
   }
 
   #throwFailure(key: CredentialKey, waitedFor: readonly number[]): void {
-    const who = { waitedFor, parent: this.#parent };
-    const failure = findFailure(this.#folder, key, who, this.#deps.clock.now());
+    const failure = this.#failures.find(key.name, waitedFor);
     if (failure !== undefined) throw failure;
   }
 
-  #noteFailure(key: CredentialKey, error: KleisError): void {
-    // That one kubectl was stopped is nobody else's failure: whoever waited takes over.
-    if (error.code === 'interrupted') return;
-    noteFailure(this.#folder, key, { owner: this.#deps.pid, parent: this.#parent }, error, this.#deps.clock.now());
+  #noteAnswer(key: CredentialKey, generation: string): boolean {
+    const { parent } = this.asker;
+    return parent !== undefined && noteAnswer(this.#folder, key, parent, generation);
   }
 
   #holdBackground(key: CredentialKey, until: number): void {
@@ -238,10 +261,7 @@ export class Credentials {
   }
 }
 
-/** `dir` is that of `credentialDir`; undefined keeps nothing. */
-export function openCredentials(options: { readonly dir: string | undefined; readonly deps: Deps }): Credentials {
-  return new Credentials(options.dir, options.deps);
-}
+const freeTurn: Turn = { extend: async () => undefined, fail: () => undefined, release: () => undefined };
 
 /** The claim that Node and launchers share, and the one that launchers make while they do not know the name. */
 function claimPaths(dir: string, key: CredentialKey): readonly [string, string] {

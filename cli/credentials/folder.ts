@@ -1,28 +1,28 @@
-import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
   closeSync,
-  constants,
   fstatSync,
   lstatSync,
-  mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
-  renameSync,
   type Stats,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { KleisError } from '../../shared/errors.ts';
-import { storageError } from '../files/storage-error.ts';
+import { join } from 'node:path';
 import { clean } from '../../shared/text.ts';
+import { removeFile, replaceFile } from '../files/draft.ts';
+import { maxBytes, readFlags } from '../files/private-files.ts';
+import {
+  checkKind,
+  checkRights,
+  checkWritable,
+  isPrivate,
+  makePrivateFolder,
+  namesIn,
+} from '../files/private-folder.ts';
+import { storageError } from '../files/storage-error.ts';
 import type { Deps } from '../surroundings/deps.ts';
 
-const maxBytes = 1024 * 1024;
 const day = 24 * 3_600_000;
 // So that a folder full of strange files does not hold kubectl up.
 const maxSwept = 1000;
@@ -34,12 +34,14 @@ export interface StoredText {
 }
 
 /**
- * The folder of credentials. Unlike a session, what is in it can be lost, so nothing here throws, and nothing waits for
+ * A folder of small things that can be lost: credentials, marks, failures. So nothing here throws, and nothing waits for
  * the disk: what a crash cuts off does not pass for a credential.
  */
 export interface CredentialFolder {
-  /** Its path, once it is known to be ours alone; made if need be. Undefined if it is not to be used. */
+  /** Its path, once it is known to be ours alone; made if need be. Undefined if none of the candidates can be used. */
   usable(): string | undefined;
+  /** What was wrong with the candidates before it, in sentences. */
+  passedOver(): readonly string[];
   /** A file that is ours alone. */
   read(name: string): StoredText | undefined;
   /** Replaces a file as a whole, its mtime included (milliseconds). False, and with `report` a word, if that failed. */
@@ -51,67 +53,62 @@ export interface CredentialFolder {
   sweep(): void;
 }
 
-export function openFolder(
-  dir: string | undefined,
-  deps: Pick<Deps, 'clock' | 'platform' | 'report'>,
-): CredentialFolder {
-  const { clock, platform, report } = deps;
-  // The profile folder's ACLs keep others out there; the mode that Node shows says nothing.
-  const uid = platform === 'win32' ? undefined : process.geteuid?.();
-  let checked: { readonly path: string | undefined } | undefined;
+export interface FolderOptions {
+  /** Tried in this order, as the launcher does: the first that can be used is the folder. */
+  readonly candidates: readonly string[];
+  /** What others could enter: is it emptied and closed to them, or passed over? */
+  readonly openToOthers: 'empty' | 'pass over';
+}
 
-  const isOurs = (stat: Stats) => uid === undefined || (stat.uid === uid && (stat.mode & 0o077) === 0);
+export function openFolder(
+  { candidates, openToOthers }: FolderOptions,
+  { clock, report }: Pick<Deps, 'clock' | 'report'>,
+): CredentialFolder {
+  const passedOver: string[] = [];
+  let chosen: { readonly path: string | undefined } | undefined;
 
   function usable(): string | undefined {
-    checked ??= { path: dir === undefined ? undefined : check(dir) };
-    return checked.path;
+    chosen ??= { path: candidates.find(isUsable) };
+    return chosen.path;
   }
 
-  function check(path: string): string | undefined {
+  function isUsable(path: string): boolean {
     try {
-      let stat = lstatSync(path, { throwIfNoEntry: false });
-      if (stat === undefined) {
-        // `sudo -E` hands on a folder of the caller's: a subfolder of root's would lock the caller out of it.
-        const above = nearest(dirname(path));
-        if (uid !== undefined && above.uid !== uid && above.uid !== 0) return undefined;
-        mkdirSync(path, { recursive: true, mode: 0o700 });
-        stat = lstatSync(path);
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) makePrivateFolder(path);
+      else {
+        checkKind(path, stat);
+        if (openToOthers === 'empty' && !isPrivate(stat)) close(path, stat);
+        else checkRights(path, stat);
       }
-      const why = stat.isSymbolicLink() ? 'is a symbolic link' : stat.isDirectory() ? undefined : 'is not a folder';
-      const foreign = uid !== undefined && stat.uid !== uid ? 'belongs to another user' : undefined;
-      if (why !== undefined || foreign !== undefined) {
-        report.warn(`No credential is kept: ${clean(path, 400)} ${why ?? foreign}.`);
-        return undefined;
-      }
-      if (!isOurs(stat)) repair(path, stat);
-      return path;
+      checkWritable(path);
+      return true;
     } catch (error) {
-      report.debug(`No credential is kept: ${storageError(error, 'write', path).message}`);
-      return undefined;
+      passedOver.push(storageError(error, 'write', path).message);
+      return false;
     }
   }
 
   // Whatever is in it may be another's work, and the launcher would run it.
-  function repair(path: string, stat: Stats): void {
+  function close(path: string, stat: Stats): void {
     chmodSync(path, 0o700);
-    for (const name of readdirSync(path)) unlink(join(path, name));
+    for (const name of namesIn(path)) removeFile(join(path, name));
     const mode = (stat.mode & 0o777).toString(8);
     report.warn(`${clean(path, 400)} could be used by others (mode ${mode}): it has been emptied and closed to them.`);
   }
 
   return {
     usable,
+    passedOver: () => passedOver,
 
     read(name) {
       const path = usable();
       if (path === undefined) return undefined;
       let file: number | undefined;
       try {
-        // Not followed, and not waited for: neither a link nor a pipe was put there by us.
-        const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-        file = openSync(join(path, name), flags);
+        file = openSync(join(path, name), readFlags);
         const stat = fstatSync(file);
-        if (!stat.isFile() || !isOurs(stat) || stat.size > maxBytes) return undefined;
+        if (!stat.isFile() || !isPrivate(stat) || stat.size > maxBytes) return undefined;
         return { text: readFileSync(file, 'utf8'), mtime: Math.round(stat.mtimeMs) };
       } catch {
         return undefined;
@@ -123,15 +120,11 @@ export function openFolder(
     write(name, text, mtime, options) {
       const path = usable();
       if (path === undefined) return false;
-      const temporary = join(path, `.${name}.${randomBytes(6).toString('hex')}.tmp`);
       try {
-        writeFileSync(temporary, text, { flag: 'wx', mode: 0o600 });
-        if (mtime !== undefined) utimesSync(temporary, mtime / 1000, mtime / 1000);
-        renameSync(temporary, join(path, name));
+        replaceFile(join(path, name), text, mtime);
         return true;
       } catch (error) {
-        unlink(temporary);
-        const { message }: KleisError = storageError(error, 'write', join(path, name));
+        const { message } = storageError(error, 'write', join(path, name));
         if (options?.report === true) report.warn(`The credential is not kept, so the next call is slow. ${message}`);
         else report.debug(message);
         return false;
@@ -150,16 +143,12 @@ export function openFolder(
 
     remove(name) {
       const path = usable();
-      if (path !== undefined) unlink(join(path, name));
+      if (path !== undefined) removeFile(join(path, name));
     },
 
     list() {
       const path = usable();
-      try {
-        return path === undefined ? [] : readdirSync(path);
-      } catch {
-        return [];
-      }
+      return path === undefined ? [] : namesIn(path);
     },
 
     sweep() {
@@ -171,20 +160,8 @@ export function openFolder(
         if (stat === undefined || !stat.isFile()) continue;
         // mtime is often set, to the future or to long ago; ctime is when that was done.
         const age = now - (name.endsWith('.tmp') ? stat.ctimeMs : Math.max(stat.mtimeMs, stat.ctimeMs));
-        if (age > (name.endsWith('.tmp') ? day / 24 : day)) unlink(join(path, name));
+        if (age > (name.endsWith('.tmp') ? day / 24 : day)) removeFile(join(path, name));
       }
     },
   };
-}
-
-function nearest(path: string): Stats {
-  return lstatSync(path, { throwIfNoEntry: false }) ?? nearest(dirname(path));
-}
-
-function unlink(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already, or a folder, which is none of ours.
-  }
 }

@@ -11,8 +11,11 @@ export interface Note {
 }
 
 /** Notes beside the credentials; where nothing can be kept they are empty. */
-export function openNotes(dir: string | undefined, deps: Deps): { note(kind: string, about: readonly string[]): Note } {
-  const folder = openFolder(dir, deps);
+export function openNotes(
+  candidates: readonly string[],
+  deps: Deps,
+): { note(kind: string, about: readonly string[]): Note } {
+  const folder = openFolder({ candidates, openToOthers: 'empty' }, deps);
   return {
     note(kind, about) {
       const name = `${kind}-${createHash('sha256').update(JSON.stringify(about)).digest('hex').slice(0, 32)}`;

@@ -1,22 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fstatSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { storageError, systemCode } from './storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { makePrivateFolder } from './private-files.ts';
+import { Draft, removeFile } from './draft.ts';
+import { readFlags } from './private-files.ts';
+import { makePrivateFolder, unsafe } from './private-folder.ts';
 import { processStart, thisPlace } from './process-identity.ts';
 
 // A claim is a file: the pid of its owner, then (unless the launcher made it, which can write no more) one line of JSON;
@@ -88,7 +80,7 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
   const waitedFor: number[] = [];
   const told = new Set<number>();
   const start = deps.clock.now();
-  await makePrivateFolder(dirname(path));
+  makePrivateFolder(dirname(path));
   for (let pause = 10; ; pause = Math.min(pause * 2, maxPause)) {
     deps.signal.throwIfAborted();
     const claim = tryClaim(path, options, waitedFor);
@@ -132,20 +124,25 @@ export function tryClaim(path: string, options: ClaimOptions, waitedFor: readonl
       }
       content = next;
     },
-    release: () => remove(path, content, deps.pid),
+    release: () => remove(path, content, deps.pid, deps.clock.now()),
   };
 }
 
 /** True if the launcher holds the claim for one of these pids. */
 export function isLauncherClaim(path: string, pids: readonly number[]): boolean {
-  const found = look(path);
-  return found !== undefined && found.record === undefined && pids.includes(found.pid);
+  try {
+    const found = look(path);
+    return found !== undefined && found.record === undefined && pids.includes(found.pid);
+  } catch {
+    return false;
+  }
 }
 
 /** Gives back what `isLauncherClaim`. */
-export function releaseLauncherClaim(path: string, pids: readonly number[]): void {
+export function releaseLauncherClaim(path: string, pids: readonly number[], now: number): void {
+  if (!isLauncherClaim(path, pids)) return;
   const found = look(path);
-  if (found !== undefined && isLauncherClaim(path, pids)) remove(path, found.content, found.pid);
+  if (found !== undefined) remove(path, found.content, found.pid, now);
 }
 
 interface Owner {
@@ -174,11 +171,14 @@ function look(path: string): Found | undefined {
   let file: number | undefined;
   try {
     // Both of one file: the path may be given to another meanwhile.
-    file = openSync(path, 'r');
-    mtime = fstatSync(file).mtimeMs;
+    file = openSync(path, readFlags);
+    const stat = fstatSync(file);
+    if (!stat.isFile()) throw unsafe(path, 'is not a regular file', 'Remove it.');
+    mtime = stat.mtimeMs;
     content = readFileSync(file, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
+    if (systemCode(error) === 'ELOOP') throw unsafe(path, 'is a symbolic link', 'Remove it.');
     throw error;
   } finally {
     if (file !== undefined) closeSync(file);
@@ -246,11 +246,11 @@ function succeed(path: string, succession: string, content: string): boolean {
   return look(path)?.content === content;
 }
 
-function remove(path: string, content: string, pid: number): void {
+function remove(path: string, content: string, pid: number, now: number): void {
   const succession = `${path}.${pid}`;
   try {
     // Whoever holds it is replacing us.
-    if (!place(succession, content, Date.now() + startTime)) return;
+    if (!place(succession, content, now + startTime)) return;
     if (look(path)?.content === content) removeFile(path);
     removeFile(succession);
   } catch {
@@ -261,20 +261,14 @@ function remove(path: string, content: string, pid: number): void {
 
 /** Makes a file, whole from its first moment on, unless there is one. */
 function place(path: string, content: string, deadline: number): boolean {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
-  const mtime = new Date(deadline);
+  const draft = new Draft(dirname(path));
   try {
-    writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 });
-    utimesSync(temporary, mtime, mtime);
-    linkSync(temporary, path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') return false;
-    if (['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'].includes(systemCode(error) ?? ''))
-      return placeWithoutLink(path, content, mtime);
-    throw error;
+    draft.write(content);
+    draft.setTime(deadline);
+    const outcome = draft.link(path);
+    return outcome === 'unsupported' ? placeWithoutLink(path, content, new Date(deadline)) : outcome === 'linked';
   } finally {
-    removeFile(temporary);
+    draft.discard();
   }
 }
 
@@ -287,14 +281,6 @@ function placeWithoutLink(path: string, content: string, mtime: Date): boolean {
   } catch (error) {
     if (systemCode(error) === 'EEXIST') return false;
     throw error;
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already, or for its deadline to end.
   }
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { thisProcess } from '../surroundings/process.ts';
 import { systemCode } from './storage-error.ts';
 
 let knownPlace: string | undefined;
@@ -28,10 +29,5 @@ export function processStart(pid: number): string | undefined {
       if (['ENOENT', 'ESRCH'].includes(systemCode(error) ?? '')) return undefined;
     }
   }
-  try {
-    process.kill(pid, 0);
-    return '';
-  } catch (error) {
-    return systemCode(error) === 'ESRCH' ? undefined : '';
-  }
+  return thisProcess.isAlive(pid) ? '' : undefined;
 }

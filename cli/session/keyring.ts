@@ -4,6 +4,7 @@ import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
+import { thisProcess } from '../surroundings/process.ts';
 import type { Report } from '../surroundings/report.ts';
 import { readPrivate, removePrivate, writePrivate } from '../files/private-files.ts';
 
@@ -234,7 +235,7 @@ function startHelper(options: KeyringOptions, onLine: (line: string) => void, on
   const { NODE_OPTIONS: _, NODE_PATH: __, NODE_EXTRA_CA_CERTS: ___, ...env } = options.env;
   let child: ChildProcessByStdio<Writable, Readable, null>;
   try {
-    child = spawn(process.execPath, ['-e', options.helper ?? helperText, keytarPath()], {
+    child = spawn(thisProcess.node, ['-e', options.helper ?? helperText, keytarPath()], {
       env,
       stdio: ['pipe', 'pipe', 'ignore'],
       windowsHide: true,

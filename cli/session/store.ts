@@ -6,15 +6,15 @@ import type { Clock } from '../surroundings/deps.ts';
 import type { Report } from '../surroundings/report.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import {
-  listPrivate,
   maxBytes,
   readPrivate,
   removePrivate,
   reservePrivate,
   type Reservation,
-  sweepTemporary,
   writePrivate,
 } from '../files/private-files.ts';
+import { listPrivate, sweepTemporary } from '../files/private-folder.ts';
+import { thisProcess } from '../surroundings/process.ts';
 import { type Keyring, openKeyring } from './keyring.ts';
 import { chunkSize, planSet, readSet, removeSet, writeSet } from './keyring-items.ts';
 import { type SessionFile, type SessionFiles, type SetMark, markOf, scan } from './file-names.ts';
@@ -124,7 +124,7 @@ class StoredSessions implements SessionStore {
         now: () => options.clock.now(),
         signal: options.signal,
       });
-    this.#chunk = options.keyring?.chunk ?? chunkSize(process.platform);
+    this.#chunk = options.keyring?.chunk ?? chunkSize(thisProcess.platform);
   }
 
   async load(key: string): Promise<Session | undefined> {
@@ -210,7 +210,7 @@ class StoredSessions implements SessionStore {
       });
     }
     for (const each of [...files, ...marks]) await removePrivate(each.path);
-    await sweepTemporary(this.#folder);
+    sweepTemporary(this.#folder, this.#options.clock.now());
     this.#storage.delete(key);
     return files.length > 0;
   }
@@ -256,7 +256,7 @@ class StoredSessions implements SessionStore {
     }
     // Not one of our generation or later: someone may be writing it. And no prompt for the sake of tidiness.
     if (set !== undefined) await this.#dropSets(marks.filter((mark) => mark.generation < generation));
-    await sweepTemporary(this.#folder);
+    sweepTemporary(this.#folder, this.#options.clock.now());
     return next;
   }
 
@@ -310,7 +310,7 @@ class StoredSessions implements SessionStore {
   }
 
   async #scan(key?: string): Promise<SessionFiles> {
-    return scan(await listPrivate(this.#folder), this.#folder, key);
+    return scan(listPrivate(this.#folder), this.#folder, key);
   }
 }
 

@@ -5,12 +5,17 @@ import type { Deps } from '../surroundings/deps.ts';
 
 type Env = Deps['env'];
 
-/** Where this person's sessions and credentials live; undefined: nowhere, as with `--cache none`. */
-export function placesOf(deps: Deps): { readonly state: string | undefined; readonly credentials: string | undefined } {
-  return {
-    state: stateDir(deps.env, deps.platform),
-    credentials: credentialDir(deps.env, deps.platform),
-  };
+/** Where this person's sessions and credentials live. */
+export interface Places {
+  /** Undefined: nowhere, as with `--cache none`. */
+  readonly state: string | undefined;
+  /** The first that can be used is used. */
+  readonly credentials: readonly string[];
+}
+
+/** @throws KleisError `config_invalid` if `KLEIS_STATE_DIR` or `KLEIS_CACHE_DIR` is not absolute */
+export function placesOf({ env, platform }: Pick<Deps, 'env' | 'platform'>): Places {
+  return { state: stateDir(env, platform), credentials: credentialDirs(env, platform) };
 }
 
 /**
@@ -31,20 +36,24 @@ export function stateDir(env: Env, platform: NodeJS.Platform): string | undefine
 }
 
 /**
- * Where credentials live: `KLEIS_CACHE_DIR`, else `$XDG_RUNTIME_DIR/kleis`, else `${XDG_CACHE_HOME:-~/.cache}/kleis`; on
- * Windows `%LOCALAPPDATA%\kleis\credentials`. The launcher finds it by the same rules.
+ * Where credentials live, the likeliest first: `KLEIS_CACHE_DIR`, `$XDG_RUNTIME_DIR/kleis`, `$XDG_CACHE_HOME/kleis`,
+ * `~/.cache/kleis`; on Windows `%LOCALAPPDATA%\kleis\credentials`. The launcher tries the same in the same order.
  *
  * @throws KleisError `config_invalid` if `KLEIS_CACHE_DIR` is not absolute
  */
-export function credentialDir(env: Env, platform: NodeJS.Platform): string | undefined {
-  const named = namedFolder(env, platform, 'KLEIS_CACHE_DIR');
-  if (named !== undefined) return named;
-  if (platform === 'win32') return below(platform, localAppData(env), 'kleis', 'credentials');
-  const base =
-    absolute(env, platform, 'XDG_RUNTIME_DIR') ??
-    absolute(env, platform, 'XDG_CACHE_HOME') ??
-    below(platform, homeOf(env), '.cache');
-  return below(platform, base, 'kleis');
+export function credentialDirs(env: Env, platform: NodeJS.Platform): string[] {
+  const usual =
+    platform === 'win32'
+      ? [below(platform, localAppData(env), 'kleis', 'credentials')]
+      : [
+          below(platform, absolute(env, platform, 'XDG_RUNTIME_DIR'), 'kleis'),
+          below(platform, absolute(env, platform, 'XDG_CACHE_HOME'), 'kleis'),
+          below(platform, homeOf(env), '.cache', 'kleis'),
+        ];
+  const dirs = [namedFolder(env, platform, 'KLEIS_CACHE_DIR'), ...usual];
+  // A relative HOME would mean another place in each working directory.
+  const paths = platform === 'win32' ? win32 : posix;
+  return [...new Set(dirs.filter((dir): dir is string => dir !== undefined && paths.isAbsolute(dir)))];
 }
 
 /** The person's configuration: `$XDG_CONFIG_HOME/kleis/config.yaml`, else below `~/.config`; on Windows `%APPDATA%\kleis`. */

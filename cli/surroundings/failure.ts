@@ -12,3 +12,6 @@ export function toFailure(error: unknown, deps: Pick<Deps, 'signal'>): KleisErro
     cause: error,
   });
 }
+
+/** The same failure once more, of a program that was told of it a moment ago: the exit code says enough. */
+export class ToldFailure extends KleisError {}

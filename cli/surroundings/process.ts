@@ -4,6 +4,23 @@ import type { Deps } from './deps.ts';
 import { lightFetch } from './light-fetch.ts';
 import { createReport, isLogLevel, logLevels } from './report.ts';
 
+/** What this process is, which no test may want to be another. */
+export const thisProcess = {
+  platform: process.platform,
+  /** Whose files are ours; undefined on Windows, where the profile folder's ACLs keep others out and modes say nothing. */
+  uid: process.platform === 'win32' ? undefined : process.geteuid?.(),
+  /** The Node that runs this. */
+  node: process.execPath,
+  /** False only if there is no process of that pid. */
+  isAlive(pid: number): boolean {
+    try {
+      return process.kill(pid, 0);
+    } catch (error) {
+      return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+    }
+  },
+} as const;
+
 /** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */
 export function createDeps(): Deps {
   // libuv, the keyring's library and the launcher make files too: none of them for others.

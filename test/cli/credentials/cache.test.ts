@@ -23,6 +23,7 @@ import {
 import { freshUntil } from '../../../cli/credentials/lifetime.ts';
 import { KleisError } from '../../../shared/errors.ts';
 import { args, execInfo, setTime, store } from './launcher-world.ts';
+import { inTurn } from './in-turn.ts';
 
 let root: string;
 let dir: string;
@@ -150,8 +151,8 @@ describe('the cache of credentials', () => {
     credentials.write(keyOf(), text, times(), 'session');
     expect(readdirSync(other)).toEqual([]);
     const options = { mode: 'normal', deadline: 1000, purpose: 'testing' } as const;
-    await expect(credentials.queue(keyOf(), options, async () => 'done')).resolves.toBe('done');
-    await expect(store(join(root, 'new')).queue(undefined, options, async () => 'done')).resolves.toBe('done');
+    await expect(inTurn(credentials, keyOf(), options, async () => 'done')).resolves.toBe('done');
+    await expect(inTurn(store(join(root, 'new')), undefined, options, async () => 'done')).resolves.toBe('done');
   });
 
   test('forgets, at a logout, what belongs to the session and nothing else', () => {
@@ -209,14 +210,14 @@ describe('a failure', () => {
   test('is told to whoever waited and to the same parent, but not to another, nor after a while', async () => {
     const owner = store(dir, { pid: process.pid, ppid: 1001 });
     let waiting: Promise<unknown> = Promise.resolve();
-    const failed = owner.queue(keyOf(), options, async () => {
+    const failed = inTurn(owner, keyOf(), options, async () => {
       await new Promise<void>((hasLooked) => {
         const sleep = async (time: number) => {
           hasLooked();
           await new Promise((resolve) => setTimeout(resolve, time));
         };
         const other = store(dir, { ppid: 1002, clock: { now: Date.now, sleep } });
-        waiting = other.queue(keyOf(), options, async () => 'not this');
+        waiting = inTurn(other, keyOf(), options, async () => 'not this');
         waiting.catch(() => undefined);
       });
       throw refusal;
@@ -225,28 +226,28 @@ describe('a failure', () => {
     await expect(failed).rejects.toMatchObject(same);
     await expect(waiting).rejects.toMatchObject(same);
     for (const ppid of [1001, 1002]) {
-      await expect(store(dir, { ppid }).queue(keyOf(), options, async () => 'x')).rejects.toMatchObject(same);
+      await expect(inTurn(store(dir, { ppid }), keyOf(), options, async () => 'x')).rejects.toMatchObject(same);
     }
-    await expect(store(dir, { ppid: 1003 }).queue(keyOf(), options, async () => 'anew')).resolves.toBe('anew');
+    await expect(inTurn(store(dir, { ppid: 1003 }), keyOf(), options, async () => 'anew')).resolves.toBe('anew');
     setTime(join(dir, `failed-${keyOf().name}`), -10);
-    await expect(store(dir, { ppid: 1001 }).queue(keyOf(), options, async () => 'anew')).resolves.toBe('anew');
+    await expect(inTurn(store(dir, { ppid: 1001 }), keyOf(), options, async () => 'anew')).resolves.toBe('anew');
   });
 
   test('in the background is nobody’s, and a success ends it', async () => {
     const background = { ...options, mode: 'background' } as const;
-    await expect(store(dir, { ppid: 1001 }).queue(keyOf(), background, () => Promise.reject(refusal))).rejects.toBe(
+    await expect(inTurn(store(dir, { ppid: 1001 }), keyOf(), background, () => Promise.reject(refusal))).rejects.toBe(
       refusal,
     );
     const own = store(dir, { ppid: 1001 });
-    await expect(own.queue(keyOf(), options, () => Promise.reject(refusal))).rejects.toBe(refusal);
+    await expect(inTurn(own, keyOf(), options, () => Promise.reject(refusal))).rejects.toBe(refusal);
     own.write(keyOf(), text, times(), 'session');
-    await expect(own.queue(keyOf(), options, async () => 'anew')).resolves.toBe('anew');
+    await expect(inTurn(own, keyOf(), options, async () => 'anew')).resolves.toBe('anew');
   });
 
   test('of somebody who holds the claim does not keep the background waiting', async () => {
-    await store(dir).queue(keyOf(), options, async () => {
+    await inTurn(store(dir), keyOf(), options, async () => {
       const background = { ...options, mode: 'background' } as const;
-      const attempt = store(dir).queue(keyOf(), background, async () => 'not this');
+      const attempt = inTurn(store(dir), keyOf(), background, async () => 'not this');
       await expect(attempt).rejects.toMatchObject({ code: 'claim_held' });
     });
   });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { args, createWorld, execInfo, setTime, shells, store } from './launcher-world.ts';
+import { inTurn } from './in-turn.ts';
 import { until } from '../../support/wait.ts';
 
 const brought = '{"token":"brought"}\n';
@@ -105,7 +106,7 @@ describe.each(shells)('the queue on $name', ({ command }) => {
     const key = world.key();
     const node = store(world.cache);
     let arrived: Promise<unknown> = Promise.resolve();
-    await node.queue(key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
+    await inTurn(node, key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
       arrived = world.run().then((outcome) => expect(outcome).toMatchObject({ code: 0, stdout: '{"token":"n"}\n' }));
       await new Promise((resolve) => setTimeout(resolve, 600));
       const now = Date.now();

@@ -2,9 +2,11 @@
 import { appendFileSync, fstatSync, readFileSync } from 'node:fs';
 import { createDeps } from '../../../cli/surroundings/process.ts';
 import { credentialKey } from '../../../cli/credentials/key.ts';
-import { openCredentials } from '../../../cli/credentials/cache.ts';
+import { Credentials } from '../../../cli/credentials/cache.ts';
+import { placesOf } from '../../../cli/settings/paths.ts';
 import { KleisError } from '../../../shared/errors.ts';
 import type { Plan, Start } from './launcher-world.ts';
+import { inTurn } from './in-turn.ts';
 
 const deps = createDeps();
 const { env } = deps;
@@ -21,13 +23,19 @@ const start: Start = { mode, args, env, pid: deps.pid, onNull: [0, 1, 2].every(d
 appendFileSync(env['TEST_STARTS'] ?? '', `${JSON.stringify(start)}\n`);
 
 const key = plan.keep === false ? undefined : credentialKey(args, env);
-const credentials = openCredentials({ dir: env['KLEIS_CACHE_DIR'], deps });
+let candidates: readonly string[] = [];
+try {
+  candidates = placesOf(deps).credentials;
+} catch {
+  // A relative folder, which the real program complains of.
+}
+const credentials = new Credentials({ candidates, deps });
 if (plan.crash === true) process.kill(process.pid, 'SIGKILL');
 let code = 0;
 try {
   if (plan.failEarly === true) throw new KleisError('config_invalid', "It isn't configured.");
   const before = credentials.read(key);
-  const text = await credentials.queue(key, { mode, deadline: 10_000, purpose: 'testing' }, async () => {
+  const text = await inTurn(credentials, key, { mode, deadline: 10_000, purpose: 'testing' }, async () => {
     const again = credentials.read(key);
     if (again !== undefined && (mode === 'normal' || again.generation !== before?.generation)) return again.text;
     await deps.clock.sleep(plan.delay ?? 0, deps.signal);

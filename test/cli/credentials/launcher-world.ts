@@ -173,7 +173,7 @@ export function store(dir: string, changes: Partial<Deps> = {}): Credentials {
     signal: new AbortController().signal,
     ...changes,
   };
-  return new Credentials(dir, deps);
+  return new Credentials({ candidates: [dir], deps });
 }
 
 // A process of its own is the parent, as kubectl is; it must not replace itself by what it runs.

@@ -187,7 +187,7 @@ describe('a claim', () => {
     writeFileSync(path, `${process.pid}\n`);
     expect(isLauncherClaim(path, [owner])).toBe(false);
     expect(tryClaim(path, options)).toBeUndefined();
-    releaseLauncherClaim(path, [owner]);
+    releaseLauncherClaim(path, [owner], Date.now());
     expect(isLauncherClaim(path, [process.pid])).toBe(true);
     const claim = tryClaim(path, { ...options, inherit: [process.pid] });
     expect(claim).toBeDefined();

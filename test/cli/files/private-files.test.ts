@@ -16,14 +16,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  listPrivate,
-  readPrivate,
-  removePrivate,
-  reservePrivate,
-  sweepTemporary,
-  writePrivate,
-} from '../../../cli/files/private-files.ts';
+import { readPrivate, removePrivate, reservePrivate, writePrivate } from '../../../cli/files/private-files.ts';
+import { listPrivate, sweepTemporary } from '../../../cli/files/private-folder.ts';
 import { failure } from '../../support/failure.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -69,15 +63,11 @@ describe('a private file', () => {
     expect(await readdir(folder)).toEqual(['file']);
   });
 
-  test('has its time from the moment it has its name', async () => {
-    const mtime = new Date('2040-01-02T03:04:05Z');
-    await writePrivate(path, 'text', { mtime });
-    expect((await stat(path)).mtime).toEqual(mtime);
-  });
-
   test('of many exclusive writers one wins and the others change nothing', async () => {
     const won = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => writePrivate(path, `writer ${index}`, { exclusive: true })),
+      Array.from({ length: 20 }, async (_, index) =>
+        (await reservePrivate(folder, 0)).commit(path, `writer ${index}`, { exclusive: true }),
+      ),
     );
     expect(won.filter(Boolean)).toHaveLength(1);
     expect(await readPrivate(path)).toBe(`writer ${won.indexOf(true)}`);
@@ -91,11 +81,11 @@ describe('a private file', () => {
   });
 
   test('is listed without unfinished ones', async () => {
-    expect(await listPrivate(folder)).toEqual([]);
+    expect(listPrivate(folder)).toEqual([]);
     await writePrivate(join(folder, 'b'), '');
     await writePrivate(join(folder, 'a'), '');
     const room = await reservePrivate(folder, 10);
-    expect(await listPrivate(folder)).toEqual(['a', 'b']);
+    expect(listPrivate(folder)).toEqual(['a', 'b']);
     await room.release();
   });
 });
@@ -127,9 +117,9 @@ describe('what a killed process left', () => {
     const room = await reservePrivate(folder, 10);
     const [name = ''] = await readdir(folder);
     await utimes(join(folder, name), new Date('2040-01-01'), new Date('2040-01-01'));
-    await sweepTemporary(folder);
+    sweepTemporary(folder, Date.now());
     expect(await readdir(folder)).toEqual([name]);
-    await sweepTemporary(folder, -1);
+    sweepTemporary(folder, Date.now(), -1);
     expect(await readdir(folder)).toEqual([]);
     await room.release();
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { configFile, credentialDir, stateDir } from '../../../cli/settings/paths.ts';
+import { configFile, credentialDirs, stateDir } from '../../../cli/settings/paths.ts';
 
 describe('where things live', () => {
   const home = '/home/ann';
@@ -26,26 +26,26 @@ describe('where things live', () => {
     ],
   ])('%j', (env, state, credentials, config) => {
     expect(stateDir({ ...env, HOME: home }, 'linux')).toBe(state);
-    expect(credentialDir({ ...env, HOME: home }, 'darwin')).toBe(credentials);
+    expect(credentialDirs({ ...env, HOME: home }, 'darwin')[0]).toBe(credentials);
     expect(configFile({ ...env, HOME: home }, 'linux')).toBe(config);
   });
 
   test('on Windows in the profile of the person', () => {
     const env = { LOCALAPPDATA: 'C:\\Users\\ann\\AppData\\Local', APPDATA: 'C:\\Users\\ann\\AppData\\Roaming' };
     expect(stateDir(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
-    expect(credentialDir(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis\\credentials');
+    expect(credentialDirs(env, 'win32')).toEqual(['C:\\Users\\ann\\AppData\\Local\\kleis\\credentials']);
     expect(configFile(env, 'win32')).toBe('C:\\Users\\ann\\AppData\\Roaming\\kleis\\config.yaml');
     expect(stateDir({ USERPROFILE: 'C:\\Users\\ann' }, 'win32')).toBe('C:\\Users\\ann\\AppData\\Local\\kleis');
   });
 
   test('nowhere, if nothing says where', () => {
     expect(stateDir({}, 'linux')).toBeUndefined();
-    expect(credentialDir({ HOME: '' }, 'linux')).toBeUndefined();
+    expect(credentialDirs({ HOME: '' }, 'linux')).toEqual([]);
     expect(configFile({}, 'linux')).toBeUndefined();
   });
 
   test('a relative folder of our own variables is a fault, not another place in each directory', () => {
     expect(() => stateDir({ KLEIS_STATE_DIR: 'x', HOME: home }, 'linux')).toThrow(/KLEIS_STATE_DIR is x/);
-    expect(() => credentialDir({ KLEIS_CACHE_DIR: 'x', HOME: home }, 'linux')).toThrow(/not an absolute path/);
+    expect(() => credentialDirs({ KLEIS_CACHE_DIR: 'x', HOME: home }, 'linux')).toThrow(/not an absolute path/);
   });
 });

@@ -6,12 +6,12 @@ import { confirmDestinations, type Destinations, nameOfSession, newDestinations 
 import type { Settings } from '../settings/sign-in.ts';
 import { connect } from '../provider/provider.ts';
 import { type TokenSet, UnusableAnswer } from '../provider/tokens.ts';
-import { type Claim, withClaim } from '../files/claim.ts';
+import { type Claim, type ClaimOptions, takeClaim } from '../files/claim.ts';
+import type { Failures } from '../credentials/failures.ts';
 import { type CredentialTimes, endOf, freshUntil, renewalDueAt } from '../credentials/lifetime.ts';
 import { type Session, startSession } from './file-format.ts';
 import { sessionKey } from './key.ts';
 import type { SessionStore } from './store.ts';
-import { findSignInFailure, forgetSignInFailure, noteSignInFailure } from './sign-in-failure.ts';
 
 // A provider changes its endpoints rarely and says so beforehand; a day spares a round trip at nearly every refresh.
 const metadataLifetime = 24 * 3_600_000;
@@ -34,6 +34,8 @@ export interface SessionRequest extends Destinations {
   readonly settings: Settings;
   readonly deps: Deps;
   readonly store: SessionStore;
+  /** What sign-ins failed with, by the session's key. */
+  readonly failures: Failures;
   readonly mode: Mode;
   /** The terminal is ours to read from. */
   readonly interactive: boolean;
@@ -51,45 +53,48 @@ export interface FreshToken {
   readonly expiresAt: number | undefined;
 }
 
+/** A session that is open: nobody else changes it until it is released. */
+export interface OpenSession {
+  readonly session: Session;
+  readonly token: FreshToken;
+  /** Gives the claim back. What is made of the token is to be kept before: a logout must not be overtaken. */
+  release(): void;
+}
+
 /**
- * Gives `use` the token of the session, refreshed or signed in for anew when it must be. All of it, `use` included,
- * happens under the session's claim: two clusters may share a refresh token, and a logout must not be overtaken.
+ * The session with a token that lives, refreshed or signed in for anew when it must be, under the session's claim: two
+ * clusters may share a refresh token.
  */
-export async function useSession<T>(
-  request: SessionRequest,
-  use: (token: FreshToken, session: Session) => T | Promise<T>,
-): Promise<T> {
+export async function openSession(request: SessionRequest): Promise<OpenSession> {
   const { settings, deps, store } = request;
   const key = await keyOf(settings);
   const path = store.claimPath(key);
-  const work = async (claim?: Claim) => {
-    const earlier = await loadFor(request, key);
-    await askForDestinations(earlier, request, claim);
-    const renewed = await renew(earlier, { key, path, claim, request });
-    const session = await noteDestinations(renewed, earlier, request);
-    deps.signal.throwIfAborted();
-    const token = livingToken(session, settings, deps.clock.now());
-    if (token === undefined) throw noSuchToken(settings);
-    return use(token, session);
-  };
-  if (path === undefined) return work();
   for (let attempt = 1; ; attempt += 1) {
+    const claim = path === undefined ? undefined : await takeClaim(path, claimOptions(deps));
     try {
-      return await withClaim(
-        path,
-        {
-          deps,
-          deadline: refreshDeadline,
-          purpose: 'renewing the session',
-          onWait: (holder) => deps.report.info(`Waiting for ${holder.text}.`),
-        },
-        work,
-      );
+      const earlier = await loadFor(request, key);
+      await askForDestinations(earlier, request, claim);
+      const renewed = await renew(earlier, { key, claim, request });
+      const session = await noteDestinations(renewed, earlier, request);
+      deps.signal.throwIfAborted();
+      const token = livingToken(session, settings, deps.clock.now());
+      if (token === undefined) throw noSuchToken(settings);
+      return { session, token, release: () => claim?.release() };
     } catch (error) {
+      claim?.release();
       // Taken for dead (a suspended laptop): what the other process has stored is newer than what we hold.
       if (attempt > 1 || !(error instanceof KleisError) || error.code !== 'claim_held') throw error;
     }
   }
+}
+
+function claimOptions(deps: Deps): ClaimOptions {
+  return {
+    deps,
+    deadline: refreshDeadline,
+    purpose: 'renewing the session',
+    onWait: (holder) => deps.report.info(`Waiting for ${holder.text}.`),
+  };
 }
 
 async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Session | undefined> {
@@ -104,8 +109,6 @@ async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Se
 
 interface Renewal {
   readonly key: string;
-  /** Of the claim; undefined where nothing is kept. */
-  readonly path: string | undefined;
   readonly claim: Claim | undefined;
   readonly request: SessionRequest;
 }
@@ -124,10 +127,11 @@ async function renew(session: Session | undefined, renewal: Renewal): Promise<Se
   return signIn(session, renewal);
 }
 
-async function signIn(earlier: Session | undefined, { key, path, claim, request }: Renewal): Promise<Session> {
-  const { settings, deps, store, mode } = request;
-  const told = path && mode === 'normal' ? await findSignInFailure(path, deps, claim?.waitedFor ?? []) : undefined;
-  if (told !== undefined) throw told;
+async function signIn(earlier: Session | undefined, { key, claim, request }: Renewal): Promise<Session> {
+  const { settings, deps, store, failures, mode } = request;
+  // Credentials of several clusters wait for one session: when the sign-in of one fails, the others open no window.
+  const failure = mode === 'normal' ? failures.find(key, claim?.waitedFor ?? []) : undefined;
+  if (failure !== undefined) throw failure;
   await store.reserve(key);
   const patience = settings.loginTimeout + refreshDeadline;
   await claim?.extend(patience, 'signing in');
@@ -142,11 +146,11 @@ async function signIn(earlier: Session | undefined, { key, path, claim, request 
     const tokens = await askPerson(place, { allowPaste: request.allowPaste, loginHint });
     requireToken(tokens, settings);
     const session = await store.save(startSession(deps.clock.now(), key, settings, tokens, provider.metadata, earlier));
-    if (path !== undefined) await forgetSignInFailure(path);
+    failures.forget(key);
     return session;
   } catch (error) {
     if (asker.gone()) throw new KleisError('interrupted', 'The program that asked for the credential has gone.');
-    if (path !== undefined && error instanceof KleisError) await noteSignInFailure(path, deps, error, deps.clock.now());
+    if (error instanceof KleisError) failures.note(key, error);
     throw error;
   } finally {
     asker.end();

@@ -1,0 +1,63 @@
+import { KleisError } from '../../shared/errors.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
+import { clean } from '../../shared/text.ts';
+import type { BrokerClient } from '../broker/client.ts';
+import { openNotes } from '../credentials/notes.ts';
+import type { Identity } from '../identity/identity.ts';
+import type { BrokerSettings } from '../settings/broker.ts';
+import { placesOf } from '../settings/paths.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import type { ObtainedToken, Source } from './sources.ts';
+
+/** The client of a broker; its answers about itself are remembered for a while beside the credentials. */
+export async function brokerOf(
+  { url, certificateAuthority }: Pick<BrokerSettings, 'url' | 'certificateAuthority'>,
+  proxy: string | undefined,
+  deps: Deps,
+): Promise<BrokerClient> {
+  const pem = await readAuthority(certificateAuthority);
+  const memory = openNotes(placesOf(deps).credentials, deps).note('broker', [url, pem ?? '']);
+  const { openBroker } = await import('../broker/client.ts');
+  return openBroker({ url, certificateAuthority: pem, proxy, memory, deps });
+}
+
+/** What the broker gives for the token of a source. Throws what the broker says. */
+export async function exchange(
+  { grant, ttl }: BrokerSettings,
+  broker: BrokerClient,
+  { token, type, platform }: Source,
+): Promise<ObtainedToken> {
+  try {
+    return await broker.exchange({ subject: token.token, subjectType: type, grant, ttl });
+  } catch (error) {
+    if (!(error instanceof KleisError) || error.code !== 'subject_audience' || platform === undefined) throw error;
+    broker.forgetIssuers();
+    const known = await broker.issuers().catch(() => []);
+    const wanted = known.find(({ issuer }) => issuer === platform.issuer)?.audience;
+    if (wanted === undefined) throw error;
+    throw new KleisError(error.code, error.message, {
+      hint: `The broker wants the audience ${clean(wanted)}. ${platform.identity.hint(wanted)}`,
+      cause: error,
+    });
+  }
+}
+
+/** By what the broker says of the issuer that this platform's tokens come from. */
+export async function audienceFor({ title, issuer }: Identity, broker: BrokerClient): Promise<string> {
+  const issuers = await broker.issuers();
+  const fitting = issuers.filter((known) => known.issuer === issuer || known.issuer.startsWith(`${issuer}/`));
+  const audiences = new Set((fitting.length > 0 ? fitting : issuers).map(({ audience }) => audience));
+  const [audience] = audiences;
+  if (audience !== undefined && audiences.size === 1) return audience;
+  throw new KleisError(
+    'usage',
+    audience === undefined
+      ? 'The broker names no audience.'
+      : `The broker takes tokens of several issuers, none of which is known to be that of ${title}.`,
+    { hint: 'Give the audience that the broker wants with --audience.' },
+  );
+}
+
+export function originOfBroker(broker: BrokerSettings | undefined): string | undefined {
+  return broker && new URL(broker.url).origin;
+}
