@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
-import { exitCodes, KleisError } from '../shared/errors.ts';
+import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { AuditVerifyFlags } from './commands/audit-verify.ts';
 import type { CheckFlags } from './commands/check.ts';
@@ -47,11 +47,6 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? clean(`${error.name}: ${error.message}`) : 'an unknown error';
 }
 
-const exitCodesHelp = `
-Exit codes:
-  0 fine   1 unexpected, or an audit with faults   2 usage   3 not signed in   4 denied
-  5 network or server unavailable, try again   6 configuration`;
-
 export function createProgram(deps: Deps, finish: (code: number) => void): Command {
   const { stdout, stderr } = deps;
   const program = new Command('kleis-broker')
@@ -69,7 +64,7 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
       getOutHasColors: () => stdout.isTTY,
       getErrHasColors: () => stderr.isTTY,
     })
-    .addHelpText('after', exitCodesHelp);
+    .addHelpText('after', exitCodesHelp({ unexpected: 'unexpected, or an audit with faults' }));
 
   program.commandsGroup('Run:');
   withConfig(program.command('serve'))

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
-import { exitCodes } from '../shared/errors.ts';
+import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { toFailure } from './surroundings/failure.ts';
 import {
@@ -128,10 +128,7 @@ const startHere = `
 Start here:
   kleis kubeconfig add prod --server https://… --issuer-url https://…   write a kubeconfig entry
   kubectl get pods                                                      signs in by itself, once
-
-Exit codes:
-  0 fine   1 unexpected   2 usage   3 sign-in needed or refused   4 denied by policy
-  5 network or server unavailable, try again   6 configuration`;
+${exitCodesHelp()}`;
 
 const contextHelp = `
 Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.`;

@@ -1,14 +1,14 @@
 const units = { h: 3_600_000, m: 60_000, s: 1000 } as const;
 
 // Go's spelling, as Kubernetes users know it, without its fractions and sub-seconds; the largest unit first, each once.
-const pattern = /^(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/;
+export const durationPattern = /^(?=\d)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$/;
 
 /** `15m`, `90s`, `1h30m` → milliseconds; undefined if it is anything else (a number without a unit, too). */
 export function parseDuration(text: string): number | undefined {
-  const match = pattern.exec(text);
-  if (match === null || text === '') return undefined;
-  const [, hours = '0', minutes = '0', seconds = '0'] = match;
-  return Number(hours) * units.h + Number(minutes) * units.m + Number(seconds) * units.s;
+  const match = durationPattern.exec(text);
+  if (match === null) return undefined;
+  const [, hours, minutes, seconds] = match;
+  return numberOf(hours) * units.h + numberOf(minutes) * units.m + numberOf(seconds) * units.s;
 }
 
 /** Milliseconds → `1h30m`, rounded down to seconds; `0s` for less than one. What it prints, `parseDuration` reads. */
@@ -21,3 +21,5 @@ export function formatDuration(milliseconds: number): string {
     .join('');
   return text === '' ? '0s' : text;
 }
+
+const numberOf = (amount: string | undefined) => Number.parseInt(amount ?? '0', 10);

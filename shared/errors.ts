@@ -14,6 +14,26 @@ export const exitCodes = {
   interrupted: 130,
 } as const;
 
+/** What each of them means, in the words of every help text. */
+const exitMeanings = {
+  ok: 'fine',
+  unexpected: 'unexpected',
+  usage: 'usage',
+  signIn: 'sign-in needed or refused',
+  denied: 'denied by policy',
+  unavailable: 'network or server unavailable, try again',
+  configuration: 'configuration',
+} as const;
+
+/** For `--help`; `more` replaces what a program has more to say of. */
+export function exitCodesHelp(more: Partial<Record<keyof typeof exitMeanings, string>> = {}): string {
+  const meanings: Readonly<Record<string, string>> = { ...exitMeanings, ...more };
+  const part = (...names: (keyof typeof exitMeanings)[]) =>
+    `  ${names.map((name) => `${exitCodes[name]} ${meanings[name]}`).join('   ')}`;
+  const lines = [part('ok', 'unexpected', 'usage', 'signIn', 'denied'), part('unavailable', 'configuration')];
+  return `\nExit codes:\n${lines.join('\n')}`;
+}
+
 /** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 7009 section 2.2.1, RFC 6750 section 3.1. */
 export type OAuthError =
   | 'invalid_request'
@@ -188,6 +208,12 @@ export function isErrorCode(value: string): value is ErrorCode {
   return Object.hasOwn(table, value);
 }
 
+/** How the broker answers with that code. */
+export function statusOf(code: ErrorCode): { readonly status: number; readonly oauth: OAuthError } {
+  const { status = 500, oauth = 'server_error' }: ErrorEntry = table[code];
+  return { status, oauth };
+}
+
 export interface ErrorDetails {
   /** Overrides the table's hint where the place knows better. */
   readonly hint?: string;
@@ -218,7 +244,8 @@ export class KleisError extends Error {
     this.exitCode = exitCodes[entry.exit];
     this.detail = details.detail;
     this.retryAfter = details.retryAfter;
-    this.status = entry.status ?? 500;
-    this.oauth = entry.oauth ?? 'server_error';
+    const { status, oauth } = statusOf(code);
+    this.status = status;
+    this.oauth = oauth;
   }
 }

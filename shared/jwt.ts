@@ -19,6 +19,24 @@ export interface UnverifiedJwt {
   readonly signature: Uint8Array;
 }
 
+/**
+ * Every signature algorithm that a configuration may allow, and what is allowed when it names none. All are asymmetric:
+ * with HS* a public key would be the secret, and `none` is no signature. Ed25519 is EdDSA under the name of RFC 9864.
+ */
+export const signatureAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const;
+
 export interface JwtLimits {
   /** Characters of the whole token; 16 384 if not given. */
   readonly maxLength?: number;

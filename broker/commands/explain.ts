@@ -76,7 +76,7 @@ async function readToken(file: string): Promise<string> {
 async function verify(token: string, { config }: LoadedConfig, { clock, env }: Deps): Promise<Asker> {
   const issuers = createIssuers(Object.values(config.issuers), {
     clock,
-    fetchFor: (options) => createFetch({ ...options, env }),
+    fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
   });
   return issuers.verify(token);
 }

@@ -1,14 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { exitCodes, isErrorCode, KleisError } from '../../shared/errors.ts';
-import { createFetch } from '../../shared/net/http.ts';
-import {
-  type ErrorResponse,
-  type LeasesResponse,
-  type LeaseView,
-  type RevokeResponse,
-  routes,
-} from '../../shared/protocol.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { openBrokerConnection } from '../../shared/broker-client.ts';
+import { exitCodes, KleisError } from '../../shared/errors.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
+import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
+import { type LeasesResponse, type LeaseView, type RevokeResponse, routes } from '../../shared/protocol.ts';
+import { readTextFile } from '../../shared/read-file.ts';
+import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings.ts';
 import { formatTable } from '../../shared/table.ts';
@@ -51,7 +47,7 @@ export async function revokeRemote(ids: readonly string[], flags: LeasesFlags, d
   const results: (RevokeResponse & { readonly id: string; readonly error?: string })[] = [];
   for (const id of grant === undefined ? ids : await active()) {
     try {
-      const answer = await call<RevokeResponse>('DELETE', `${routes.leases}/${encodeURIComponent(id)}`);
+      const answer = (await call('DELETE', `${routes.leases}/${encodeURIComponent(id)}`)) as RevokeResponse;
       results.push({ ...answer, id });
     } catch (error) {
       // The others are to end all the same.
@@ -77,35 +73,22 @@ function whenDead({ reason, dead_within: seconds = 0 }: RevokeResponse): string 
   return seconds === 0 ? 'dead' : `dead within ${seconds} s`;
 }
 
-type Call = <T>(method: 'GET' | 'DELETE', path: string) => Promise<T>;
+type Call = (method: 'GET' | 'DELETE', path: string) => Promise<unknown>;
 
-async function connect({ broker, tokenFile, certificateAuthority }: RemoteFlags, { env }: Deps): Promise<Call> {
-  const base = URL.canParse(broker) ? new URL(broker) : undefined;
-  if (base === undefined || (base.protocol !== 'https:' && !(base.protocol === 'http:' && isLoopback(base.hostname)))) {
-    throw new KleisError('usage', '--broker is the https URL of the broker.');
-  }
-  const token = (await read(tokenFile)).trim();
-  const authority = certificateAuthority === undefined ? undefined : await read(certificateAuthority);
-  const fetch = createFetch({ certificateAuthority: authority, env, maxBody: 4 * 1024 * 1024 });
-  return async <T>(method: 'GET' | 'DELETE', path: string) => {
-    const url = `${base.href.replace(/\/$/, '')}${path}`;
-    const response = await fetch(url, { method, headers: { authorization: `Bearer ${token}` } });
-    const body: unknown = await response.json().catch(() => undefined);
-    if (response.ok && typeof body === 'object' && body !== null) return body as T;
-    throw failure(response.status, body as Partial<ErrorResponse> | undefined);
-  };
-}
-
-function failure(status: number, body: Partial<ErrorResponse> | undefined): KleisError {
-  const { code, message, hint, request_id: id } = body ?? {};
-  if (typeof code !== 'string' || !isErrorCode(code) || typeof message !== 'string') {
-    return new KleisError('provider_invalid', `The broker answers with HTTP ${status} and nothing that can be read.`, {
-      hint: 'Check --broker.',
-    });
-  }
-  return new KleisError(code, `${clean(message)} (request ${clean(id ?? 'unknown', 60)})`, {
-    ...(typeof hint === 'string' && { hint: clean(hint) }),
+async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Call> {
+  const [fault] = serverUrlFaults(url);
+  if (fault !== undefined) throw new KleisError('usage', `--broker ${clean(url)} ${urlFaults[fault]}.`);
+  const bearer = new Secret((await readTextFile(tokenFile, { code: 'usage' })).trim());
+  const broker = openBrokerConnection({
+    url,
+    certificateAuthority: await readAuthority(certificateAuthority),
+    authorityFlag: '--certificate-authority',
+    env: deps.env,
+    clock: deps.clock,
+    signal: deps.signal,
+    maxBody: 4 * 1024 * 1024,
   });
+  return async (method, path) => (await broker.request({ method, path, bearer })).body;
 }
 
 async function allLeases(call: Call, grant: string | undefined): Promise<LeaseView[]> {
@@ -115,16 +98,9 @@ async function allLeases(call: Call, grant: string | undefined): Promise<LeaseVi
     const query = new URLSearchParams({ limit: '500' });
     if (grant !== undefined) query.set('grant', grant);
     if (next !== undefined) query.set('continue', next);
-    const page = await call<LeasesResponse>('GET', `${routes.leases}?${query.toString()}`);
+    const page = (await call('GET', `${routes.leases}?${query.toString()}`)) as LeasesResponse;
     leases.push(...page.leases);
     next = page.continue;
   } while (next !== undefined);
   return leases;
-}
-
-async function read(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new KleisError('usage', `${clean(file)} cannot be read: ${clean(code ?? cause)}.`, { cause });
-  });
 }

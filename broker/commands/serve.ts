@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import { exitCodes } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
 import { compose, type Composition } from '../service/compose.ts';
@@ -109,7 +109,7 @@ async function openAddresses(
 ): Promise<{ readonly main: Listening; readonly operations: Listening | undefined }> {
   const { log, loaded } = broker.current;
   const { listen: where, metrics } = loaded.config;
-  const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host ?? '');
+  const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host);
   const main = await listen({
     address: where.address,
     tls: where.tls,

@@ -16,10 +16,3 @@ export function parseAddress(text: string): Address | undefined {
   const host = ipv6 ?? name;
   return { host: host === '' ? undefined : host, port };
 }
-
-/** Names and addresses that no packet leaves the machine for. A name other than localhost could be made to point anywhere. */
-export function isLoopback(host: string | undefined): boolean {
-  if (host === undefined) return false;
-  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
-  return bare === 'localhost' || bare === '::1' || (isIP(bare) === 4 && bare.startsWith('127.'));
-}

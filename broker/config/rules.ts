@@ -3,7 +3,8 @@ import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { Grant } from '../policy/grant.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
-import { isLoopback, parseAddress } from './address.ts';
+import { parseAddress } from './address.ts';
+import { isLoopback, serverUrlFaults, type UrlFault } from '../../shared/net/url.ts';
 import { nearest } from '../../shared/nearest.ts';
 import {
   type BrokerConfig,
@@ -306,14 +307,15 @@ function checkReference(
 }
 
 function checkUrl(text: string, path: Path, httpAllowed: boolean, report: Report, offerHttp = false): void {
-  if (!URL.canParse(text) || /[\s\\\p{Cc}]/u.test(text))
-    return report(path, 'is no URL: write https://host or https://host/path');
-  const url = new URL(text);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && httpAllowed)) {
-    report(path, `must begin with https://${offerHttp ? ' (or say allowLoopbackHttp: true, for trying out)' : ''}`);
-  }
-  if (url.username !== '' || url.password !== '') report(path, 'has a user name or password in it: leave it out');
-  if (text.includes('?') || text.includes('#')) report(path, 'has a "?" or "#" in it: leave that part out');
+  const faults = new Set<UrlFault>(serverUrlFaults(text));
+  if (!httpAllowed && /^http:/i.test(text)) faults.add('scheme');
+  const words: Readonly<Record<UrlFault, string>> = {
+    syntax: 'is no URL: write https://host or https://host/path',
+    scheme: `must begin with https://${offerHttp ? ' (or say allowLoopbackHttp: true, for trying out)' : ''}`,
+    userinfo: 'has a user name or password in it: leave it out',
+    query: 'has a "?" or "#" in it: leave that part out',
+  };
+  for (const fault of faults) report(path, words[fault]);
 }
 
 function isLoopbackUrl(text: string): boolean {

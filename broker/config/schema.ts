@@ -1,3 +1,5 @@
+import { durationPattern } from '../../shared/duration.ts';
+import { signatureAlgorithms } from '../../shared/jwt.ts';
 // As a namespace: what is not used then stays out of the bundle, 6 MiB of a running broker.
 import * as z from 'zod';
 import type { AdminRule } from '../policy/admins.ts';
@@ -69,7 +71,6 @@ export interface BrokerConfig {
   readonly reload: { readonly maxStale: number };
 }
 
-const durationPattern = /^(?=\d)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$/;
 const label = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
 const labelPattern = new RegExp(`^${label}$`);
 // A grant's name is an OAuth scope token on the wire, a label value and part of object names in the cluster.
@@ -104,20 +105,6 @@ export const whereSchema = z
   .record(z.string(), z.unknown())
   .describe('Claims that the token must have. A plain value matches exactly and by type; see docs/grants.md.');
 
-const asymmetric = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
-
 const issuer = z.strictObject({
   url: text.optional().describe('The issuer, exactly as it stands in the `iss` claim of its tokens. https.'),
   cluster: entryName
@@ -134,7 +121,11 @@ const issuer = z.strictObject({
   singleUse: z.boolean().optional().describe('Whether a token may be exchanged only once. Default false.'),
   tenantClaim: claimName.optional().describe('The claim that rate limits are counted by, after verification.'),
   certificateAuthority: file.optional().describe('PEM file; then nothing else vouches for the issuer.'),
-  algorithms: z.array(z.enum(asymmetric)).min(1).optional().describe('Signature algorithms that are accepted.'),
+  algorithms: z
+    .array(z.enum(signatureAlgorithms))
+    .min(1)
+    .optional()
+    .describe('Signature algorithms that are accepted.'),
   maxAge: duration.optional().describe('How long after `iat` a token is accepted at most.'),
   leeway: duration.optional().describe('What clocks may differ by: 30s unless told, 60s at most.'),
   jwks: file.optional().describe('JWKS file, for an issuer that cannot be reached.'),

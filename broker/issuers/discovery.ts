@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fetch } from '../../shared/net/http.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isHttpsOrLoopback, isLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 
@@ -27,7 +27,7 @@ export interface FetchRequirements {
 
 export interface DiscoveryDeps {
   readonly now: () => number;
-  /** `(options) => createFetch({ ...options, env })` */
+  /** `(options) => createFetch({ ...options, env, now })` */
   readonly fetchFor: (options: FetchRequirements) => Fetch;
   /** Addresses of a host name; the system's resolver if not given. */
   readonly lookup?: ((host: string) => Promise<readonly string[]>) | undefined;
@@ -95,7 +95,7 @@ export function fileKeys(path: string): KeyLoader {
 }
 
 async function discover(issuer: URL, spelled: string, fetch: Fetch, deps: DiscoveryDeps): Promise<URL> {
-  if (issuer.protocol !== 'https:' && !(issuer.protocol === 'http:' && isLoopback(issuer.hostname))) {
+  if (!isHttpsOrLoopback(issuer)) {
     throw new KeySetFault('the issuer is neither https nor http on loopback');
   }
   // "Any terminating / MUST be removed" (section 4.1).

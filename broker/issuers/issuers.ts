@@ -3,6 +3,7 @@ import { KleisError } from '../../shared/errors.ts';
 import {
   decodeUnverified,
   JwtFault,
+  signatureAlgorithms,
   tokenHash,
   type Claims,
   type JsonObject,
@@ -11,7 +12,7 @@ import {
 import { clean } from '../../shared/text.ts';
 import { discoveredKeys, fileKeys, type DiscoveryDeps } from './discovery.ts';
 import { createKeySource, type KeyHealth, type KeySource } from './key-source.ts';
-import { signatureAlgorithms, verifySignature } from './keys.ts';
+import { verifySignature } from './keys.ts';
 
 /** What the configuration says of one issuer; durations in milliseconds. */
 export interface TrustedIssuer {
@@ -98,7 +99,7 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
   const entries = new Map<string, Entry>();
   for (const config of configs) {
     const { name, url, cluster, jwks, certificateAuthority, algorithms = signatureAlgorithms, leeway } = config;
-    const unknown = algorithms.find((algorithm) => !signatureAlgorithms.includes(algorithm));
+    const unknown = algorithms.find((algorithm) => !(signatureAlgorithms as readonly string[]).includes(algorithm));
     if (unknown !== undefined || algorithms.length === 0) {
       throw unusable(
         name,

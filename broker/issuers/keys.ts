@@ -1,5 +1,6 @@
 import { constants, KeyObject, verify, type SigningOptions } from 'node:crypto';
 import { calculateJwkThumbprint, importJWK, type JWK } from 'jose';
+import type { signatureAlgorithms } from '../../shared/jwt.ts';
 import { isObject } from '../../shared/json.ts';
 
 /** A public key of an issuer, imported once. */
@@ -25,7 +26,7 @@ const pss = (saltLength: number): SigningOptions => ({ padding: constants.RSA_PK
 // r and s side by side, not in DER (RFC 7518 section 3.4).
 const p1363: SigningOptions = { dsaEncoding: 'ieee-p1363' };
 
-const algorithms: ReadonlyMap<string, Algorithm> = new Map<string, Algorithm>([
+const algorithms: ReadonlyMap<string, Algorithm> = new Map<(typeof signatureAlgorithms)[number], Algorithm>([
   ['RS256', { hash: 'sha256', options: pkcs1 }],
   ['RS384', { hash: 'sha384', options: pkcs1 }],
   ['RS512', { hash: 'sha512', options: pkcs1 }],
@@ -36,15 +37,8 @@ const algorithms: ReadonlyMap<string, Algorithm> = new Map<string, Algorithm>([
   ['ES384', { hash: 'sha384', options: p1363 }],
   ['ES512', { hash: 'sha512', options: p1363 }],
   ['EdDSA', { hash: null, options: {} }],
-  // The same under the name of RFC 9864.
   ['Ed25519', { hash: null, options: {} }],
 ]);
-
-/**
- * Every signature algorithm that a configuration may allow, and what is allowed when it names none. All are asymmetric:
- * with HS* a public key would be the secret, and `none` is no signature.
- */
-export const signatureAlgorithms: readonly string[] = [...algorithms.keys()];
 
 const rsa = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const edwards = ['EdDSA', 'Ed25519'];

@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isLoopback } from '../../shared/net/url.ts';
 import { type Answer, json } from '../http/answer.ts';
 import type { Route } from '../http/audited.ts';
 import { signedInAdmin } from '../http/caller.ts';

@@ -61,7 +61,10 @@ export async function compose(
     log,
     background,
   };
-  const issuerDeps: IssuerDeps = { clock, fetchFor: (options) => createFetch({ ...options, env }) };
+  const issuerDeps: IssuerDeps = {
+    clock,
+    fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
+  };
   const issuersOf = ({ config }: LoadedConfig, previous?: Services) =>
     createIssuers(Object.values(config.issuers), issuerDeps, previous?.issuers);
   let current: Services = { ...common, loaded: first, issuers: issuersOf(first) };

@@ -3,7 +3,8 @@ import { type ConfigRow, configRows, loadConfig } from '../settings/person.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { OutputFlags } from '../settings/flags.ts';
 import { placesOf } from '../settings/paths.ts';
-import { formatTable } from '../table.ts';
+import { boldOn } from '../surroundings/report.ts';
+import { formatTable } from '../../shared/table.ts';
 
 /** `kleis config`: the person's settings as they hold, and where each comes from. */
 export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> {
@@ -18,7 +19,7 @@ export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> 
     formatTable(
       ['SETTING', 'VALUE', 'FROM'],
       rows.map(({ key, text, source }) => [key, text, source]),
-      deps,
+      boldOn(deps.stdout, deps.env),
     ),
   );
   deps.report.info(`\nThe file is ${config.path ?? 'nowhere: HOME is not set'}. A flag of the same name wins over it.`);

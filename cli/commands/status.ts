@@ -6,7 +6,8 @@ import type { StatusFlags } from '../settings/flags.ts';
 import { storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { SessionEntry, SessionStore } from '../session/store.ts';
-import { formatTable } from '../table.ts';
+import { boldOn } from '../surroundings/report.ts';
+import { formatTable } from '../../shared/table.ts';
 
 /** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */
 export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
@@ -24,7 +25,11 @@ export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
   // All of it before the first byte: what cannot be read must not leave half an answer on stdout.
   const tokens = flags.showToken === true ? await Promise.all(entries.map((entry) => tokensOf(entry, store))) : [];
   const rows = entries.map((entry) => toRow(entry, deps));
-  const table = formatTable(['ACCOUNT', 'ISSUER', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'], rows, deps);
+  const table = formatTable(
+    ['ACCOUNT', 'ISSUER', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'],
+    rows,
+    boldOn(deps.stdout, deps.env),
+  );
   deps.stdout.write([table, ...tokens].join(''));
   for (const entry of entries) {
     if ('problem' in entry) deps.report.warn(`${entry.problem.message} ${entry.problem.hint}`);

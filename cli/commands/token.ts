@@ -4,7 +4,8 @@ import { loadConfig } from '../settings/person.ts';
 import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { SignInFlags, TokenFlags } from '../settings/flags.ts';
-import { checkCertificates, checkCluster, checkServer } from '../kubeconfig/cluster-fields.ts';
+import { checkCertificates } from '../../shared/net/certificates.ts';
+import { checkCluster, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { getToken, type TokenCall } from '../get-token/get-token.ts';
@@ -111,7 +112,7 @@ function checkPrinted(cluster: Target): Target {
   checkServer('The server', cluster.server);
   const data = cluster['certificate-authority-data'];
   if (data === undefined) return cluster;
-  const text = checkCertificates('The certificate authority of the cluster', Buffer.from(data, 'base64').toString());
+  const text = checkCertificates(Buffer.from(data, 'base64').toString(), 'The certificate authority of the cluster');
   return { ...cluster, 'certificate-authority-data': toBase64(text) };
 }
 

@@ -3,7 +3,8 @@ import { closeSync, fstatSync, openSync, readFileSync, renameSync, utimesSync, w
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError, systemCode } from './storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
+import { storageError } from './storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { Draft, removeFile } from './draft.ts';

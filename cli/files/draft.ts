@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { thisProcess } from '../surroundings/process.ts';
-import { systemCode } from './storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
 
 /** What unfinished files end with, so that those of killed processes can be swept. */
 export const temporarySuffix = '.tmp';

@@ -4,7 +4,8 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { Draft, syncFolder } from './draft.ts';
 import { checkFolder, checkRights, makePrivateFolder, unsafe } from './private-folder.ts';
-import { storageError, systemCode } from './storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
+import { storageError } from './storage-error.ts';
 
 /** Sessions and credentials are a few KiB; whatever is larger was not written by us. */
 export const maxBytes = 1024 * 1024;

@@ -4,7 +4,8 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { thisProcess } from '../surroundings/process.ts';
 import { removeFile, temporarySuffix } from './draft.ts';
-import { storageError, systemCode } from './storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
+import { storageError } from './storage-error.ts';
 
 /** A place of somebody else's: nothing of ours is kept there. */
 export class ForeignOwner extends KleisError {}

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { thisProcess } from '../surroundings/process.ts';
-import { systemCode } from './storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
 
 let knownPlace: string | undefined;
 /** Where a pid means something: boot and pid namespace, or the host where that is all that is known. */

@@ -55,6 +55,7 @@ export async function identityOf(settings: Settings | AmbientSettings, deps: Dep
     certificateAuthority: await readAuthority(settings.certificateAuthority),
     proxy: settings.proxy,
     env,
+    now: () => clock.now(),
     signal,
     maxBody: 64 * 1024,
   });

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
-import { systemCode } from '../files/storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
 import { readSubject, type SubjectToken } from './subject-token.ts';

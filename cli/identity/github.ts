@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isHttpsOrLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import type { Env, Platform } from './platform.ts';
 import { readSubject } from './subject-token.ts';
@@ -74,8 +74,7 @@ function requestUrl(env: Env, audience: string): string {
     );
   }
   const url = address.length > 4096 ? null : URL.parse(address);
-  const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
-  if (url === null || !safe || url.username !== '') {
+  if (url === null || !isHttpsOrLoopback(url) || url.username !== '') {
     throw new KleisError('identity_missing', `${addressVariable} is not an https URL.`, {
       hint: 'Leave that variable to the runner.',
     });

@@ -1,15 +1,14 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
-import { certificatesIn } from '../../shared/net/certificates.ts';
+import { readCertificates } from '../../shared/net/certificates.ts';
+import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
-import { storageError } from '../files/storage-error.ts';
 import type { Mapping } from './document.ts';
 
 // RFC 1123 label, as Kubernetes wants a namespace.
 const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const maxName = 253;
-const maxText = 2048;
 /**
  * Bytes of PEM. kubectl tells the plugin of the cluster in one environment variable, which Linux limits to 128 KiB
  * (MAX_ARG_STRLEN); base64 makes 120 kB of these, and the rest of the cluster needs a place too.
@@ -37,7 +36,8 @@ export async function checkCluster(flags: ClusterFlags): Promise<CheckedCluster>
   const { server, clusterCertificateAuthority: file, tlsServerName, namespace } = flags;
   return {
     server: server === undefined ? undefined : checkServer('--server', server),
-    certificateAuthority: file === undefined ? undefined : await readCertificates(file),
+    certificateAuthority:
+      file === undefined ? undefined : await readCertificates(file, '--cluster-certificate-authority'),
     tlsServerName: tlsServerName === undefined ? undefined : checkName('--tls-server-name', tlsServerName),
     namespace: namespace === undefined ? undefined : checkNamespace(namespace),
   };
@@ -49,40 +49,17 @@ export function checkName(flag: string, name: string): string {
   throw new KleisError('usage', `${flag} is empty, longer than ${maxName} characters or holds control characters.`);
 }
 
-/** The address of an API server, exactly as written. Throws `usage`. */
-export function checkServer(what: string, server: string): string {
-  const url = URL.parse(server);
-  const refuse = (why: string) =>
-    new KleisError('usage', `${what} ${clean(server)} cannot be used: ${why}.`, {
-      hint: 'Give the address of the API server, such as https://api.example.com:6443.',
-    });
-  if (url === null || server.length > maxText || /\s/.test(server) || clean(server, maxText) !== server) {
-    throw refuse('it is not a URL');
-  }
-  // kubectl runs no plugin for http, and a token would go over the wire in plain text.
-  if (url.protocol !== 'https:' || !/^https:\/\//i.test(server)) throw refuse('it must begin with https://');
-  if (url.username !== '' || url.password !== '') throw refuse('it holds a user name or password');
-  if (/[?#]/.test(server)) throw refuse('it has a query or fragment');
-  return server;
-}
-
 /**
- * The certificates of a PEM text that vouch for an API server; what stands around them tells nothing to anybody.
- *
- * @throws KleisError `config_invalid` for anything else, above all a private key, which must not end up in a kubeconfig
+ * The address of an API server, exactly as written: kubectl runs no plugin for http, and a token would go over the wire in
+ * plain text. Throws `usage`.
  */
-export function checkCertificates(what: string, text: string): string {
-  const refuse = (why: string) =>
-    new KleisError('config_invalid', `${what} cannot be used: ${why}.`, {
-      hint: 'Name a PEM file with the certificate of the authority that issued that of the API server.',
-    });
-  if (text.length > 1024 * 1024) throw refuse('it is larger than 1 MiB');
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw refuse('it holds a private key');
-  try {
-    return `${certificatesIn(text).join('\n')}\n`;
-  } catch (error) {
-    throw refuse(error instanceof Error ? error.message : 'it is damaged');
-  }
+export function checkServer(what: string, server: string): string {
+  const [fault] = serverUrlFaults(server);
+  if (fault === undefined && /^https:/i.test(server)) return server;
+  const why = fault === undefined || fault === 'scheme' ? 'must begin with https://' : urlFaults[fault];
+  throw new KleisError('usage', `${what} ${clean(server)} ${why}.`, {
+    hint: 'Give the address of the API server, such as https://api.example.com:6443.',
+  });
 }
 
 /**
@@ -114,16 +91,4 @@ export async function checkPluginHearsOf(cluster: Mapping, name: string, file: s
 function checkNamespace(namespace: string): string {
   if (namespacePattern.test(namespace)) return namespace;
   throw new KleisError('usage', `--namespace ${clean(namespace)} is not the name of a namespace.`);
-}
-
-async function readCertificates(path: string): Promise<string> {
-  const what = `--cluster-certificate-authority ${clean(path, 400)}`;
-  let text;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    const why = storageError(error, 'read', path).message.replace(/\.$/, '');
-    throw new KleisError('config_invalid', `${what} cannot be used: ${why}.`, { cause: error });
-  }
-  return checkCertificates(what, text);
 }

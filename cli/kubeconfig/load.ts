@@ -5,7 +5,8 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError, systemCode } from '../files/storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
+import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import {

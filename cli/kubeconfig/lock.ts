@@ -2,7 +2,8 @@ import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
-import { storageError, systemCode } from '../files/storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
+import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 

@@ -1,7 +1,7 @@
 import { parseObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Fetch } from '../../shared/net/http.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isHttpsOrLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 
 /**
@@ -136,7 +136,5 @@ export function usableEndpoint(metadata: ProviderMetadata, name: Endpoint): stri
 function isUsable(value: string, issuer: string): boolean {
   const url = URL.parse(value);
   // Plain http only where the issuer itself is on this machine.
-  return (
-    url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname) && issuer.startsWith('http:'))
-  );
+  return url !== null && isHttpsOrLoopback(url) && (url.protocol === 'https:' || issuer.startsWith('http:'));
 }

@@ -135,9 +135,9 @@ export async function connect(
   };
 }
 
-async function fetchFor(settings: ProviderSettings, { env, signal }: ProviderDeps): Promise<Fetch> {
+async function fetchFor(settings: ProviderSettings, { env, clock, signal }: ProviderDeps): Promise<Fetch> {
   const certificateAuthority = await readAuthority(settings.certificateAuthority);
-  const fetch = createFetch({ certificateAuthority, proxy: settings.proxy, env, signal });
+  const fetch = createFetch({ certificateAuthority, proxy: settings.proxy, env, now: () => clock.now(), signal });
   return async (url, init) => {
     try {
       return await fetch(url, init);

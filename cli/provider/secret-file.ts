@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import { systemCode } from '../files/storage-error.ts';
+import { systemCode } from '../../shared/read-file.ts';
 
 /**
  * Reads a file that holds a secret of the client. Throws `storage_unsafe` (it is open to everybody), `config_invalid`

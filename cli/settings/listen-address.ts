@@ -1,4 +1,4 @@
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isLoopback } from '../../shared/net/url.ts';
 
 /** What the field's most used plugin made administrators register; exactly so, without a slash at the end. */
 export const defaultListenAddresses = ['localhost:8000', 'localhost:18000'] as const;

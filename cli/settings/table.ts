@@ -1,3 +1,4 @@
+import { withoutPassword } from '../../shared/net/proxy.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import { identity } from './identity-name.ts';
 import { defaultListenAddresses } from './listen-address.ts';
@@ -239,7 +240,7 @@ export const table = {
     config: {
       otherwise: null,
       unless: 'HTTPS_PROXY and its like',
-      plain: values.withoutPassword,
+      plain: withoutPassword,
       example: 'http://proxy.example.com:3128',
     },
   },

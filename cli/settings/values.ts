@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { type ErrorCode, KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { parseProxy } from '../../shared/net/proxy.ts';
+import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import { isListenAddress, isRedirectUri } from './listen-address.ts';
 
@@ -64,22 +65,16 @@ export function duration(least: number, most: number): (value: unknown) => numbe
 
 /** https, or http on loopback; as `URL` spells it, without a slash at its end. */
 export function serverUrl(value: unknown): string | Fault {
-  const url = isText(value) ? URL.parse(value) : null;
-  if (url === null) return new Fault('is not a URL');
-  if (url.username !== '' || url.password !== '') return new Fault('holds a user name or password');
-  if (url.search !== '' || url.hash !== '') return new Fault('has a query or a fragment');
-  return isProtected(url) ? url.href.replace(/\/+$/, '') : new Fault('is neither https nor http on loopback');
+  const [fault] = isText(value) ? serverUrlFaults(value) : ['syntax' as const];
+  return fault === undefined ? new URL(String(value)).href.replace(/\/+$/, '') : new Fault(urlFaults[fault]);
 }
 
 /** Exactly as written: RFC 8414 compares issuers as strings. */
 export function issuer(value: unknown): string | Fault {
-  const refuse = (why: string, hint?: string) =>
-    new Fault(why, { code: 'issuer_invalid', ...(hint !== undefined && { hint }) });
-  const url = isText(value) ? URL.parse(value) : null;
-  if (!isText(value) || url === null || /\s/.test(value)) return refuse('is not a URL');
-  if (url.username !== '' || url.password !== '') return refuse('holds a user name or password');
-  if (/[?#]/.test(value)) return refuse('has a query or a fragment, which no issuer has (OpenID Connect Discovery)');
-  return isProtected(url) ? value : refuse('is neither https nor http on loopback');
+  const [fault] = isText(value) ? serverUrlFaults(value) : ['syntax' as const];
+  if (fault === undefined) return String(value);
+  const ofIssuers = fault === 'query' ? ', which no issuer has (OpenID Connect Discovery)' : '';
+  return new Fault(`${urlFaults[fault]}${ofIssuers}`, { code: 'issuer_invalid' });
 }
 
 /** RFC 8707 section 2: an absolute URI without a fragment. */
@@ -135,11 +130,9 @@ export function command(value: unknown): readonly string[] | Fault {
 }
 
 export function proxy(value: unknown): string | Fault {
-  const url = isText(value) ? URL.parse(value) : null;
-  const valid = url !== null && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.search + url.hash === '';
-  return valid && isText(value)
-    ? value
-    : new Fault('must be the URL of a proxy, such as http://proxy.example.com:3128');
+  const url = isText(value) && value.includes('://') ? parseProxy(value) : undefined;
+  const bare = url !== undefined && /^\/?$/.test(url.pathname) && url.search + url.hash === '';
+  return bare ? String(value) : new Fault('must be the URL of a proxy, such as http://proxy.example.com:3128');
 }
 
 // What Kleis itself says in these requests (RFC 6749, 7636, 8628, 9101, 9126, 9449; OpenID Connect Core): a kubeconfig that could set
@@ -172,15 +165,4 @@ export function authParams(value: unknown): Readonly<Record<string, string>> | F
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= maxText && clean(value, maxText) === value;
-}
-
-function isProtected(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
-}
-
-/** For people. */
-export function withoutPassword(address: string): string {
-  const url = new URL(address);
-  if (url.password !== '') url.password = '…';
-  return decodeURI(url.href);
 }

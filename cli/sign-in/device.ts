@@ -1,6 +1,6 @@
 import { encode } from 'uqr';
 import { KleisError } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/proxy.ts';
+import { isHttpsOrLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import { makeSecrets } from '../provider/authorization-request.ts';
 import type { DeviceCode, PollResult } from '../provider/device-code.ts';
@@ -87,8 +87,7 @@ function announce(code: DeviceCode, deps: Deps): void {
 /** It is printed, scanned and opened: https only (http where it cannot leave this machine), and free of control characters. */
 function checkedUri(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
-  if (url === undefined || !safe || url.username !== '' || url.href.length > 1000) {
+  if (url === undefined || !isHttpsOrLoopback(url) || url.username !== '' || url.href.length > 1000) {
     throw new KleisError(
       'provider_invalid',
       `The provider sends people to an address that is not https: ${clean(text)}.`,

@@ -54,6 +54,12 @@ export function createReport(
   };
 }
 
+/** Makes text bold where the stream shows it. */
+export function boldOn(stream: WriteStream, env: Readonly<Record<string, string | undefined>>) {
+  const colour = useColour(stream, env);
+  return (text: string): string => (colour ? styleText('bold', text, { validateStream: false }) : text);
+}
+
 /** NO_COLOR (no-color.org) and FORCE_COLOR, else colour on a terminal that has it. */
 export function useColour(stream: WriteStream, env: Readonly<Record<string, string | undefined>>): boolean {
   if ((env['NO_COLOR'] ?? '') !== '') return false;

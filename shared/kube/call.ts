@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { KleisError } from '../errors.ts';
 import { KubeError } from './error.ts';
-import { explainNetworkError, neverSent } from '../net/network-errors.ts';
+import { explainNetworkError, isTrustFailure, neverSent } from '../net/network-errors.ts';
+import { isPassingStatus, readRetryAfter } from '../net/retry.ts';
 import { clean } from '../text.ts';
 
 // Not through createFetch: a mint is up to three calls and has one millisecond of processor time for all of them, of
@@ -39,6 +40,8 @@ export interface Target {
   /** Of every path. */
   readonly prefix: string;
   readonly authorization: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Told of every new connection. */
   readonly connected: () => void;
 }
@@ -59,7 +62,7 @@ export class CallError extends Error {
 
 /** One request and its answer, sent once. Throws `CallError`. */
 export function exchange<T>(
-  { base, prefix, authorization, connected }: Target,
+  { base, prefix, authorization, now, connected }: Target,
   method: Method,
   path: string,
   text: string | undefined,
@@ -115,7 +118,7 @@ export function exchange<T>(
         if (settled) return;
         settle();
         try {
-          resolve(readAnswer<T>(message, body, what, method !== 'GET'));
+          resolve(readAnswer<T>(message, body, { what, changes: method !== 'GET', now: now() }));
         } catch (failure) {
           reject(failure);
         }
@@ -152,17 +155,23 @@ function networkFailure(
   const explained = explainNetworkError(error, new URL(`https://${host.includes(':') ? `[${host}]` : host}`));
   const own = code === '' && !(error instanceof AggregateError) && !(error instanceof KleisError);
   const why = late ?? (own ? (error as Error).message : (explained.detail ?? explained.message));
-  const certificate = /^(CERT_|ERR_TLS|ERR_SSL|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|HOSTNAME)/.test(code);
   const failure = new KubeError(`${what}: ${clean(why)}.`, {
     ambiguous: sent && changes,
-    retryable: !certificate,
+    retryable: !isTrustFailure(error),
     cause: error,
   });
   const kind = !sent || neverSent(error) ? 'unsent' : own ? 'late' : 'cut';
   return new CallError(failure, late === undefined ? kind : 'late');
 }
 
-function readAnswer<T>(message: IncomingMessage, body: Buffer, what: string, changes: boolean): KubeAnswer<T> {
+interface Asked {
+  readonly what: string;
+  readonly changes: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+function readAnswer<T>(message: IncomingMessage, body: Buffer, asked: Asked): KubeAnswer<T> {
   const status = message.statusCode ?? 0;
   const date = message.headers.date === undefined ? undefined : Date.parse(message.headers.date) || undefined;
   let value: unknown;
@@ -174,7 +183,7 @@ function readAnswer<T>(message: IncomingMessage, body: Buffer, what: string, cha
   if (status >= 200 && status < 300 && typeof value === 'object' && value !== null) {
     return { status, body: value as T, warnings: warningsOf(message), date };
   }
-  throw new CallError(refusal(message, status, value, what, changes), 'answer', date);
+  throw new CallError(refusal(message, status, value, asked), 'answer', date);
 }
 
 interface Status {
@@ -184,7 +193,7 @@ interface Status {
   readonly details?: { readonly kind?: unknown; readonly name?: unknown; readonly retryAfterSeconds?: unknown };
 }
 
-function refusal(message: IncomingMessage, status: number, value: unknown, what: string, changes: boolean): KubeError {
+function refusal(message: IncomingMessage, status: number, value: unknown, { what, changes, now }: Asked): KubeError {
   const said = (value ?? {}) as Status;
   const isKube = said.kind === 'Status';
   const { kind, name } = (isKube ? said.details : undefined) ?? {};
@@ -194,18 +203,15 @@ function refusal(message: IncomingMessage, status: number, value: unknown, what:
     status,
     reason,
     about: typeof kind === 'string' && typeof name === 'string' ? { kind, name } : undefined,
-    retryAfter: retryAfterOf(message.headers['retry-after'] ?? said.details?.retryAfterSeconds),
+    retryAfter: readRetryAfter(message.headers['retry-after'] ?? secondsOf(said), now),
     // etcd may have written what the API server then took too long to confirm; a proxy may have lost a good answer.
     ambiguous: changes && (status >= 500 || status < 400),
-    retryable: status === 429 || (status >= 500 && status !== 501) || (status === 409 && reason !== 'AlreadyExists'),
+    retryable: isPassingStatus(status) || (status === 409 && reason !== 'AlreadyExists'),
   });
 }
 
-function retryAfterOf(value: unknown): number | undefined {
-  const text = typeof value === 'number' ? String(value) : value;
-  if (typeof text !== 'string' || text === '0') return undefined;
-  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Math.ceil((Date.parse(text) - Date.now()) / 1000);
-  return seconds > 0 ? Math.min(seconds, 300) : undefined;
+function secondsOf({ details }: Status): string | undefined {
+  return typeof details?.retryAfterSeconds === 'number' ? String(details.retryAfterSeconds) : undefined;
 }
 
 function warningsOf(message: IncomingMessage): readonly string[] {

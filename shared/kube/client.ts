@@ -1,11 +1,12 @@
-import https from 'node:https';
+import type https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
-import { checkAuthority } from '../net/http.ts';
+import { createAgent } from '../net/agent.ts';
 import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './call.ts';
 import { type KubeConnection, type KubeConnectionOptions, readConnection } from './connection.ts';
-import { openTunnel, proxyChooser, type TunnelTarget } from '../net/proxy.ts';
+import { proxyChooser, proxyOf } from '../net/proxy.ts';
+import { backoff } from '../net/retry.ts';
+import { createTrust } from '../net/trust.ts';
 
 export interface KubeClient {
   /**
@@ -37,6 +38,7 @@ const idleTimeout = 45_000;
 const maxSockets = 128;
 const attempts = 3;
 const longestWait = 2_000;
+const firstWait = 100;
 
 interface Live extends Target {
   readonly connection: KubeConnection;
@@ -150,27 +152,13 @@ function replace(old: Live | undefined, next: Live): Live {
   return next;
 }
 
-function connect(connection: KubeConnection, { env }: KubeOptions, connected: () => void): Live {
+function connect(connection: KubeConnection, { env, now }: KubeOptions, connected: () => void): Live {
   const { server, ca, cert, key, tlsServerName } = connection;
-  if (ca !== undefined) checkAuthority(ca);
   // Made once, not for each connection: parsing the certificates takes a millisecond.
-  const secureContext = tls.createSecureContext({
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  });
-  const agent = new https.Agent({ keepAlive: true, maxSockets, timeout: idleTimeout, secureContext });
-  const proxy = proxyChooser(connection.proxy, env)(server);
-  if (proxy !== undefined) {
-    // Node's documented way to supply the connection later: return nothing, call back when it is there.
-    const tunnelling = agent as unknown as { createConnection: unknown };
-    tunnelling.createConnection = (target: TunnelTarget, done: (error: unknown, socket?: tls.TLSSocket) => void) => {
-      openTunnel(proxy, target, secureContext).then((socket) => {
-        connected();
-        done(null, socket);
-      }, done);
-    };
-  }
+  const trust = createTrust({ ca, cert, key }, env);
+  // As client-go: the proxy of a kubeconfig is for all that goes to its cluster, whatever NO_PROXY says.
+  const proxy = connection.proxy === undefined ? proxyChooser(undefined, env)(server) : proxyOf(connection.proxy);
+  const agent = createAgent({ keepAlive: true, maxSockets, timeout: idleTimeout, proxy, trust, connected });
   const host = server.hostname.replace(/^\[|\]$/g, '');
   return {
     connection,
@@ -185,21 +173,22 @@ function connect(connection: KubeConnection, { env }: KubeOptions, connected: ()
     } as https.RequestOptions,
     prefix: server.pathname.replace(/\/$/, ''),
     authorization: bearer(connection),
+    now,
     connected,
   };
 }
 
 /** Milliseconds, or undefined if it must not be sent again. */
 function waitBeforeNext({ kind, failure }: CallError, attempt: number, repeatable: boolean): number | undefined {
-  const backoff = 100 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+  const pause = backoff(attempt, firstWait);
   switch (kind) {
     case 'unsent':
-      return failure.retryable ? backoff : undefined;
+      return failure.retryable ? pause : undefined;
     case 'cut':
       // The API server closes idle connections, and all of them when it restarts.
-      return repeatable ? backoff : undefined;
+      return repeatable ? pause : undefined;
     case 'answer': {
-      const wait = failure.retryAfter === undefined ? backoff : failure.retryAfter * 1000;
+      const wait = failure.retryAfter === undefined ? pause : failure.retryAfter * 1000;
       // 429 is API Priority and Fairness: it was not carried out.
       const harmless = failure.status === 429 || (repeatable && (failure.status ?? 0) >= 500);
       return harmless && wait <= longestWait ? wait : undefined;

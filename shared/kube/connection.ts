@@ -1,7 +1,9 @@
 import { isObject } from '../json.ts';
-import { open } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { KleisError } from '../errors.ts';
+import { checkCertificates, readCertificates } from '../net/certificates.ts';
+import { serverUrlFaults, urlFaults } from '../net/url.ts';
+import { readTextFile } from '../read-file.ts';
 import { clean } from '../text.ts';
 
 /** How a service signs in to an API server. */
@@ -35,7 +37,6 @@ export interface KubeConnection {
   readonly proxy: string | undefined;
 }
 
-const maxBytes = 1024 * 1024;
 const podFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
@@ -48,14 +49,17 @@ export async function readConnection(options: KubeConnectionOptions): Promise<Ku
     'kubeconfig' in credentials
       ? await fromKubeconfig(credentials.kubeconfig, credentials.context)
       : 'tokenFile' in credentials
-        ? { ...nothing, token: readToken(await readText(credentials.tokenFile), credentials.tokenFile) }
+        ? { ...nothing, token: readToken(await readTextFile(credentials.tokenFile), credentials.tokenFile) }
         : await fromPod(options);
   const server = options.server ?? found.server;
   if (server === undefined) throw invalid('Nothing says which API server to talk to.');
   return {
     ...found,
     server: parseServer(server),
-    ca: options.certificateAuthority === undefined ? found.ca : await readText(options.certificateAuthority),
+    ca:
+      options.certificateAuthority === undefined
+        ? found.ca && checkCertificates(found.ca, 'The certificate authority of the cluster')
+        : await readCertificates(options.certificateAuthority),
     tlsServerName: options.tlsServerName ?? found.tlsServerName,
   };
 }
@@ -80,7 +84,7 @@ async function fromPod({ env, server, serviceAccountFolder = podFolder }: KubeCo
     });
   }
   const tokenFile = join(serviceAccountFolder, 'token');
-  const [token, ca] = await Promise.all([readText(tokenFile), readText(join(serviceAccountFolder, 'ca.crt'))]);
+  const [token, ca] = await Promise.all([readTextFile(tokenFile), readTextFile(join(serviceAccountFolder, 'ca.crt'))]);
   return {
     ...nothing,
     server: host ? `https://${host.includes(':') ? `[${host}]` : host}:${port || '443'}` : undefined,
@@ -94,7 +98,7 @@ type Mapping = Readonly<Record<string, unknown>>;
 async function fromKubeconfig(path: string, contextName: string | undefined): Promise<Found> {
   // Loaded late: a pod with its own token needs no YAML for it.
   const { parse } = await import('yaml');
-  const text = await readText(path);
+  const text = await readTextFile(path);
   let document: unknown;
   try {
     document = parse(text, { logLevel: 'error' });
@@ -115,7 +119,7 @@ async function fromKubeconfig(path: string, contextName: string | undefined): Pr
     material(cluster, 'certificate-authority'),
     material(user, 'client-certificate'),
     material(user, 'client-key'),
-    tokenFile === undefined ? undefined : readText(beside(path, tokenFile)),
+    tokenFile === undefined ? undefined : readTextFile(beside(path, tokenFile)),
   ]);
   // client-go: what the file says wins over the token beside it.
   const token = fromFile ?? textOf(user['token']);
@@ -173,7 +177,7 @@ async function readMaterial(part: Mapping, field: string, path: string): Promise
   const data = textOf(part[`${field}-data`]);
   if (data !== undefined) return Buffer.from(data, 'base64').toString('utf8');
   const file = textOf(part[field]);
-  return file === undefined ? undefined : readText(beside(path, file));
+  return file === undefined ? undefined : readTextFile(beside(path, file));
 }
 
 function beside(path: string, file: string): string {
@@ -181,11 +185,10 @@ function beside(path: string, file: string): string {
 }
 
 function parseServer(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'https:' || url.username !== '' || url.search !== '' || url.hash !== '') {
-    throw invalid(`The API server's address ${clean(text)} is no https:// URL.`);
-  }
-  return url;
+  const [fault] = serverUrlFaults(text);
+  if (fault === undefined && /^https:/i.test(text)) return new URL(text);
+  const why = fault === undefined || fault === 'scheme' ? 'is no https:// URL' : urlFaults[fault];
+  throw invalid(`The API server's address ${clean(text)} ${why}.`);
 }
 
 function readToken(text: string, path: string): string {
@@ -193,25 +196,6 @@ function readToken(text: string, path: string): string {
   // What a header can carry; the rest of the text stays out of the message.
   if (!/^[\x21-\x7e]{1,65536}$/.test(token)) throw invalid(`There is no token in ${clean(path)}.`);
   return token;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    const file = await open(path, 'r');
-    try {
-      const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(65_536) });
-      if (bytesRead < 65_536) return buffer.toString('utf8', 0, bytesRead);
-      const { size } = await file.stat();
-      if (size > maxBytes) throw new Error('it is larger than 1 MiB');
-      const rest = await file.readFile();
-      return Buffer.concat([buffer.subarray(0, bytesRead), rest]).toString('utf8');
-    } finally {
-      await file.close();
-    }
-  } catch (cause) {
-    const { code, message } = cause as { code?: string; message: string };
-    throw invalid(`Cannot read ${clean(path)} (${clean(code ?? message, 60)}).`, { cause });
-  }
 }
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);

@@ -1,10 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { KleisError } from '../errors.ts';
-import { clean } from '../text.ts';
 import { X509Certificate } from 'node:crypto';
+import { KleisError } from '../errors.ts';
+import { readTextFile } from '../read-file.ts';
+import { clean } from '../text.ts';
 
-/** The certificates of a PEM text, without what stands around them. Throws an Error that says what is wrong with it. */
+const hint = 'Name a PEM file with the certificate of the authority that vouches for the server.';
+
+/**
+ * The certificates in a PEM text and nothing else of it: what stands around them may be anything. Throws an Error that
+ * says what is wrong: none, a damaged one, or a private key, which must not travel with what is handed to everybody.
+ */
 export function certificatesIn(pem: string): string[] {
+  if (/-----BEGIN [^-]*PRIVATE KEY/.test(pem)) throw new Error('it holds a private key');
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw new Error('it holds no PEM certificate');
   for (const [index, block] of blocks.entries()) {
@@ -17,12 +23,24 @@ export function certificatesIn(pem: string): string[] {
   return blocks;
 }
 
-/** The PEM text of a file that a setting names; undefined where none does. Throws `config_invalid`. */
-export async function readAuthority(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
+/**
+ * The certificates of a PEM text that a setting gives. Throws `config_invalid`, which begins with `name`: Node takes text
+ * without a certificate for "Node's own list" or for "none", and says nothing.
+ */
+export function checkCertificates(pem: string, name = 'The certificate authority'): string {
   try {
-    return await readFile(file, 'utf8');
+    return `${certificatesIn(pem).join('\n')}\n`;
   } catch (cause) {
-    throw new KleisError('config_invalid', `The certificate authority ${clean(file)} cannot be read.`, { cause });
+    throw new KleisError('config_invalid', `${name} cannot be used: ${(cause as Error).message}.`, { hint, cause });
   }
+}
+
+/** The certificates of the file that a setting names; `setting` is how a person knows it. Throws `config_invalid`. */
+export async function readCertificates(file: string, setting = 'The certificate authority'): Promise<string> {
+  return checkCertificates(await readTextFile(file), `${setting} ${clean(file, 400)}`);
+}
+
+/** Undefined where no file is named. Throws as `readCertificates`. */
+export async function readAuthority(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : readCertificates(file);
 }

@@ -1,23 +1,34 @@
-import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
-import { certificatesIn } from './certificates.ts';
+import { createAgent } from './agent.ts';
+import { checkCertificates } from './certificates.ts';
 import { KleisError } from '../errors.ts';
-import { explainNetworkError, neverSent } from './network-errors.ts';
-import { openTunnel, proxyChooser, type TunnelTarget } from './proxy.ts';
+import { explainNetworkError, isTrustFailure, neverSent } from './network-errors.ts';
+import { proxyChooser } from './proxy.ts';
+import { backoff, isPassingStatus, readRetryAfter } from './retry.ts';
 import { clean } from '../text.ts';
+import { createTrust, unusableAuthorities } from './trust.ts';
 
 // Node's own client, not a library: loading undici takes 25 to 65 ms, which every refresh of a token would pay.
 
 export interface FetchOptions {
-  /** PEM text of the authorities that may vouch for the server; then no other is trusted. */
+  /**
+   * PEM text of the authorities that may vouch for the server; then no other is trusted. Else Node's own list and what the
+   * machine trusts.
+   */
   readonly certificateAuthority?: string | undefined;
-  /** `http://` or `https://` URL; wins over the proxy variables, but not over NO_PROXY. */
+  /** URL of a proxy; wins over the proxy variables, but not over NO_PROXY. */
   readonly proxy?: string | undefined;
-  /** Read: HTTPS_PROXY, NO_PROXY (both cases), KLEIS_EXTRA_CA_CERTS, NODE_EXTRA_CA_CERTS. */
+  /**
+   * Read: HTTPS_PROXY, ALL_PROXY, NO_PROXY (both cases), SSL_CERT_FILE, SSL_CERT_DIR, KLEIS_EXTRA_CA_CERTS,
+   * NODE_EXTRA_CA_CERTS.
+   */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds since the epoch: what the date of a `Retry-After` is compared with. */
+  readonly now: () => number;
+  /** Of what may be sent again; 3 if not given. */
+  readonly attempts?: number;
   /** Milliseconds for one call with its retries and its body; 20 s if not given. */
   readonly timeout?: number;
   /** Bytes; 1 MiB if not given. */
@@ -37,10 +48,11 @@ export interface FetchInit {
 
 export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>;
 
-const attempts = 3;
+const usualAttempts = 3;
 const attemptTimeout = 10_000;
-/** A server that asks for more patience than this gets an error message instead. */
-const longestRetryAfter = 5_000;
+/** Seconds. A server that asks for more patience than this gets an error message instead. */
+const longestRetryAfter = 5;
+const firstWait = 200;
 const redirects = 3;
 
 /**
@@ -50,15 +62,21 @@ const redirects = 3;
  * `config_invalid` (proxy or certificate authority that cannot be used).
  */
 export function createFetch(options: FetchOptions): Fetch {
-  const trust = lazy(() => trustedAuthorities(options));
-  const proxies = proxyChooser(options.proxy, options.env);
+  const { certificateAuthority, env, now, attempts = usualAttempts } = options;
+  const trust = lazy(() =>
+    createTrust(certificateAuthority === undefined ? {} : { ca: checkCertificates(certificateAuthority) }, env),
+  );
+  const proxies = proxyChooser(options.proxy, env);
   const agents = new Map<string, http.Agent>();
   const agentFor = (url: URL): http.Agent => {
     const proxy = proxies(url);
     const key = `${url.protocol}${proxy?.href ?? ''}`;
     let agent = agents.get(key);
     if (agent === undefined) {
-      agent = createAgent(url, proxy, trust);
+      agent =
+        url.protocol === 'https:'
+          ? createAgent({ keepAlive: true, proxy, trust: trust() })
+          : new http.Agent({ keepAlive: true });
       agents.set(key, agent);
     }
     return agent;
@@ -83,41 +101,28 @@ export function createFetch(options: FetchOptions): Fetch {
           attempt -= 1;
           continue;
         }
-        const wait = repeatable && !last ? retryDelay(response, attempt) : undefined;
+        const wait = repeatable && !last ? retryDelay(response, attempt, now()) : undefined;
         if (wait === undefined) return response;
         await sleep(wait, undefined, { signal });
       } catch (error) {
         if (error instanceof KleisError) throw error;
         const given = [options.signal, init.signal].find((one) => one?.aborted);
         if (given) throw given.reason;
-        if (!last && !total.aborted && (repeatable ? isTransient(error) : neverSent(error))) {
-          await sleep(backoff(attempt), undefined, { signal }).catch(() => undefined);
+        if (!last && !total.aborted && (repeatable ? !isTrustFailure(error) : neverSent(error))) {
+          await sleep(backoff(attempt, firstWait), undefined, { signal }).catch(() => undefined);
           if (!signal.aborted) continue;
         }
-        throw explainNetworkError(error, url, { extraAuthorities: unreadableAuthorities(options.env) });
+        throw explainNetworkError(error, url, { extraAuthorities: await unusableAuthorities(env) });
       }
     }
   };
 }
 
-function isTransient(error: unknown): boolean {
-  // A certificate is no better in half a second.
-  return !/^(CERT_|ERR_TLS|ERR_SSL|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|EPROTO)/.test(
-    String((error as { code?: unknown }).code),
-  );
-}
-
-function backoff(attempt: number): number {
-  return 200 * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
-}
-
-function retryDelay(response: Response, attempt: number): number | undefined {
-  if (response.status !== 429 && response.status < 500) return undefined;
-  if (response.status === 501) return undefined;
-  const asked = response.headers.get('retry-after');
-  if (asked === null) return backoff(attempt);
-  const wait = /^\d+$/.test(asked) ? Number(asked) * 1000 : Date.parse(asked) - Date.now();
-  return wait >= 0 && wait <= longestRetryAfter ? wait : undefined;
+function retryDelay({ status, headers }: Response, attempt: number, now: number): number | undefined {
+  if (!isPassingStatus(status)) return undefined;
+  const asked = readRetryAfter(headers.get('retry-after'), now);
+  if (asked === undefined) return backoff(attempt, firstWait);
+  return asked <= longestRetryAfter ? asked * 1000 : undefined;
 }
 
 function redirectTarget(response: Response, from: URL): URL | undefined {
@@ -159,7 +164,7 @@ type Dial = (
 ) => http.ClientRequest;
 
 // Half of the Internet's "timed out" on Node 20 is its 250 ms for each address of a dual-stack host.
-const dialing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 };
+const dialing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000, insecureHTTPParser: false };
 
 function toBytes(body: string | URLSearchParams | Uint8Array): Uint8Array {
   return body instanceof Uint8Array ? body : Buffer.from(String(body));
@@ -188,58 +193,6 @@ async function collect(message: http.IncomingMessage, maxBody: number, url: URL)
   }
   const empty = status === 204 || status === 205 || status === 304;
   return new Response(empty ? null : Buffer.concat(chunks), { status, headers });
-}
-
-function createAgent(url: URL, proxy: URL | undefined, trust: () => tls.SecureContext | undefined): http.Agent {
-  if (url.protocol !== 'https:') return new http.Agent({ keepAlive: true });
-  const secureContext = trust();
-  const agent = new https.Agent({ keepAlive: true, ...(secureContext ? { secureContext } : {}) });
-  if (proxy === undefined) return agent;
-  // Node's documented way to supply the connection later: return nothing, call back when it is there.
-  const tunnelling = agent as unknown as { createConnection: unknown };
-  tunnelling.createConnection = (target: TunnelTarget, done: (error: unknown, socket?: tls.TLSSocket) => void) => {
-    openTunnel(proxy, target, secureContext).then((socket) => done(null, socket), done);
-  };
-  return agent;
-}
-
-/** Nothing when Node's own list is enough: to build another takes 25 ms. */
-function trustedAuthorities({ certificateAuthority, env }: FetchOptions): tls.SecureContext | undefined {
-  if (certificateAuthority !== undefined) {
-    checkAuthority(certificateAuthority);
-    return tls.createSecureContext({ ca: certificateAuthority });
-  }
-  const extra = env['KLEIS_EXTRA_CA_CERTS'];
-  if (extra === undefined || extra === '') return undefined;
-  const files = [extra, env['NODE_EXTRA_CA_CERTS'] ?? ''].filter((file) => file !== '');
-  const texts = files.map(readAuthorities).filter((text) => text !== undefined);
-  return texts.length === 0 ? undefined : tls.createSecureContext({ ca: [...tls.rootCertificates, ...texts] });
-}
-
-/** Node takes text without a usable certificate for "Node's own list" or for "none", and says nothing. */
-export function checkAuthority(pem: string): void {
-  try {
-    certificatesIn(pem);
-  } catch (cause) {
-    throw new KleisError('config_invalid', 'The certificate authority is not a certificate in PEM form.', {
-      hint: 'Give a file with -----BEGIN CERTIFICATE----- in it.',
-      cause,
-    });
-  }
-}
-
-function readAuthorities(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-/** As Node does with its own variable: a missing file is no error, but an untrusted certificate may be because of it. */
-function unreadableAuthorities(env: FetchOptions['env']): string | undefined {
-  const file = env['KLEIS_EXTRA_CA_CERTS'];
-  return file !== undefined && file !== '' && readAuthorities(file) === undefined ? file : undefined;
 }
 
 function lazy<T>(make: () => T): () => T {

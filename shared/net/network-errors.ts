@@ -52,6 +52,22 @@ export function neverSent(error: unknown): boolean {
   return before.has(codeOf(error));
 }
 
+/** A certificate is no better in half a second, nor is a server that does not speak TLS. */
+export function isTrustFailure(error: unknown): boolean {
+  return someCode(error, (code) => trustCodes.test(code));
+}
+
+// The names that OpenSSL's verification errors have in Node, and what Node itself says of a handshake.
+const trustCodes =
+  /^(CERT_|CRL_|ERROR_IN_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|ERR_TLS|ERR_SSL|EPROTO)/;
+
+function someCode(error: unknown, test: (code: string) => boolean): boolean {
+  if (error instanceof AggregateError && error.errors.some((each) => someCode(each, test))) return true;
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  return (typeof code === 'string' && test(code)) || someCode(error.cause, test);
+}
+
 /** What a person needs to know of a network error. `detail` is the reason alone. */
 export function explainNetworkError(
   error: unknown,

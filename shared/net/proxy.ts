@@ -1,103 +1,52 @@
-import http from 'node:http';
-import https from 'node:https';
-import { BlockList, isIP, type Socket } from 'node:net';
-import tls from 'node:tls';
+import { BlockList, isIP } from 'node:net';
 import { KleisError } from '../errors.ts';
-import { explainNetworkError } from './network-errors.ts';
-import { clean } from '../text.ts';
+import { isLoopback } from './url.ts';
 
-const connectTimeout = 10_000;
+type Env = Readonly<Record<string, string | undefined>>;
 
-export interface TunnelTarget extends tls.ConnectionOptions {
-  readonly signal?: AbortSignal;
+const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
+
+export function isSocks(proxy: URL): boolean {
+  return proxy.protocol.startsWith('socks');
+}
+
+/** The address of a proxy as kubectl and the variables spell it; without a scheme it is `http://`. */
+export function parseProxy(text: string): URL | undefined {
+  const spelled = text.includes('://') ? text : `http://${text}`;
+  const url = URL.canParse(spelled) ? new URL(spelled) : undefined;
+  return url !== undefined && protocols.includes(url.protocol) && url.hostname !== '' ? url : undefined;
+}
+
+/** The address of a proxy as people may see it: its password is nobody else's business. */
+export function withoutPassword(address: string): string {
+  const proxy = parseProxy(address);
+  if (proxy === undefined) return '(no proxy that can be used)';
+  const { protocol, username, password, host } = proxy;
+  const user = username === '' ? '' : `${username}${password === '' ? '' : ':…'}@`;
+  return `${protocol}//${user}${host}`;
+}
+
+/** The proxy that a setting names. Throws `config_invalid`, which does not quote it: it may hold a password. */
+export function proxyOf(text: string): URL {
+  const proxy = parseProxy(text);
+  if (proxy !== undefined) return proxy;
+  throw new KleisError('config_invalid', 'The proxy is not an http://, https://, socks5:// or socks5h:// URL.', {
+    hint: 'Check `proxy` in the configuration, `proxy-url` in the kubeconfig, HTTPS_PROXY and ALL_PROXY.',
+  });
 }
 
 /**
- * Which proxy a URL goes through: the given one, else HTTPS_PROXY; never for loopback, nor for what NO_PROXY names.
- * Only for https: the plain http that Kleis speaks is loopback. Throws `config_invalid`.
+ * Which proxy a URL goes through: the given one, else HTTPS_PROXY, else ALL_PROXY; never for loopback, nor for what
+ * NO_PROXY names. Only for https: the plain http that Kleis speaks is loopback. Throws `config_invalid`.
  */
-export function proxyChooser(
-  proxy: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): (url: URL) => URL | undefined {
+export function proxyChooser(proxy: string | undefined, env: Env): (url: URL) => URL | undefined {
   const variable = (name: string) => env[name.toLowerCase()] || env[name] || undefined;
   const direct = parseNoProxy(variable('NO_PROXY') ?? '');
   return (url) => {
-    const written = proxy ?? variable('HTTPS_PROXY');
+    const written = proxy ?? variable('HTTPS_PROXY') ?? variable('ALL_PROXY');
     if (written === undefined || url.protocol !== 'https:' || isLoopback(url.hostname) || direct(url)) return undefined;
-    const spelled = written.includes('://') ? written : `http://${written}`;
-    const parsed = URL.canParse(spelled) ? new URL(spelled) : undefined;
-    if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed;
-    throw new KleisError('config_invalid', 'The proxy is not an http:// or https:// URL.', {
-      hint: 'Check `proxy` in the configuration and HTTPS_PROXY.',
-    });
+    return proxyOf(written);
   };
-}
-
-/** `localhost`, 127.0.0.0/8 and ::1, as `URL.hostname` spells them. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-}
-
-/** CONNECT (RFC 9110 section 9.3.6), then TLS with the real server inside. */
-export async function openTunnel(
-  proxy: URL,
-  target: TunnelTarget,
-  secureContext: tls.SecureContext | undefined,
-): Promise<tls.TLSSocket> {
-  const host = String(target.host);
-  const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${String(target.port ?? 443)}`;
-  const headers: Record<string, string> = { host: authority };
-  if (proxy.username !== '') {
-    const user = `${unescape(proxy.username)}:${unescape(proxy.password)}`;
-    headers['proxy-authorization'] = `Basic ${Buffer.from(user).toString('base64')}`;
-  }
-  const bare = new URL(proxy.origin);
-  const socket = await new Promise<Socket>((resolve, reject) => {
-    const request = (bare.protocol === 'https:' ? https : http).request(bare, {
-      method: 'CONNECT',
-      path: authority,
-      headers,
-      agent: false,
-      timeout: connectTimeout,
-      ...(target.signal ? { signal: target.signal } : {}),
-      ...(secureContext ? { secureContext } : {}),
-    });
-    const fail = (why: string, cause?: unknown) =>
-      reject(
-        new KleisError('provider_unavailable', `The proxy ${clean(proxy.host)} ${why}.`, {
-          hint: 'Check the proxy settings (HTTPS_PROXY, NO_PROXY) and try again; nothing was lost.',
-          cause,
-        }),
-      );
-    request.once('connect', (response, tunnel) => {
-      if (response.statusCode === 200) return resolve(tunnel);
-      tunnel.destroy();
-      const why = response.statusCode === 407 ? 'wants another user name or password' : 'does not let us through';
-      return fail(`${why} (HTTP ${response.statusCode ?? 0}) to ${clean(authority)}`);
-    });
-    request.once('response', (response) => {
-      response.destroy();
-      fail(`does not let us through (HTTP ${response.statusCode ?? 0}) to ${clean(authority)}`);
-    });
-    request.once('timeout', () => request.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })));
-    request.once('error', (error) => fail(`cannot be used: ${explainNetworkError(error, bare).detail ?? ''}`, error));
-    request.end();
-  });
-  return new Promise((resolve, reject) => {
-    const inner = tls.connect({ ...target, socket, ...(secureContext ? { secureContext } : {}) });
-    inner.once('secureConnect', () => resolve(inner));
-    inner.once('error', reject);
-  });
-}
-
-/** A lone `%` in a password is not an escape. */
-function unescape(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Hosts, domains with their subdomains, addresses and networks, `*`; an entry may end in `:port`. */

@@ -14,7 +14,7 @@ const stops: (() => Promise<void>)[] = [];
 const clock = manualClock();
 const deps: DiscoveryDeps = {
   now: () => clock.now(),
-  fetchFor: (options) => createFetch({ ...options, timeout: 1_000, env: {} }),
+  fetchFor: (options) => createFetch({ ...options, timeout: 1_000, env: {}, now: Date.now }),
 };
 
 beforeAll(async () => {

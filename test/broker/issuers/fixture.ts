@@ -149,7 +149,7 @@ export function trusted(issuer: { readonly url: string }, more: Partial<TrustedI
 }
 
 export function issuerDeps(clock: IssuerDeps['clock'] = manualClock(), timeout = 2_000): IssuerDeps {
-  return { clock, fetchFor: (options) => createFetch({ ...options, timeout, env: {} }) };
+  return { clock, fetchFor: (options) => createFetch({ ...options, timeout, env: {}, now: Date.now }) };
 }
 
 /** The error that a promise must end with; never a token in it. */

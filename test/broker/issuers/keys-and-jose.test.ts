@@ -1,12 +1,8 @@
+import { signatureAlgorithms } from '../../../shared/jwt.ts';
 import { constants, createPrivateKey, sign as nodeSign, type KeyObject } from 'node:crypto';
 import { compactVerify, exportJWK, importJWK } from 'jose';
 import { describe, expect, it } from 'vitest';
-import {
-  parseKeySet,
-  signatureAlgorithms,
-  verifySignature,
-  type VerificationKey,
-} from '../../../broker/issuers/keys.ts';
+import { parseKeySet, verifySignature, type VerificationKey } from '../../../broker/issuers/keys.ts';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { makeKey, sign } from './fixture.ts';
 

@@ -1,12 +1,8 @@
+import { signatureAlgorithms } from '../../../shared/jwt.ts';
 import { constants, generateKeyPairSync, sign as nodeSign } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { describe, expect, it } from 'vitest';
-import {
-  parseKeySet,
-  signatureAlgorithms,
-  verifySignature,
-  type VerificationKey,
-} from '../../../broker/issuers/keys.ts';
+import { parseKeySet, verifySignature, type VerificationKey } from '../../../broker/issuers/keys.ts';
 import { makeKey, noon, sign } from './fixture.ts';
 
 const issuer = { url: 'https://issuer.example.com' };

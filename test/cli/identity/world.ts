@@ -96,7 +96,7 @@ export function surroundings(env: Readonly<Record<string, string>>, options: { t
     platform: process.platform,
     signal,
     now: () => now,
-    fetch: createFetch({ env: {}, maxBody: 64 * 1024, ...options }),
+    fetch: createFetch({ env: {}, now: Date.now, maxBody: 64 * 1024, ...options }),
   };
 }
 

@@ -175,7 +175,7 @@ describe('what cannot be meant is refused before anything is touched', () => {
   test.each<[string, Partial<AddRequest>, string, RegExp]>([
     ['http', { server: 'http://api.example.com' }, 'usage', /must begin with https/],
     ['no URL', { server: 'api.example.com:6443' }, 'usage', /must begin with https|not a URL/],
-    ['https without a host', { server: 'https:api.example.com' }, 'usage', /must begin with https/],
+    ['https without a host', { server: 'https:api.example.com' }, 'usage', /not a URL/],
     ['a password', { server: 'https://a:b@api.example.com' }, 'usage', /user name or password/],
     ['a query', { server: `${server}?a=b` }, 'usage', /query or fragment/],
     ['a control character', { server: `${server}/\u0007` }, 'usage', /not a URL/],
@@ -185,7 +185,12 @@ describe('what cannot be meant is refused before anything is touched', () => {
     ['a cluster that nobody knows', {}, 'usage', /no cluster "prod" .* no --server/],
     ['an empty --kubeconfig', { server, kubeconfig: '' }, 'usage', /--kubeconfig is empty/],
     ['no certificates', { server, clusterCertificateAuthority: '/dev/null' }, 'config_invalid', /no PEM certificate/],
-    ['a missing file', { server, clusterCertificateAuthority: '/nowhere/ca.pem' }, 'config_invalid', /Cannot read/],
+    [
+      'a missing file',
+      { server, clusterCertificateAuthority: '/nowhere/ca.pem' },
+      'config_invalid',
+      /cannot be read: it does not exist/,
+    ],
   ])('%s', async (_name, request, code, message) => {
     await expect(add(request)).rejects.toEqual(failsWith(code, message));
     expect(await readdir(folder)).toEqual([]);

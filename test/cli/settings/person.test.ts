@@ -70,7 +70,7 @@ confirmNewClusters: true
     'cache | file | F:4',
     'minValidity | 1m30s | F:11',
     'loginTimeout | 1h | F:10',
-    'proxy | http://me:…@proxy.example.com:3128/ | F:9',
+    'proxy | http://me:…@proxy.example.com:3128 | F:9',
     'confirmNewClusters | true | F:12',
   ]);
 });
@@ -119,7 +119,7 @@ confirmNewClusters: "yes"
     ['listenAddress: localhost:70000', /loopback host/],
     ['redirectUri: https://example.com/', /http URI on loopback/],
     ['redirectUri: http://localhost:1/#a', /http URI on loopback/],
-    ['proxy: socks5://x:1', /URL of a proxy/],
+    ['proxy: socks4://x:1', /URL of a proxy/],
     ['proxy: proxy.example.com:3128', /URL of a proxy/],
     ['loginTimeout: 5', /duration such as 90s or 15m, from 1s to 1h/],
     ['loginTimeout: 2h', /duration/],

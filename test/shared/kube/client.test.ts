@@ -146,7 +146,7 @@ describe('credentials', () => {
   it('that are not there are named', async () => {
     for (const credentials of [{ kubeconfig: '/nowhere' }, { tokenFile: '/nowhere' }]) {
       const error = await failure(open(credentials, { server: cluster.server }).request('GET', maps));
-      expect(error.message).toBe('Cannot read /nowhere (ENOENT).');
+      expect(error.message).toBe('/nowhere cannot be read: it does not exist.');
     }
     expect((await failure(open({ inCluster: true }).request('GET', maps))).message).toContain('is no pod');
   });

@@ -1,0 +1,23 @@
+import type tls from 'node:tls';
+
+/** Longer than any call waits: what connects for nobody any more ends by itself. */
+const handshakeTimeout = 20_000;
+
+/** Resolves when the handshake is over and somebody vouched for the server. */
+export async function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }));
+    }, handshakeTimeout);
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    socket.once('error', fail);
+    socket.once('secureConnect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve(socket);
+    });
+  });
+}

@@ -1,0 +1,46 @@
+import { BlockList, isIP } from 'node:net';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+loopback.addAddress('::1', 'ipv6');
+
+/**
+ * Names and addresses that no packet leaves the machine for: `localhost`, 127.0.0.0/8, ::1, and IPv4 ones spelled as
+ * IPv6, with or without brackets. Another name could be made to point anywhere.
+ */
+export function isLoopback(host: string | undefined): boolean {
+  const bare = (host ?? '').replace(/^\[|\]$/g, '').toLowerCase();
+  const family = isIP(bare);
+  return family === 0 ? bare === 'localhost' : loopback.check(bare, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** Nobody else reads what is sent there: https, or http that stays on this machine. */
+export function isHttpsOrLoopback({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+}
+
+export type UrlFault = 'syntax' | 'scheme' | 'userinfo' | 'query';
+
+/** The ends of sentences that begin with the name of the address. */
+export const urlFaults: Readonly<Record<UrlFault, string>> = {
+  syntax: 'is not a URL',
+  scheme: 'is neither https nor http on loopback',
+  userinfo: 'holds a user name or password',
+  query: 'has a query or fragment',
+};
+
+const maxLength = 2048;
+
+/** All that is wrong with the address of a server that is to get tokens. */
+export function serverUrlFaults(text: string): readonly UrlFault[] {
+  // `URL` drops blanks and line ends, takes a backslash for a slash, and needs no slash after `https:`.
+  const plain = text.length <= maxLength && /^[a-z][a-z0-9+.-]*:\/\/[^\s\\\p{Cc}\p{Cf}]+$/iu.test(text);
+  const url = plain ? URL.parse(text) : null;
+  if (url === null) return ['syntax'];
+  const found: readonly (UrlFault | false)[] = [
+    !isHttpsOrLoopback(url) && 'scheme',
+    (url.username !== '' || url.password !== '') && 'userinfo',
+    /[?#]/.test(text) && 'query',
+  ];
+  return found.filter((fault) => fault !== false);
+}
