@@ -7,6 +7,8 @@ export interface AuditEvent {
     | 'stopped'
     /** The audit could not be written for a while; `lost` outcomes are not in it. */
     | 'resumed'
+    /** Somebody cut the file short while it was written (`copytruncate`): lines may be gone. */
+    | 'truncated'
     | 'config'
     | 'exchange'
     /** The first request of an address within a minute that was one too many; those after it are only counted. */

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { seal, startOfChain, type Head } from './chain.ts';
 import type { AuditEvent } from './event.ts';
-import { openFile, SinkError, streamSink, type Sink } from './sink.ts';
+import { openFile } from './file.ts';
+import { openPipe, SinkError, streamSink, type Sink } from './sink.ts';
 
 export interface AuditLog {
   /**
@@ -16,6 +18,8 @@ export interface AuditLog {
   /** Of the last line that is written. */
   readonly head: Head;
   readonly health: AuditHealth;
+  /** Opens the file anew: it was rotated. */
+  reopen(): void;
   /** Writes what is left and says goodbye. */
   close(): Promise<void>;
 }
@@ -26,6 +30,8 @@ export interface AuditHealth {
   readonly lines: number;
   /** Outcomes that nothing is left of but this number. */
   readonly lost: number;
+  /** How often somebody cut the file short; lines that were written may be gone. */
+  readonly truncations: number;
   readonly lastError: string | undefined;
 }
 
@@ -44,7 +50,8 @@ export interface AuditOptions {
 
 /** What is kept for later while the audit cannot be written: some thousands of events. */
 const maxBacklog = 2 * 1024 * 1024;
-const retryEvery = 1000;
+/** How often it is looked whether it can be written, while nobody writes. Milliseconds. */
+const lookEvery = 1000;
 
 interface Waiting {
   readonly bytes: Buffer;
@@ -55,17 +62,18 @@ interface Waiting {
 
 /** Begins a chain and writes its first line. Throws `audit_unavailable`. */
 export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
-  const { file, stdout, now, host, version, policy } = options;
-  const sink = await openSink(file, stdout, now);
+  const { file, stdout, host, version, policy } = options;
+  const sink = await openSink(file, stdout);
   const log = createAuditLog(sink, options);
   await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version, policy });
   return log;
 }
 
-async function openSink(file: string, stdout: NodeJS.WritableStream, now: () => number): Promise<Sink> {
+async function openSink(file: string, stdout: NodeJS.WritableStream): Promise<Sink> {
   if (file === '-') return streamSink(stdout);
   try {
-    return await openFile(file, now);
+    const regular = (await stat(file).catch(() => undefined))?.isFile() ?? true;
+    return await (regular ? openFile(file) : openPipe(file));
   } catch (cause) {
     throw unavailable(cause);
   }
@@ -80,14 +88,13 @@ export function createAuditLog(
   let written = sealed;
   let queue: Waiting[] = [];
   let queued = 0;
-  /** Of lines whose writing failed; the rest of a line that was cut in the middle stands first. */
+  /** Lines whose writing failed. */
   let backlog: Buffer = Buffer.alloc(0);
   let backlogHead = sealed;
   let writing: Promise<void> | undefined;
-  let retry: NodeJS.Timeout | undefined;
   let lost = 0;
   let lastError: string | undefined;
-  let closed = false;
+  let truncations = 0;
 
   const append = async (event: AuditEvent): Promise<void> => {
     const { line, head } = seal(sealed, event, now());
@@ -126,25 +133,27 @@ export function createAuditLog(
         written = last;
         for (const one of lot) one.done();
       } catch (error) {
-        backlog = bytes.subarray(error instanceof SinkError ? error.written : 0);
+        backlog = bytes;
         lastError = reasonOf(error);
         for (const one of lot) one.failed(unavailable(error));
-        retryLater();
       }
       backlogHead = last;
       queued = backlog.length + queue.reduce((sum, one) => sum + one.bytes.length, 0);
     } while (queue.length > 0);
     writing = undefined;
-    if (lost > 0 && lastError === undefined) tellLost();
+    if (lastError !== undefined) return;
+    if (lost > 0) tellLost();
+    if (sink.truncations > truncations) tellTruncated();
   };
 
-  const retryLater = (): void => {
-    if (closed) return;
-    retry ??= setTimeout(() => {
-      retry = undefined;
-      writing ??= write();
-    }, retryEvery);
-    retry.unref();
+  // Without lines as well: a disk that has room again is noticed, and a file that went away before somebody needs it.
+  const looking = setInterval(() => {
+    writing ??= write();
+  }, lookEvery).unref();
+
+  const tellTruncated = (): void => {
+    ({ truncations } = sink);
+    append({ event: 'truncated', outcome: 'failed', reason: 'lines may be gone' }).catch(() => undefined);
   };
 
   const tellLost = (): void => {
@@ -173,11 +182,14 @@ export function createAuditLog(
       return written;
     },
     get health() {
-      return { ok: lastError === undefined, lines: written.seq, lost, lastError };
+      return { ok: lastError === undefined, lines: written.seq, lost, truncations: sink.truncations, lastError };
+    },
+    reopen() {
+      sink.reopen();
+      writing ??= write();
     },
     async close() {
-      closed = true;
-      clearTimeout(retry);
+      clearInterval(looking);
       // A sink that hangs must not keep the process from ending.
       await within(patience, farewell());
       await within(patience, sink.close()).catch(() => undefined);

@@ -56,6 +56,7 @@ const maxLine = 256 * 1024;
 export async function verifyAudit(files: readonly string[], { anchors, partial }: VerifyOptions): Promise<AuditReport> {
   const faults: AuditFault[] = [];
   const chains = new Map<string, Map<number, Line>>();
+  const halves: { readonly text: string; readonly place: string }[] = [];
   let others = 0;
 
   for (const file of files) {
@@ -66,7 +67,7 @@ export async function verifyAudit(files: readonly string[], { anchors, partial }
       const text = raw.replace(runtimePrefix, '');
       const sealed = text.length > maxLine ? undefined : unseal(text);
       if (sealed === undefined) {
-        if (looksLikeOurs(text)) faults.push(damaged(place));
+        if (looksLikeOurs(text)) halves.push({ text: text.slice(0, maxLine), place });
         else if (text.trim() !== '') others += 1;
         continue;
       }
@@ -84,6 +85,7 @@ export async function verifyAudit(files: readonly string[], { anchors, partial }
     }
   }
 
+  for (const { text, place } of halves) if (!isWholeElsewhere(text, chains)) faults.push(damaged(place));
   const reports = Array.from(chains, ([chain, lines]) => checkChain(chain, lines, anchors, partial, faults));
   if (!partial) {
     for (const anchor of anchors ?? []) {
@@ -164,6 +166,12 @@ async function* linesOf(file: string): AsyncGenerator<string> {
 
 function looksLikeOurs(text: string): boolean {
   return /"chain":"[^"]*","seq":\d/.test(text.slice(0, 400)) || /"previous":"[0-9a-f]{64}"/.test(text);
+}
+
+/** A full disk took half a line, which then went to another file as a whole. */
+function isWholeElsewhere(half: string, chains: ReadonlyMap<string, ReadonlyMap<number, Line>>): boolean {
+  const [, chain = '', seq = ''] = /^\{"time":"[^"]*","chain":"([^"]*)","seq":(\d+),/.exec(half) ?? [];
+  return chains.get(chain)?.get(Number(seq))?.sealed.intact ?? false;
 }
 
 function damaged(place: string): AuditFault {

@@ -60,6 +60,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   const stopWork = startWork(composition, condition, ending.signal);
   void announce(broker, startedAt, deps, ending.signal);
   const unlisten = deps.onHangUp(() => {
+    composition.current.audit.reopen();
     void composition.source.check();
     void main.reloadCertificate();
   });

@@ -95,6 +95,7 @@ export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void 
   telemetry.set('audit_ok', {}, audit.health.ok);
   telemetry.set('audit_lines', {}, audit.health.lines);
   telemetry.set('audit_lost', {}, audit.health.lost);
+  telemetry.set('audit_truncations', {}, audit.health.truncations);
   if (anchoredAt !== undefined) telemetry.set('audit_anchor_timestamp_seconds', {}, anchoredAt / 1000);
   if (certificateExpires !== undefined) {
     telemetry.set('certificate_expires_timestamp_seconds', {}, certificateExpires / 1000);

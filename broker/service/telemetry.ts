@@ -36,6 +36,7 @@ const gauges = {
   audit_ok: ['Whether the audit can be written.', []],
   audit_lines: ['Lines of the audit that this replica has written.', []],
   audit_lost: ['Outcomes that could not be recorded.', []],
+  audit_truncations: ['How often somebody cut the audit file short: lines may be gone.', []],
   audit_anchor_timestamp_seconds: ['When the audit was last anchored in the cluster.', []],
   certificate_expires_timestamp_seconds: ['When the certificate for HTTPS expires.', []],
 } as const satisfies Record<string, readonly [help: string, labels: readonly string[]]>;

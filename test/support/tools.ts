@@ -57,6 +57,7 @@ export const tools = {
   ksh: { what: 'ksh', get: debian('ksh'), find: () => onPath('ksh') },
   zsh: { what: 'zsh', get: debian('zsh'), find: () => onPath('zsh') },
   tmux: { what: 'tmux', get: debian('tmux'), find: () => onPath('tmux') },
+  logrotate: { what: 'logrotate', get: debian('logrotate'), find: () => onPath('logrotate') ?? sbin('logrotate') },
   strace: { what: 'strace', get: debian('strace'), find: () => onPath('strace') },
   script: { what: 'script (a terminal without a terminal)', get: debian('bsdutils'), find: () => onPath('script') },
   mount: { what: 'the right to mount a tmpfs', get: 'run as root outside a locked-down container', find: mounts },
@@ -84,6 +85,12 @@ function executable(path: string): boolean {
 function onPath(program: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return folders.map((folder) => join(folder, program)).find(executable);
+}
+
+/** Where a person's PATH may not lead. */
+function sbin(program: string): string | undefined {
+  const path = join('/usr/sbin', program);
+  return executable(path) ? path : undefined;
 }
 
 function asset(name: string): string | undefined {

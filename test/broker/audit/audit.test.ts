@@ -75,20 +75,6 @@ describe('an audit', () => {
     expect(faults).toMatchObject([{ kind: 'damaged', place: `${file}:1` }]);
     expect(chains).toMatchObject([{ first: 1, last: 3 }]);
   });
-
-  it('follows a file that was moved away', async () => {
-    let now = 0;
-    const log = await openAuditLog({ ...options, now: () => now, file });
-    await log.record(event('a'));
-    const { rename } = await import('node:fs/promises');
-    await rename(file, `${file}.1`);
-    now += 5000;
-    await log.record(event('b'));
-    await log.close();
-    expect(await lines(`${file}.1`)).toHaveLength(2);
-    expect(await lines()).toHaveLength(2);
-    expect(await verify(undefined, false, [file, `${file}.1`])).toMatchObject({ ok: true });
-  });
 });
 
 describe('audit verify shows', () => {
@@ -179,15 +165,20 @@ describe('audit verify shows', () => {
 describe('a sink that fails', () => {
   /** Takes what it is given until it is full. */
   function fullSink(): Sink & { text: string; room: number } {
+    let taken = 0;
     const sink = {
       text: '',
       room: Number.POSITIVE_INFINITY,
       async write(bytes: Uint8Array) {
-        const taken = Math.min(bytes.length, sink.room);
-        sink.text += Buffer.from(bytes.subarray(0, taken)).toString();
-        sink.room -= taken;
-        if (taken < bytes.length) throw new SinkError(Object.assign(new Error('full'), { code: 'ENOSPC' }), taken);
+        const rest = bytes.subarray(taken);
+        const fits = Math.min(rest.length, sink.room);
+        sink.text += Buffer.from(rest.subarray(0, fits)).toString();
+        sink.room -= fits;
+        taken = fits < rest.length ? taken + fits : 0;
+        if (fits < rest.length) throw new SinkError(Object.assign(new Error('full'), { code: 'ENOSPC' }));
       },
+      reopen: () => undefined,
+      truncations: 0,
       close: async () => undefined,
     };
     return sink;
@@ -231,7 +222,12 @@ describe('a sink that fails', () => {
   });
 
   it('does not hold a request for ever when it hangs', async () => {
-    const sink: Sink = { write: async () => new Promise(() => undefined), close: async () => undefined };
+    const sink: Sink = {
+      write: async () => new Promise(() => undefined),
+      reopen: () => undefined,
+      truncations: 0,
+      close: async () => undefined,
+    };
     const log = createAuditLog(sink, { ...options, patience: 50 });
     await expect(log.record(event('a'))).rejects.toMatchObject({ code: 'audit_unavailable' });
     expect(log.health).toMatchObject({ ok: false, lastError: 'it takes too long' });
