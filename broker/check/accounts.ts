@@ -148,7 +148,7 @@ function powerFindings(place: string, who: string, binding: Binding, powers: rea
       why:
         severity === 'error'
           ? 'Whoever holds one of its tokens can get others, which live on when that one has ended or was revoked.'
-          : 'Through pods, or a Secret by name, a token reaches other accounts and Secrets of the namespace.',
+          : 'Through pods, a Secret by name, or what others go by, a token reaches other accounts and Secrets.',
       next: isStock
         ? `The stock role ${binding.roleRef.name} holds this by design: write a Role with only the resources that the job changes.`
         : severity === 'error'

@@ -6,6 +6,7 @@ import type { KubeObject } from '../rbac/kinds.ts';
 import { buildManifests, describeObject, ownLabels } from '../rbac/manifests.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { describeBinding, describeRole, indexBindings } from './accounts.ts';
+import { findAbove, powersOf } from './above.ts';
 import type { Finding } from './findings.ts';
 import type { Live } from './live.ts';
 
@@ -112,12 +113,16 @@ function checkBrokerBindings(needs: ClusterNeeds, live: Live): Finding[] {
     .filter(
       ({ kind, namespace, name }) => kind !== 'RoleBinding' || name !== needs.name || !roleNamespaces.has(namespace),
     );
+  const above = findAbove([], live);
   return [...extra, ...index.ofGroup(`system:serviceaccounts:${needs.broker.namespace}`)].map((binding) => ({
     ...broker,
     severity: 'error' as const,
     code: 'broker-binding-extra',
     what: `${describeBinding(binding)} gives the broker ${describeRole(binding)}, which it does not need.`,
-    why: 'Admission confines what it writes, but no admission policy sees what it reads.',
+    why:
+      above.reasonOf(binding, powersOf(binding, live)) !== undefined
+        ? 'With it, whoever takes the broker over can act as somebody else or remove the policies: nothing confines it.'
+        : 'Admission confines what it writes, but no admission policy sees what it reads.',
     next: 'Remove the binding.',
   }));
 }

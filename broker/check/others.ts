@@ -3,12 +3,8 @@ import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { about, describeBinding, describeRole, userOf } from './accounts.ts';
 import type { Finding } from './findings.ts';
 import type { Binding, Live } from './live.ts';
-import { findPowers } from './powers.ts';
-
-interface Holder {
-  readonly user: string;
-  readonly groups: readonly string[];
-}
+import { findAbove, type Held, minter, powersOf } from './above.ts';
+import { type Holder, toHolder } from './holders.ts';
 
 interface Others {
   readonly findings: readonly Finding[];
@@ -19,65 +15,87 @@ interface Others {
 const writing = ['mint', 'secrets', 'secrets-create', 'rbac', 'escalate', 'pods', 'workloads', 'exec'];
 /** What gets at an account's token where no policy of Kleis is: its namespace is the application's. */
 const minting = ['mint', 'pods', 'workloads', 'exec'];
-const minter: Readonly<Record<string, string>> = {
-  mint: 'create serviceaccounts/token',
-  pods: 'start pods',
-  workloads: 'start workloads',
-  exec: 'enter pods',
-};
-
 /** Who else, besides the control plane, has power over the namespaces and accounts that Kleis relies on. */
 export function checkOthers(needs: ClusterNeeds, live: Live): Others {
-  const findings: Finding[] = [];
-  const place = { about: `clusters.${needs.cluster.name}` } as const;
-  const policyWriters = new Set<string>();
-  const writers: { readonly subject: Subject; readonly key: string }[] = [];
-  for (const binding of live.bindings) {
+  const bindings = live.bindings.flatMap((binding) => heldBy(binding, needs, live));
+  const above = findAbove(bindings, live);
+  const writers: Subject[] = [];
+  const findings = bindings.flatMap(({ binding, subjects, ids }): Finding[] => {
     const isCluster = binding.kind === 'ClusterRoleBinding';
-    if (!isCluster && !needs.namespaces.includes(binding.namespace ?? '')) continue;
-    const subjects = binding.subjects.filter(
-      (subject) => !isKubernetesOwn(binding, subject) && !isBroker(subject, needs),
-    );
-    if (subjects.length === 0) continue;
-    const ids = new Set(findPowers(live.rulesOf(binding), isCluster ? 'cluster' : 'namespace').map(({ id }) => id));
-    const by = `${listSubjects(subjects)}, by ${describeBinding(binding)} (${describeRole(binding)}),`;
-    if (ids.has('impersonate')) {
-      findings.push({
-        ...place,
-        severity: 'warning',
-        code: 'others-impersonate',
-        what: `${by} may impersonate others ${isCluster ? 'in the whole cluster' : `in ${binding.namespace}`}.`,
-        why: 'As an account of a grant they need no token; what they do is in the audit log of the API server alone.',
-        next: 'Make sure that they may.',
-      });
-    }
-    if (ids.has('admission')) {
-      for (const subject of subjects) policyWriters.add(userOf(subject));
-      findings.push({
-        ...place,
-        severity: 'warning',
-        code: 'others-policies',
-        what: `${by} may change admission policies or webhooks.`,
-        why: 'What confines the broker and keeps others out is theirs to remove.',
-        next: 'Make sure that they may.',
-      });
-    } else if (writing.some((id) => ids.has(id))) {
-      findings.push({
-        ...place,
+    const reaches = isCluster || needs.namespaces.includes(binding.namespace ?? '');
+    const found = aboveFindings(needs, { binding, subjects, ids }, above.reasonOf(binding, ids), reaches);
+    if (!reaches || !writing.some((id) => ids.has(id))) return found;
+    if (isCluster && ids.has('secrets-create') && !ids.has('admission')) writers.push(...subjects);
+    // Of whoever stands above the policy, by this binding or another, nothing is said to be refused.
+    const below = subjects.filter((subject) => !above.has(subject));
+    if (below.length === 0) return found;
+    return [
+      ...found,
+      {
+        about: `clusters.${needs.cluster.name}`,
         severity: 'ok',
         code: 'others-write',
-        what: `${by} could write ${isCluster ? "in Kleis's namespaces too" : `in ${binding.namespace}`}: the policy ${needs.namespacesPolicy} refuses it.`,
-      });
-      if (isCluster && ids.has('secrets-create')) {
-        writers.push(...subjects.map((subject) => ({ subject, key: userOf(subject) })));
-      }
-    }
-  }
-  const stopped = writers.find(({ key }) => !policyWriters.has(key));
+        what: `${nameHolders(binding, below)} could write ${isCluster ? "in Kleis's namespaces too" : `in ${binding.namespace}`}: the policy ${needs.namespacesPolicy} refuses it.`,
+      },
+    ];
+  });
+  const stopped = writers.find((subject) => !above.has(subject)) ?? writers.find((subject) => !above.writes(subject));
   return {
     findings: [...findings, ...checkElsewhere(needs, live)],
-    stopped: stopped === undefined ? undefined : toHolder(stopped.subject),
+    stopped: stopped === undefined ? undefined : toHolder(stopped),
   };
+}
+
+function heldBy(binding: Binding, needs: ClusterNeeds, live: Live): Held[] {
+  const subjects = binding.subjects.filter(
+    (subject) => !isKubernetesOwn(binding, subject) && !isBroker(subject, needs),
+  );
+  if (subjects.length === 0) return [];
+  return [{ binding, subjects, ids: powersOf(binding, live) }];
+}
+
+function aboveFindings(
+  needs: ClusterNeeds,
+  { binding, subjects, ids }: Held,
+  reason: string | undefined,
+  reaches: boolean,
+): Finding[] {
+  const place = {
+    about: `clusters.${needs.cluster.name}`,
+    severity: 'warning',
+    next: 'Make sure that they may.',
+  } as const;
+  const by = nameHolders(binding, subjects);
+  const where = binding.kind === 'ClusterRoleBinding' ? 'in the whole cluster' : `in ${binding.namespace}`;
+  const findings: Finding[] = [];
+  if (ids.has('impersonate') && (reaches || reason !== undefined)) {
+    findings.push({
+      ...place,
+      code: 'others-impersonate',
+      what: `${by} may impersonate others ${where}.${reason === undefined ? '' : ' They stand above the policies.'}`,
+      why: 'As an account of a grant they need no token; what they do is in the audit log of the API server alone.',
+    });
+  }
+  if (ids.has('admission')) {
+    findings.push({
+      ...place,
+      code: 'others-policies',
+      what: `${by} may change admission policies or webhooks. They stand above the policies.`,
+      why: 'What confines the broker and keeps others out is theirs to remove.',
+    });
+  } else if (reason !== undefined) {
+    findings.push({
+      ...place,
+      code: 'others-above',
+      what: `${by} may, ${where}: ${reason}. They stand above the policies.`,
+      why: 'So they can become an account that may remove the policies, such as a controller of kube-system: nothing of Kleis stops them.',
+    });
+  }
+  return findings;
+}
+
+function nameHolders(binding: Binding, subjects: readonly Subject[]): string {
+  return `${listSubjects(subjects)}, by ${describeBinding(binding)} (${describeRole(binding)}),`;
 }
 
 /** An account outside of the identity namespace is as safe as its namespace: no policy of Kleis is there. */
@@ -92,9 +110,8 @@ function checkElsewhere(needs: ClusterNeeds, live: Live): Finding[] {
         (subject) => !isKubernetesOwn(binding, subject) && !isBroker(subject, needs),
       );
       if (subjects.length === 0) return [];
-      const scope = binding.kind === 'RoleBinding' ? 'namespace' : 'cluster';
-      const ids = findPowers(live.rulesOf(binding), scope).map(({ id }) => id);
-      const how = minting.filter((id) => ids.includes(id)).map((id) => minter[id]);
+      const ids = powersOf(binding, live);
+      const how = minting.filter((id) => ids.has(id)).map((id) => minter[id]);
       if (how.length === 0) return [];
       return [
         {
@@ -125,18 +142,4 @@ function listSubjects(subjects: readonly Subject[]): string {
     ({ kind, name, namespace }) => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`,
   );
   return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
-}
-
-function toHolder({ kind, name, namespace }: Subject): Holder {
-  if (kind === 'Group') return { user: 'kleis-check', groups: [name, 'system:authenticated'] };
-  if (kind === 'User') return { user: name, groups: ['system:authenticated'] };
-  return serviceAccount(String(namespace), name);
-}
-
-/** As the API server sees a service account. */
-export function serviceAccount(namespace: string, name: string): Holder {
-  return {
-    user: `system:serviceaccount:${namespace}:${name}`,
-    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-  };
 }

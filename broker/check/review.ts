@@ -4,7 +4,7 @@ import { type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import { about, indexBindings } from './accounts.ts';
 import type { Finding } from './findings.ts';
 import type { Live } from './live.ts';
-import { serviceAccount } from './others.ts';
+import { serviceAccount } from './holders.ts';
 import { findPowers } from './powers.ts';
 
 const concurrency = 16;

@@ -396,6 +396,13 @@ for (const { kind, controllers, tool } of servers) {
         await denied(nothing, method, path, body);
       });
 
+      test('but not the removal of the policy, which no policy sees, nor what it does as another', async () => {
+        const policy = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/kleis-broker';
+        expect((await attack('DELETE', `${policy}?dryRun=All`)).status).toBe(200);
+        const headers = { 'impersonate-user': 'mallory', 'impersonate-group': 'system:masters' };
+        const body = { metadata: { name: 'a' } };
+        expect((await attack('POST', '/api/v1/namespaces?dryRun=All', { body, headers })).status).toBe(201);
+      });
       test('tokens of accounts of no grant', () =>
         denied(live, 'POST', token('web', 'stranger'), tokenRequest({ expirationSeconds: 600 })));
       test('deleting a Secret of an application that is no kill switch', () =>
@@ -450,11 +457,68 @@ for (const { kind, controllers, tool } of servers) {
         );
       });
 
+      const as = (name: string) => ({ headers: { 'impersonate-user': `system:serviceaccount:kube-system:${name}` } });
+      test('does nothing there as an account of kube-system that it impersonates', async () => {
+        const made = await attack('POST', leases('kleis-state'), { body: { ...lease, metadata: { name: 'held' } } });
+        expect(made.status).toBe(201);
+        for (const name of ['generic-garbage-collector', 'namespace-controller']) {
+          for (const path of [`${leases('kleis-state')}/held`, `${identities}/secrets/kleis-own`]) {
+            const refused = await world.editor('DELETE', path, as(name));
+            expect([refused.status, refused.body['message']]).toEqual([422, expect.stringContaining(mine)]);
+          }
+        }
+      });
+
+      test('what remains: as such an account, or with its token, it may remove the policies themselves', async () => {
+        const binding = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/kleis-namespaces';
+        const removed = await world.editor('DELETE', `${binding}?dryRun=All`, as('generic-garbage-collector'));
+        expect(removed.status).toBe(200);
+      });
+
       test('does not act as the broker by impersonating it', async () => {
         const headers = { 'impersonate-user': 'system:serviceaccount:kleis-system:kleis-broker' };
         const body = { ...lease, metadata: { name: 'impersonated' } };
         const refused = await world.editor('POST', leases('kleis-state'), { body, headers });
         expect([refused.status, refused.body['message']]).toEqual([422, expect.stringContaining('not impersonated')]);
+      });
+    });
+
+    describe('what the control plane does in these namespaces, it goes on doing', () => {
+      test('an account of kube-system with a token of its own', async () => {
+        const { admin } = world;
+        await admin('POST', '/api/v1/namespaces/kube-system/serviceaccounts', {
+          metadata: { name: 'generic-garbage-collector' },
+        }).catch((error: unknown) => expect(String(error)).toContain('AlreadyExists'));
+        await admin('POST', `${identities}/secrets`, { metadata: { name: 'litter' } });
+        const collector = world.as(await world.mintAsAdmin('kube-system', 'generic-garbage-collector'));
+        await until('the collector may delete', async () => {
+          const { status } = await collector('DELETE', `${identities}/secrets/litter`);
+          return status === 200;
+        });
+      });
+
+      test.skipIf(!controllers)('the garbage collector and the namespace controller', async () => {
+        const { admin } = world;
+        const maps = `${ephemeral}/configmaps`;
+        const owner = await admin('POST', maps, { metadata: { name: 'owner' } });
+        const uid = owner.metadata?.uid;
+        const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid }];
+        await admin('POST', maps, { metadata: { name: 'owned', ownerReferences } });
+        await admin('DELETE', `${maps}/owner`);
+        const status = async (path: string) => (await world.editor('GET', path)).status;
+        await until('the garbage collector took it', async () => (await status(`${maps}/owned`)) === 404);
+        // It holds a default account and kube-root-ca.crt, both made by controllers.
+        await admin('DELETE', ephemeral);
+        await until(
+          'the namespace controller emptied it',
+          async () => (await status(`${maps}/kube-root-ca.crt`)) === 404,
+        );
+        await until('and it is gone', () =>
+          admin('GET', ephemeral).then(
+            () => false,
+            () => true,
+          ),
+        );
       });
     });
   });

@@ -6,10 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checkConfinement } from '../../../broker/check/confinement.ts';
 import type { Finding } from '../../../broker/check/findings.ts';
 import type { Live } from '../../../broker/check/live.ts';
-import { findPowers } from '../../../broker/check/powers.ts';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
-import type { Rule } from '../../../broker/rbac/kinds.ts';
 import { needs } from '../../support/needs.ts';
 import { baseDocument } from '../policy/fixture.ts';
 import { type Confined, startConfined } from '../rbac/cluster.ts';
@@ -45,61 +43,6 @@ async function write(parts: Record<string, unknown>): Promise<string> {
 
 const clusterWith = (audiences?: readonly string[]) => ({
   clusters: { prod: { credentials: { inCluster: true }, ...(audiences && { audiences }) } },
-});
-
-describe('powers of a rule', () => {
-  const rule = (resources: string[], verbs: string[], more: Partial<Rule> = {}): Rule => ({
-    apiGroups: [''],
-    resources,
-    verbs,
-    ...more,
-  });
-  const ids = (rules: Rule[], scope: 'namespace' | 'cluster' = 'namespace') =>
-    findPowers(rules, scope).map(({ id, severity }) => `${severity} ${id}`);
-
-  test.each([
-    ['token creation', rule(['serviceaccounts/token'], ['create']), ['error mint']],
-    [
-      'token creation of one account',
-      rule(['serviceaccounts/token'], ['create'], { resourceNames: ['a'] }),
-      ['error mint'],
-    ],
-    ['a subresource of whatever', rule(['*/token'], ['create']), ['error mint']],
-    ['serviceaccounts without the subresource', rule(['serviceaccounts'], ['create']), []],
-    ['Secrets', rule(['secrets'], ['get']), ['error secrets']],
-    ['a delete of Secrets, which answers with them', rule(['secrets'], ['delete']), ['error secrets']],
-    ['one Secret by name', rule(['secrets'], ['get'], { resourceNames: ['a'] }), ['warning secrets']],
-    ['another group with a resource of that name', rule(['secrets'], ['get'], { apiGroups: ['example.com'] }), []],
-    [
-      'bind',
-      rule(['roles'], ['bind'], { apiGroups: ['rbac.authorization.k8s.io'], resourceNames: ['a'] }),
-      ['error escalate'],
-    ],
-    ['pods', rule(['pods'], ['create']), ['warning pods']],
-    [
-      'deployments',
-      rule(['deployments'], ['patch'], { apiGroups: ['apps'], resourceNames: ['web'] }),
-      ['warning workloads'],
-    ],
-    ['reading pods', rule(['pods', 'pods/log'], ['get', 'list', 'watch']), []],
-    ['configmaps', rule(['configmaps'], ['*']), []],
-  ])('%s', (_, given, expected) => expect(ids([given])).toEqual(expected));
-
-  test('a wildcard is everything, and what is not of a namespace only counts in the whole cluster', () => {
-    const all = rule(['*'], ['*'], { apiGroups: ['*'] });
-    expect(ids([all])).toEqual(
-      expect.arrayContaining(['error mint', 'error secrets', 'error impersonate', 'warning exec']),
-    );
-    expect(ids([all])).not.toContain('error nodes-proxy');
-    expect(ids([all], 'cluster')).toEqual(
-      expect.arrayContaining(['error nodes-proxy', 'error csr', 'error admission']),
-    );
-  });
-
-  test('a rule without a name outweighs one with', () => {
-    const rules = [rule(['secrets'], ['get'], { resourceNames: ['a'] }), rule(['secrets'], ['list'])];
-    expect(ids(rules)).toEqual(['error secrets']);
-  });
 });
 
 test('a kill switch that no grant names any more is left over, unless it is another broker’s', () => {
@@ -265,14 +208,59 @@ describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a 
     );
   });
 
-  test('whoever may impersonate, write there, or mint for an account elsewhere is listed', async () => {
+  test('whoever stands above the policies, or may mint for an account elsewhere, is listed', async () => {
     const { findings } = await check();
-    for (const code of ['others-impersonate', 'others-write', 'others-mint']) {
+    for (const code of ['others-impersonate', 'others-above', 'others-mint']) {
       expect(findings).toContainEqual(
         expect.objectContaining({ code, what: expect.stringContaining('web/editor') as unknown }),
       );
     }
+    const above = findings.filter(({ what }) => what.includes('stand above the policies'));
+    expect(above.map(({ code }) => code)).toEqual(['others-impersonate', 'others-above']);
+    expect(findings.filter(({ what }) => what.includes('refuses it'))).toEqual([]);
     expect(findings.filter(({ what }) => what.includes('system:masters') || what.includes('kube-system'))).toEqual([]);
+  });
+
+  test('the policy is said to refuse only who cannot get around it, by whatever binding', async () => {
+    const writer = { kind: 'ServiceAccount', name: 'stranger', namespace: 'web' };
+    const rule = (resource: string, verb: string) => ({ apiGroups: [''], resources: [resource], verbs: [verb] });
+    await make(`${rbac}/clusterroles`, { metadata: { name: 'writer' }, rules: [rule('secrets', 'create')] });
+    await make(`${rbac}/clusterrolebindings`, bind('writer', 'ClusterRole', 'writer', [writer]));
+    const refused = async () =>
+      (await check()).findings.filter(({ what }) => what.includes('web/stranger') && what.includes('refuses it'));
+    expect(await refused()).toMatchObject([{ severity: 'ok', code: 'others-write' }]);
+    // In kube-system there are accounts that may remove the policies.
+    const inSystem = `${rbac}/namespaces/kube-system`;
+    await make(`${inSystem}/roles`, { metadata: { name: 'starter' }, rules: [rule('pods', 'create')] });
+    await make(`${inSystem}/rolebindings`, bind('starter', 'Role', 'starter', [writer]));
+    expect(await refused()).toEqual([]);
+    expect((await check()).findings).toContainEqual(
+      expect.objectContaining({
+        code: 'others-above',
+        what: expect.stringMatching(/web\/stranger.* may, in kube-system: start pods\. They stand above/) as unknown,
+      }),
+    );
+  });
+
+  test('constrained impersonation, with which a token lists Secrets, is a way out', async () => {
+    const rules = [
+      { apiGroups: ['authentication.k8s.io'], resources: ['serviceaccounts'], verbs: ['impersonate:serviceaccount'] },
+      { apiGroups: [''], resources: ['secrets'], verbs: ['impersonate-on:serviceaccount:list'] },
+    ];
+    await make(`${rbac}/clusterroles`, { metadata: { name: 'deputy' }, rules });
+    await make(`${rbac}/clusterrolebindings`, bind('deputy', 'ClusterRole', 'deputy', [deployWeb]));
+    const token = await world.mintAsAdmin('kleis-identities', 'deploy-web');
+    const asEditor = { headers: { 'impersonate-user': 'system:serviceaccount:web:editor' } };
+    await until('it lists Secrets as another account', async () => {
+      const { status } = await world.as(token)('GET', '/api/v1/namespaces/web/secrets', asEditor);
+      return status === 200;
+    });
+    const { code, findings } = await check();
+    expect(code).toBe(6);
+    const escape = findings.filter(({ about, what }) => about === 'grants.deploy-web' && what.includes('deputy'));
+    expect(escape.map((finding) => finding.code)).toEqual(['binding-extra', 'escape', 'escape-by-pods']);
+    expect(escape[1]!.what).toContain('impersonate others (impersonate:serviceaccount)');
+    expect(findings).not.toContainEqual(expect.objectContaining({ code: 'account', about: 'grants.deploy-web' }));
   });
 
   test.each(['edit', 'admin'])('the stock role %s is named as a way out, with what to use instead', async (role) => {
