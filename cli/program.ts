@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { toFailure } from './surroundings/failure.ts';
+import { environment } from './settings/environment.ts';
 import {
   addGetTokenFlags,
   addSignInFlags,
@@ -136,7 +137,12 @@ Without --identity, --issuer-url and --broker it takes them from a context of yo
 const configHelp = `
 They stand in ~/.config/kleis/config.yaml. A flag of the same name wins.
 
-${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).help}`).join('\n')}`;
+${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).help}`).join('\n')}
+
+Environment:
+${Object.entries(environment)
+  .map(([name, { help }]) => `  ${name.padEnd(36)} ${help}`)
+  .join('\n')}`;
 
 const loginHelp = `
 Without --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.

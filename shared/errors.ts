@@ -14,22 +14,36 @@ export const exitCodes = {
   interrupted: 130,
 } as const;
 
-/** What each of them means, in the words of every help text. */
-const exitMeanings = {
-  ok: 'fine',
-  unexpected: 'unexpected',
-  usage: 'usage',
-  signIn: 'sign-in needed or refused',
-  denied: 'denied by policy',
-  unavailable: 'network or server unavailable, try again',
-  configuration: 'configuration',
-} as const;
+/** For people, and for those who write scripts. */
+export const exitMeanings: Readonly<
+  Record<keyof typeof exitCodes, { readonly short: string; readonly means: string; readonly scripts: string }>
+> = {
+  ok: { short: 'fine', means: 'fine', scripts: 'go on' },
+  unexpected: { short: 'unexpected', means: 'something that Kleis did not foresee', scripts: 'report it' },
+  usage: { short: 'usage', means: 'usage: a flag or argument is wrong', scripts: 'correct the call' },
+  signIn: {
+    short: 'sign-in needed or refused',
+    means: 'a sign-in is needed, was refused, cancelled or ran out of time',
+    scripts: 'get a person',
+  },
+  denied: { short: 'denied by policy', means: 'denied by policy', scripts: 'ask the administrator' },
+  unavailable: {
+    short: 'network or server unavailable, try again',
+    means: 'the network or a server is unavailable, or another process holds what is needed',
+    scripts: 'try again',
+  },
+  configuration: {
+    short: 'configuration',
+    means: 'configuration: `config.yaml`, kubeconfig, provider settings, the clock, storage',
+    scripts: 'correct the configuration',
+  },
+  interrupted: { short: 'interrupted', means: 'interrupted (Ctrl-C)', scripts: 'run it again' },
+};
 
 /** For `--help`; `more` replaces what a program has more to say of. */
-export function exitCodesHelp(more: Partial<Record<keyof typeof exitMeanings, string>> = {}): string {
-  const meanings: Readonly<Record<string, string>> = { ...exitMeanings, ...more };
-  const part = (...names: (keyof typeof exitMeanings)[]) =>
-    `  ${names.map((name) => `${exitCodes[name]} ${meanings[name]}`).join('   ')}`;
+export function exitCodesHelp(more: Partial<Record<keyof typeof exitCodes, string>> = {}): string {
+  const part = (...names: (keyof typeof exitCodes)[]) =>
+    `  ${names.map((name) => `${exitCodes[name]} ${more[name] ?? exitMeanings[name].short}`).join('   ')}`;
   const lines = [part('ok', 'unexpected', 'usage', 'signIn', 'denied'), part('unavailable', 'configuration')];
   return `\nExit codes:\n${lines.join('\n')}`;
 }
@@ -203,6 +217,9 @@ const table = {
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof table;
+
+/** @internal */
+export const errorCodes = Object.keys(table).filter(isErrorCode);
 
 export function isErrorCode(value: string): value is ErrorCode {
   return Object.hasOwn(table, value);
