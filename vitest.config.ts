@@ -2,15 +2,33 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { Summary } from './test/support/summary.ts';
 
+/** Whole stories, queues, faults and real servers: what takes long. `npm run test:fast` leaves it out. */
+const slow = [
+  'test/flow/**/*.test.ts',
+  'test/support/**/*.test.ts',
+  'test/**/*-real.test.ts',
+  'test/**/{ambient,claim,faults,keyring,launcher,launcher-hostile,launcher-queue,store-keyring}.test.ts',
+  'test/broker/{check,leases}/*.test.ts',
+  'test/broker/cluster/mint.test.ts',
+  'test/broker/audit/logrotate.test.ts',
+  'test/security/broker-confinement.test.ts',
+];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: slow } },
+      { extends: true, test: { name: 'slow', include: slow } },
+    ],
     // Processes, since tests change their environment, umask and handlers of signals.
     pool: 'forks',
     // Each worker may start an API server with etcd: more than a few at a time only make one another late.
     maxWorkers: Math.min(availableParallelism(), 4),
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Of the tests within a file that run beside each other; each starts servers and browsers of its own.
+    maxConcurrency: Math.min(availableParallelism(), 4),
+    // What is to be fast is measured; these only end what hangs, on a busy machine too.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new Summary()],
     coverage: { provider: 'v8', include: ['cli/**', 'broker/**', 'shared/**'], reporter: ['text-summary', 'html'] },

@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { house } from './rooms.ts';
+import { makeWalls } from './walls.ts';
+
+/** A file of which all or a part is made from the code. */
+export interface Generated {
+  readonly file: string;
+  /** What the file ought to be, from what it is. */
+  readonly make: (current: string) => string;
+}
+
+/** Everything in the repository that is made from the code: `npm run generate` writes it, a test proves it fresh. */
+export const generated: readonly Generated[] = [
+  { file: '.oxlintrc.json', make: withWalls },
+  { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
+  { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
+];
+
+/** The files that are not as they ought to be, with what they ought to hold. */
+export function stale(): { readonly file: string; readonly text: string }[] {
+  const files = [...new Set(generated.map(({ file }) => file))];
+  return files.flatMap((file) => {
+    const current = readFileSync(file, 'utf8');
+    const text = generated.filter((each) => each.file === file).reduce((before, { make }) => make(before), current);
+    return text === current ? [] : [{ file, text }];
+  });
+}
+
+/** Replaces what stands between `<!-- made: NAME -->` and `<!-- end -->`. */
+export function replacePart(page: string, name: string, part: string): string {
+  const begin = `<!-- made: ${name} -->`;
+  const from = page.indexOf(begin);
+  const to = page.indexOf('<!-- end -->', from);
+  if (from === -1 || to === -1) throw new Error(`the page has no part ${begin} … <!-- end -->`);
+  return `${page.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${page.slice(to)}`;
+}
+
+interface LintConfig {
+  readonly overrides: readonly { readonly rules: Readonly<Record<string, unknown>> }[];
+}
+
+function withWalls(text: string): string {
+  const config = JSON.parse(text) as LintConfig;
+  const others = config.overrides.filter(({ rules }) => !('no-restricted-imports' in rules));
+  const walls = { ...config, overrides: [...makeWalls(), ...others] };
+  return isDeepEqual(config, walls) ? text : `${JSON.stringify(walls, undefined, 2)}\n`;
+}
+
+const isDeepEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
+/** From the top floor down, as one reads. */
+function roomTables(): string {
+  const tables = house.toReversed().map(({ name, rooms }) => {
+    const rows = rooms.toReversed().map(({ place, holds }) => `| \`${place}\` | ${holds} |`);
+    return `### ${name}\n\n| room | what for |\n| --- | --- |\n${rows.join('\n')}`;
+  });
+  return tables.join('\n\n');
+}
+
+function decisionTable(): string {
+  const names = readdirSync('docs/decisions').filter((name) => /^\d{4}-/.test(name));
+  const rows = names.toSorted().map((name) => {
+    const [, number = '', title = ''] = /^# (\d+)\. (.+)$/m.exec(readFileSync(`docs/decisions/${name}`, 'utf8')) ?? [];
+    if (Number(number) !== Number(name.slice(0, 4))) throw new Error(`${name} has another number in its heading`);
+    return `| [${number}](${name}) | ${title} |`;
+  });
+  return `| no. | decision |\n| --- | --- |\n${rows.join('\n')}`;
+}
