@@ -11,8 +11,6 @@ export interface Call {
   readonly trace: Trace | undefined;
   /** Whom the request is from, by what trusted proxies say. */
   readonly address: string;
-  /** Whom the connection is from. */
-  readonly peer: string;
   /** Aborted when the caller went away before the answer was sent. */
   readonly gone: AbortSignal;
   /** By `performance.now()`. */
@@ -66,7 +64,6 @@ export function openCall(request: Request, response: Response): OpenCall {
     requestId: randomUUID(),
     trace: readTrace(request.get('traceparent'), request.get('tracestate')),
     address: addressOf(request),
-    peer: plain(request.socket.remoteAddress ?? ''),
     gone: gone.signal,
     startedAt: performance.now(),
     // Known only once the route is.
@@ -98,12 +95,7 @@ export function openCall(request: Request, response: Response): OpenCall {
 function addressOf(request: Request): string {
   const candidates = [request.ip, request.socket.remoteAddress].map((one) => withoutPort(one ?? ''));
   const found = candidates.find((one) => isIP(one) !== 0);
-  return plain(found ?? 'unknown');
-}
-
-/** An IPv4 address also where it came to a socket of both kinds. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, '');
+  return (found ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** Some proxies write `203.0.113.9:4711` or `[2001:db8::1]:4711` into X-Forwarded-For. */

@@ -56,7 +56,7 @@ export function createApp(broker: Broker, { confidential, operationsElsewhere }:
     // Asked at each request, since a reload may name others.
     trustProxy: (address, hop) => trustOf(current()).covers(address, hop),
     guards: [limitAddresses(current, broker.addresses), refuseClearText(current, confidential)],
-    routes: publicRoutes(broker, operationsElsewhere ? 'nobody' : 'local or admin'),
+    routes: publicRoutes(broker, operationsElsewhere ? 'nobody' : 'admins'),
   });
 }
 

@@ -66,9 +66,9 @@ describe('a configuration', () => {
     const own = await world.start();
     await own.reconfigure({ grants: { bad: { issuer: 'nobody' } } });
     expect((await own.exchange(await world.issue())).status).toBe(200);
-    const { body } = await own.call('/readyz');
+    const { body } = await own.call('/readyz', { headers: await world.admin() });
     expect(body.checks).toContainEqual(expect.objectContaining({ name: 'configuration', ok: false }));
-    expect((await own.call('/metrics')).text).toContain('kleis_broker_config_ok 0');
+    expect((await own.call('/metrics', { headers: await world.admin() })).text).toContain('kleis_broker_config_ok 0');
   });
 
   it('with faults ends `serve` with 6 and each of them on a line', async () => {

@@ -27,6 +27,12 @@ describe('transport', () => {
     expect((await request(inner, { headers: { 'x-forwarded-proto': 'http' } })).status).toBe(403);
   });
 
+  it.each(['127.0.0.1:0', '[::1]:0', 'localhost:0'])('without TLS is for this machine at %s', async (address) => {
+    const local = await world.start({ listen: { address } });
+    expect((await local.call('/.well-known/kleis')).status).toBe(200);
+    expect((await local.exchange(await world.issue())).status).toBe(200);
+  });
+
   it('with TLS takes a renewed certificate, and keeps the old one while the new one cannot be used', async () => {
     const [first, second] = [await createAuthority(), await createAuthority()];
     const certFile = join(world.folder, 'tls.crt');

@@ -37,4 +37,26 @@ describe('GET /kubeconfig', () => {
     ]);
     expect((await broker.call('/kubeconfig')).status).toBe(401);
   });
+
+  it.each([
+    ['', 'kleis-credential'],
+    ['?platform=posix', 'kleis-credential'],
+    // What `kleis kubeconfig add` writes there: the launcher is a shell script.
+    ['?platform=windows', 'kleis-get-token'],
+  ])('with %j names a program that kubectl can run there', async (query, command) => {
+    const headers = { authorization: `Bearer ${await world.issue()}` };
+    const { text } = await broker.call(`/kubeconfig${query}`, { headers });
+    const commands = parse(text).users.map(({ user }: { user: { exec: { command: string } } }) => user.exec.command);
+    expect(new Set(commands)).toEqual(new Set([command]));
+  });
+
+  it.each(['?platform=win32', '?platform=constructor', '?platform=posix&platform=windows'])(
+    'with %s, which names no platform, is refused',
+    async (query) => {
+      const headers = { authorization: `Bearer ${await world.issue()}` };
+      const { status, body } = await broker.call(`/kubeconfig${query}`, { headers });
+      expect([status, body.code]).toEqual([400, 'request_malformed']);
+      expect(body.message).toContain('windows');
+    },
+  );
 });

@@ -4,26 +4,34 @@ import { type AppWorld, audience, request, type RunningBroker, startAppWorld } f
 
 let world: AppWorld;
 let broker: RunningBroker;
+let admin: Record<string, string>;
 
 beforeAll(async () => {
   world = await startAppWorld();
   broker = await world.start();
+  admin = await world.admin();
 });
 afterAll(() => world.stop());
 
 describe('operations', () => {
-  it('are ready, and say what is well, to this machine', async () => {
-    await until('ready', async () => ((await broker.call('/readyz')).status === 200 ? true : undefined));
-    const { body } = await broker.call('/readyz');
+  it('tell admins what is well, and nobody else, wherever they come from', async () => {
+    await until('ready', async () => (await broker.call('/readyz')).status === 200);
+    const { body } = await broker.call('/readyz', { headers: admin });
     expect(body.checks.map(({ name }: { name: string }) => name)).toEqual(
       expect.arrayContaining(['audit', 'cluster prod', 'issuer ci', 'issuer github', 'state', 'configuration']),
     );
-    const proxied = await broker.call('/readyz', { headers: { 'x-forwarded-for': '203.0.113.1' } });
-    expect(proxied.body).toEqual({ ready: true });
-    const metrics = await broker.call('/metrics');
+    await broker.exchange(await world.issue());
+    const metrics = await broker.call('/metrics', { headers: admin });
     expect(metrics.text).toMatch(/kleis_broker_exchanges_total\{[^}]*grant="deploy-web"[^}]*\} \d+/);
     expect(metrics.text).toContain('kleis_broker_issuer_up{issuer="ci"} 1');
-    expect((await broker.call('/metrics', { headers: { 'x-forwarded-for': '203.0.113.1' } })).status).toBe(404);
+
+    const someone = { authorization: `Bearer ${await world.issue()}` };
+    for (const headers of [{}, { 'x-forwarded-for': '127.0.0.1' }, { forwarded: 'for=127.0.0.1' }]) {
+      expect((await broker.call('/readyz', { headers })).body).toEqual({ ready: true });
+      expect((await broker.call('/metrics', { headers })).status).toBe(404);
+      expect((await broker.call('/readyz', { headers: { ...headers, ...someone } })).status).toBe(403);
+      expect((await broker.call('/metrics', { headers: { ...headers, ...someone } })).status).toBe(403);
+    }
   });
 
   it('have an address of their own where one is configured, and metrics are then nowhere else', async () => {
@@ -47,7 +55,7 @@ describe('operations', () => {
         },
       });
       const unready = await until('the fault', async () => {
-        const { status, body } = await skewed.call('/readyz');
+        const { status, body } = await skewed.call('/readyz', { headers: admin });
         const check = body.checks?.find(({ name }: { name: string }) => name === 'cluster prod');
         return check?.message?.includes('clock') === true ? { status, body } : undefined;
       });
