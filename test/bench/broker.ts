@@ -1,4 +1,5 @@
 // `npm run bench -- broker [--json] [--rounds N]`: what the broker adds to a mint, beside a bare client of the API server.
+import { spawnSync } from 'node:child_process';
 import { arch, availableParallelism, loadavg, release, type } from 'node:os';
 import { parseArgs } from 'node:util';
 import { findTool } from '../support/tools.ts';
@@ -6,7 +7,7 @@ import { connect, load, quantile } from './broker-client.ts';
 import { measureDecisions, type Decisions } from './broker-decisions.ts';
 import { type Mint, mintBare, mintFromBroker } from './broker-mints.ts';
 import type { BrokerProcess } from './broker-process.ts';
-import { align } from './report.ts';
+import { align, atLeast, atMost, byNode, type Goal } from './report.ts';
 import { type BrokerScene, type Cost, costs, createBrokerScene, grantCount } from './broker-scene.ts';
 
 const contenders = ['bare client', 'broker', 'broker, TLS'] as const;
@@ -30,17 +31,15 @@ interface Race {
   readonly mints: readonly Mints[];
 }
 
-interface Goal {
-  readonly text: string;
-  readonly is: string;
-  readonly met: boolean;
-}
-
 /** How many mints make one slice. */
 const slices = { 1: 150, 16: 400 } as const;
 /** Mints before each race, which do not count. */
 const warmUp = 400;
 const starts = 7;
+/** p50 one at a time, as a part of the bare client's: what a caller who is alone notices. */
+const mostP50: Readonly<Record<string, number>> = Object.fromEntries(
+  costs.map(({ name }, index) => [name, [1.5, 1.25, 1.15][index] ?? NaN]),
+);
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '6' } } });
 const rounds = Math.max(1, Number.parseInt(values.rounds, 10) || 1);
@@ -73,14 +72,25 @@ async function measure() {
 
 type Report = Awaited<ReturnType<typeof measure>>;
 
-async function measureStarts(scene: BrokerScene): Promise<{ readonly median: number; readonly worst: number }> {
-  const took: number[] = [];
+interface Started {
+  /** Milliseconds until it says that it is ready. */
+  readonly median: number;
+  readonly worst: number;
+  /** Milliseconds of a Node that does nothing, started in turn with it. */
+  readonly node: number;
+}
+
+async function measureStarts(scene: BrokerScene): Promise<Started> {
+  const [took, nothing]: [number[], number[]] = [[], []];
   for (let index = 0; index < starts; index += 1) {
+    const began = performance.now();
+    spawnSync(process.execPath, ['-e', '0']);
+    nothing.push(performance.now() - began);
     const broker = await scene.start();
     took.push(broker.readyAfter);
     await broker.stop();
   }
-  return { median: quantile(took, 0.5), worst: Math.max(...took) };
+  return { median: quantile(took, 0.5), worst: Math.max(...took), node: quantile(nothing, 0.5) };
 }
 
 /** In turn, slice by slice, so that whatever else the machine does hits all alike. */
@@ -152,28 +162,20 @@ function judge(
   races: readonly Race[],
   decisions: readonly Decisions[],
   started: Report['started'],
-  memory: { readonly start: number | undefined; readonly end: number | undefined },
+  memory: { readonly start: number | undefined; readonly end: number | undefined; readonly mints: number },
 ): Goal[] {
   const goals: Goal[] = [];
   for (const race of races) {
     const [bare, broker] = [of(race, 'bare client'), of(race, 'broker')];
     const what = `${race.cost}, ${race.concurrency} at once`;
-    const part = broker.perSecond / bare.perSecond;
     if (race.concurrency > 1) {
-      goals.push({ text: `${what}: at least 0.8 of the bare rate`, is: part.toFixed(2), met: part >= 0.8 });
+      goals.push(atLeast(`${what}: mints ÷ bare client`, broker.perSecond / bare.perSecond, 0.85));
+      if (broker.brokerCpu !== undefined) {
+        goals.push(atMost(`${what}: processor time ÷ bare client`, broker.brokerCpu / bare.clientCpu, 2));
+      }
     } else {
-      const added = broker.p50 - bare.p50;
-      goals.push({ text: `${what}: p50 at most 3 ms more`, is: `${added.toFixed(2)} ms`, met: added <= 3 });
+      goals.push(atMost(`${what}: p50 ÷ bare client`, broker.p50 / bare.p50, mostP50[race.cost] ?? NaN));
     }
-  }
-  const cpu = races.flatMap((race) => of(race, 'broker').brokerCpu ?? []);
-  if (cpu.length > 0) {
-    const most = Math.max(...cpu);
-    goals.push({
-      text: "at most 1 ms of the broker's processor time for a mint",
-      is: `${most.toFixed(2)} ms`,
-      met: most <= 1,
-    });
   }
   const slowest = Math.max(...decisions.flatMap(({ claims, condition }) => [claims, condition]));
   goals.push({
@@ -181,14 +183,15 @@ function judge(
     is: `${slowest.toFixed(1)} µs`,
     met: slowest < 20,
   });
-  goals.push({
-    text: `ready within 500 ms with ${grantCount} grants`,
-    is: `${started.median.toFixed(0)} ms`,
-    met: started.median <= 500,
-  });
+  goals.push(atMost(`start to ready with ${grantCount} grants ÷ node -e 0`, started.median / started.node, 12));
   if (memory.start !== undefined && memory.end !== undefined) {
     const most = Math.max(memory.start, memory.end);
-    goals.push({ text: 'at most 100 MiB of memory', is: `${most.toFixed(0)} MiB`, met: most <= 100 });
+    const bound = byNode(90, 110);
+    goals.push({
+      text: `at most ${bound} MiB after ${memory.mints} mints`,
+      is: `${most.toFixed(0)} MiB`,
+      met: most <= bound,
+    });
   }
   return goals;
 }

@@ -19,6 +19,20 @@ export interface Goal {
   readonly met: boolean;
 }
 
+/** Of something that is measured as a ratio, so that it holds on another machine too. */
+export function atMost(text: string, ratio: number, most: number): Goal {
+  return { text, is: `${ratio.toFixed(2)} (at most ${most})`, met: ratio <= most };
+}
+
+export function atLeast(text: string, ratio: number, least: number): Goal {
+  return { text, is: `${ratio.toFixed(2)} (at least ${least})`, met: ratio >= least };
+}
+
+/** Node 22 and later start in another time, with another part of the libraries in their snapshot: a goal for each. */
+export function byNode(before22: number, since22: number): number {
+  return Number(process.versions.node.split('.')[0]) < 22 ? before22 : since22;
+}
+
 export interface Report {
   readonly date: string;
   readonly machine: string;

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -238,4 +238,10 @@ function execInfo(server: string, caPem: string): string {
 function copy(from: string, to: string): void {
   rmSync(to, { recursive: true, force: true });
   cpSync(from, to, { recursive: true, preserveTimestamps: true });
+  // Node 24 does not keep the modes of folders, and a folder that others can enter is refused.
+  chmodSync(to, statSync(from).mode);
+  for (const name of readdirSync(from, { recursive: true, encoding: 'utf8' })) {
+    const { mode } = statSync(join(from, name));
+    chmodSync(join(to, name), mode);
+  }
 }
