@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
 import { makeWalls } from './walls.ts';
 
@@ -14,6 +15,10 @@ export const generated: readonly Generated[] = [
   { file: '.oxlintrc.json', make: withWalls },
   { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
+  ...referenceParts.map(({ file, name, make }) => ({
+    file,
+    make: (page: string) => replacePart(page, name, make()),
+  })),
 ];
 
 /** The files that are not as they ought to be, with what they ought to hold. */
