@@ -74,6 +74,8 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
   program.commandsGroup('Set up:');
   withAdmin(withConfig(program.command('check')), 'compare with the live cluster, as this admin')
     .description('find what is wrong with a configuration, and with the clusters that it names')
+    .option('--online', 'ask the issuers for their keys')
+    .option('--no-files', 'do not look at the files that it names: they are on another machine')
     .option('--cluster <name>', 'the cluster, if the configuration has several')
     .addOption(output('table', 'json'))
     .action(async (flags: CheckFlags) => finish(await (await import('./commands/check.ts')).check(flags, deps)));

@@ -14,6 +14,11 @@ export interface Finding {
   readonly next?: string;
 }
 
+/** As compilers print it. */
+export function placeOf({ file, line, column }: { file: string; line: number; column: number }): string {
+  return `${clean(file, 400)}:${line}:${column}`;
+}
+
 const order: Readonly<Record<Severity, number>> = { error: 0, warning: 1, ok: 2 };
 
 /** Errors first; otherwise in the order in which they were found. */

@@ -1,12 +1,15 @@
 import { exitCodes } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { createFetch } from '../../shared/net/http.ts';
 import { ConfigFaults } from '../config/documents.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { chooseCluster } from './rbac.ts';
 import { openAdmin } from '../cluster/admin-access.ts';
+import { openClusters } from '../cluster/clusters.ts';
 import { checkCluster } from '../check/cluster.ts';
-import { countFindings, type Finding, printTable, sortFindings } from '../check/findings.ts';
+import { checkFiles } from '../check/files.ts';
+import { countFindings, type Finding, placeOf, printTable, sortFindings } from '../check/findings.ts';
+import { checkIssuers } from '../check/issuers.ts';
 
 export interface CheckFlags {
   readonly config: string;
@@ -14,6 +17,10 @@ export interface CheckFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly cluster?: string;
+  /** False: the files that it names are on another machine. */
+  readonly files: boolean;
+  /** Issuers are asked for their keys. */
+  readonly online?: boolean;
   readonly output: 'table' | 'json';
 }
 
@@ -30,7 +37,7 @@ export async function check(flags: CheckFlags, deps: Pick<Deps, 'env' | 'stdout'
 }
 
 async function look(
-  { config: path, kubeconfig, context, cluster: name }: CheckFlags,
+  { config: path, kubeconfig, context, cluster: name, files, online = false }: CheckFlags,
   { env, clock }: Pick<Deps, 'env' | 'clock'>,
 ): Promise<{ findings: readonly Finding[]; cluster?: string }> {
   let loaded: LoadedConfig;
@@ -51,6 +58,8 @@ async function look(
       what: `It is valid: ${count} grant${count === 1 ? '' : 's'}, policy hash ${hash}.`,
     },
   ];
+  if (files) findings.push(...(await checkFiles(loaded, env)));
+  if (online) findings.push(...(await askIssuers(loaded, { env, clock })));
   if (kubeconfig === undefined) return { findings };
   const cluster = chooseCluster(config, name, 'check');
   const admin = await openAdmin({ kubeconfig, context, env, now: () => clock.now() });
@@ -61,7 +70,20 @@ async function look(
   }
 }
 
-function toFinding({ file, line, column, path, message }: ConfigFaults['faults'][number]): Finding {
+async function askIssuers({ config }: LoadedConfig, { env, clock }: Pick<Deps, 'env' | 'clock'>): Promise<Finding[]> {
+  const now = () => clock.now();
+  const clusters = openClusters(config.clusters, { clock, env });
+  try {
+    return await checkIssuers(Object.values(config.issuers), clusters, {
+      now,
+      fetchFor: (options) => createFetch({ ...options, env, now }),
+    });
+  } finally {
+    clusters.close();
+  }
+}
+
+function toFinding({ path, message, ...place }: ConfigFaults['faults'][number]): Finding {
   const what = `${path === '' ? '' : `${path} `}${message}`;
-  return { severity: 'error', code: 'config', about: `${clean(file)}:${line}:${column}`, what };
+  return { severity: 'error', code: 'config', about: placeOf(place), what };
 }

@@ -86,8 +86,14 @@ export async function fingerprint(location: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Throws ConfigFaults. */
-export async function readSources(location: string): Promise<readonly SourceFile[]> {
+export interface Sources {
+  readonly files: readonly SourceFile[];
+  /** About files that could not be read; the others are to be judged all the same. */
+  readonly unread: readonly ConfigFault[];
+}
+
+/** Throws ConfigFaults when there is nothing to read. */
+export async function readSources(location: string): Promise<Sources> {
   const files = await listFiles(location).catch((error: unknown) => {
     const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
     throw new ConfigFaults([fileFault(location, `cannot be read: ${reason(error)}`)], gone);
@@ -95,7 +101,7 @@ export async function readSources(location: string): Promise<readonly SourceFile
   if (files.length === 0) throw new ConfigFaults([fileFault(location, 'has no *.yaml or *.yml file in it')], true);
   if (files.length > maxFiles) refuse(location, `has more than ${maxFiles} files in it`);
   const sources: SourceFile[] = [];
-  const faults: ConfigFault[] = [];
+  const unread: ConfigFault[] = [];
   let total = 0;
   for (const { shown, real } of files) {
     try {
@@ -103,12 +109,11 @@ export async function readSources(location: string): Promise<readonly SourceFile
       total += text.length;
       sources.push({ file: shown, text });
     } catch (error) {
-      faults.push(fileFault(shown, `cannot be read: ${reason(error)}`));
+      unread.push(fileFault(shown, `cannot be read: ${reason(error)}`));
     }
     if (total > maxTotal) refuse(location, 'is larger than 16 MiB altogether');
   }
-  if (faults.length > 0) throw new ConfigFaults(faults);
-  return sources;
+  return { files: sources, unread };
 }
 
 async function readText(file: string): Promise<string> {
@@ -139,13 +144,17 @@ function refuse(location: string, message: string): never {
   throw new ConfigFaults([fileFault(location, message)]);
 }
 
-function fileFault(file: string, message: string): ConfigFault {
+export function fileFault(file: string, message: string): ConfigFault {
   return { file, line: 1, column: 1, path: '', message };
 }
 
-/** The YAML documents of a file; those without content are left out. What is not plain data goes into `faults`. */
+/**
+ * The YAML documents of a file; those without content (an empty file, a `---` with nothing after it) are left out. Where
+ * something in the file is no plain data, the faults are told and nothing is left of it.
+ */
 export function parseSource({ file, text }: SourceFile, faults: ConfigFault[]): SourceDocument[] {
   const lines = new LineCounter();
+  const before = faults.length;
   // Keys are compared here, where the fault can name both places.
   const parsed = parseAllDocuments(text, {
     lineCounter: lines,
@@ -163,7 +172,12 @@ export function parseSource({ file, text }: SourceFile, faults: ConfigFault[]): 
     }
     checkNodes(source, text.length, faults);
   }
-  return sources.filter(({ document }) => document.contents !== null);
+  if (faults.length > before) return [];
+  return sources.filter(({ document: { contents } }) => contents !== null && !isNothing(contents));
+}
+
+function isNothing(node: Node): boolean {
+  return isScalar(node) && node.value === null;
 }
 
 /** Refuses what YAML allows and plain data does not have. */

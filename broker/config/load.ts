@@ -3,8 +3,9 @@ import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/comp
 import type { PolicyFault } from '../policy/parse-where.ts';
 import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
-import { type ConfigFault, ConfigFaults, parseSource, readSources, type SourceFile } from './documents.ts';
+import { type ConfigFault, ConfigFaults, fileFault, parseSource, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
+import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
 import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './schema.ts';
 import { checkShape } from './shape.ts';
@@ -21,33 +22,43 @@ export interface LoadedConfig {
   readonly hash: string;
   readonly warnings: readonly Warning[];
   readonly files: readonly string[];
+  /** Files that it names, with the place where it does. */
+  readonly named: readonly { readonly file: string; readonly kind: FileKind; readonly place: ConfigFault }[];
 }
 
 /** Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. */
 export async function loadConfig(location: string): Promise<LoadedConfig> {
-  return parseConfig(await readSources(location));
+  const { files, unread } = await readSources(location);
+  return parseConfig(files, unread);
 }
 
-/** The same for texts that were read. Throws ConfigFaults. */
-export function parseConfig(sources: readonly SourceFile[]): LoadedConfig {
-  const faults: ConfigFault[] = [];
-  const documents = sources.flatMap((source) => parseSource(source, faults));
-  const first = sources[0]?.file ?? 'configuration';
-  if (documents.length === 0 && faults.length === 0) {
-    throw new ConfigFaults([{ file: first, line: 1, column: 1, path: '', message: 'is empty' }], true);
-  }
-  // Of text that is no plain data nothing more can be said that would help.
-  if (faults.length > 0) throw new ConfigFaults(faults);
+/** The same for texts that were read; `unread` is about those that could not be. Throws ConfigFaults. */
+export function parseConfig(sources: readonly SourceFile[], unread: readonly ConfigFault[] = []): LoadedConfig {
+  const faults = [...unread];
+  const parsed = sources.map((source) => parseSource(source, faults));
+  const documents = parsed.flat();
+  const bare = sources
+    .filter((_, index) => parsed[index]!.length === 0)
+    .map(({ file, text }) => fileFault(file, emptiness(text)));
+  if (documents.length === 0) throw faults.length > 0 ? new ConfigFaults(faults) : new ConfigFaults(bare, true);
 
+  const unreadable = faults.length > 0;
   const merged = mergeDocuments(documents, faults);
+  // What is missing may stand in the part that nobody could read.
+  const incomplete = unreadable || merged.incomplete;
   const { faults: shapeFaults, document, dropped } = checkShape(merged.value);
-  for (const { path, message, key } of shapeFaults) faults.push(merged.fault(path, message, key));
+  for (const { path, message, key, missing } of shapeFaults) {
+    if (!(incomplete && missing === true && path.length === 1)) faults.push(merged.fault(path, message, key));
+  }
   if (document === undefined) throw new ConfigFaults(sortFaults(faults));
 
-  const config = completeConfig(document);
+  const written = completeConfig(document);
+  const config = resolveFiles(written, (path) => merged.fileOf(path));
   const compiled = compile(config);
   const found = [...checkRules(config, document), ...compiled.faults];
-  for (const fault of found.filter((one) => !isEcho(one, dropped, merged.value))) {
+  for (const fault of found) {
+    if (isEcho(fault, dropped, merged.value) || (incomplete && 'refersTo' in fault && fault.refersTo !== undefined))
+      continue;
     faults.push(merged.fault(fault.path, fault.message));
   }
   if (faults.length > 0 || compiled.policy === undefined) throw new ConfigFaults(sortFaults(faults));
@@ -55,13 +66,23 @@ export function parseConfig(sources: readonly SourceFile[]): LoadedConfig {
     code,
     ...merged.fault(path, message),
   }));
+  const empty = bare.map((fault) => ({
+    code: 'file-empty',
+    ...fault,
+    message: `${fault.message}: it configures nothing`,
+  }));
   return {
     config,
     policy: compiled.policy,
-    hash: createHash('sha256').update(canonicalJson(config)).digest('hex'),
-    warnings,
+    hash: createHash('sha256').update(canonicalJson(written)).digest('hex'),
+    warnings: [...empty, ...warnings],
     files: sources.map(({ file }) => file),
+    named: namedFiles(config).map(({ path, file, kind }) => ({ file, kind, place: merged.fault(path, '') })),
   };
+}
+
+function emptiness(text: string): string {
+  return text.trim() === '' ? 'is empty' : 'has no configuration in it';
 }
 
 function compile(config: BrokerConfig): { readonly policy?: CompiledPolicy; readonly faults: readonly PolicyFault[] } {

@@ -11,6 +11,10 @@ type Entries = Record<string, unknown>;
 export interface Merged {
   /** One document, of whatever shape. */
   readonly value: Entries;
+  /** Some document could not be taken into it, so what seems to be missing may stand there. */
+  readonly incomplete: boolean;
+  /** The file in which something stands, or would. */
+  fileOf(path: Path): string;
   /** Turns a path into a place in a file. `key`: the name there, not what it stands for. */
   fault(path: Path, message: string, key?: boolean): ConfigFault;
 }
@@ -19,9 +23,13 @@ export interface Merged {
 export function mergeDocuments(sources: readonly SourceDocument[], faults: ConfigFault[]): Merged {
   const value: Entries = {};
   const homes = new Map<string, SourceDocument>();
+  let incomplete = false;
   for (const source of sources) {
     const content = plainContent(source, faults);
-    if (content === undefined) continue;
+    if (content === undefined) {
+      incomplete = true;
+      continue;
+    }
     checkHeader(source, content, faults);
     for (const [name, part] of Object.entries(content)) {
       if (isMergedSection(name) && isObject(part)) {
@@ -42,6 +50,8 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
     homes.get(homeOf(path.slice(0, 2))) ?? homes.get(homeOf(path.slice(0, 1))) ?? fallback;
   return {
     value,
+    incomplete,
+    fileOf: (path) => find(path).file,
     fault: (path, message, key = false) => {
       const source = find(path);
       const node = key ? keyAt(source, path) : nodeAt(source, path);
@@ -54,10 +64,10 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
 function plainContent(source: SourceDocument, faults: ConfigFault[]): Entries | undefined {
   const { contents } = source.document;
   if (!isMap(contents)) {
+    const place = contents === null ? { line: 1, column: 1 } : position(source, contents);
     faults.push({
       file: source.file,
-      line: 1,
-      column: 1,
+      ...place,
       path: '',
       message: 'is no mapping: begin with apiVersion: kleis.dev/v1',
     });

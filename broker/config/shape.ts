@@ -13,6 +13,8 @@ export interface ShapeFault {
   readonly message: string;
   /** It is about the name, not about what stands there. */
   readonly key: boolean;
+  /** Nothing stands at the path. */
+  readonly missing?: boolean;
 }
 
 /**
@@ -27,7 +29,9 @@ export function checkShape(value: Readonly<Record<string, unknown>>): {
 } {
   const parsed = documentSchema.safeParse(value, { reportInput: true });
   if (parsed.success) return { faults: [], document: parsed.data, dropped: [] };
-  const faults = parsed.error.issues.flatMap((issue) => explain(issue, []));
+  const faults = parsed.error.issues.flatMap((issue) =>
+    explain(issue, []).map((fault) => ({ ...fault, missing: issue.input === undefined && issue.path.length > 0 })),
+  );
   const dropped: Path[] = [];
   const rest = structuredClone(value) as Record<string, unknown>;
   // First only the faulty field goes; an entry that cannot do without it goes in the second round.

@@ -20,7 +20,7 @@ export class Denial extends KleisError {
 
 function wordsFor({ reason, idClaimsMatched }: Denied, failed: readonly FailedCondition[]): KleisErrorWords {
   if (reason === 'policy_not_in_force') {
-    const detail = 'the configuration has been unusable for longer than reload.maxStale';
+    const detail = 'there is no configuration any more, or it has been unusable for longer than reload.maxStale';
     return ['broker_not_ready', 'The broker has no configuration that it may go by.', { detail }];
   }
   // What only somebody gets to hear who passed everything else.

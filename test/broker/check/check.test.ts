@@ -8,7 +8,9 @@ import type { Finding } from '../../../broker/check/findings.ts';
 import type { Live } from '../../../broker/check/live.ts';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
+import { createAuthority } from '../../support/certificates.ts';
 import { needs } from '../../support/needs.ts';
+import { makeKey, startIssuer } from '../issuers/fixture.ts';
 import { baseDocument } from '../policy/fixture.ts';
 import { type Confined, startConfined } from '../rbac/cluster.ts';
 import { everyGrant, load, needsOf, objectsOf } from '../rbac/fixture.ts';
@@ -79,6 +81,91 @@ describe('without a cluster', () => {
     const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
     expect([code, ok]).toEqual([0, true]);
     expect(findings).toContainEqual(expect.objectContaining({ severity: 'warning', code: 'no-access' }));
+  });
+
+  test('a file that is named and missing, or is not what it should be, is found with its place', async () => {
+    const authority = await createAuthority();
+    const [pair, other] = await Promise.all([
+      authority.issueServer(['localhost']),
+      authority.issueServer(['localhost']),
+    ]);
+    const put = (name: string, text: string) => writeFile(join(folder, name), text);
+    const key = await makeKey('k');
+    await Promise.all([
+      put('tls.crt', pair.cert),
+      put('tls.key', pair.key),
+      put('ca.pem', authority.cert),
+      put('token', 'x'),
+    ]);
+    await put('jwks.json', JSON.stringify({ keys: [key.jwk] }));
+    const parts = {
+      listen: { address: ':0', tls: { certFile: 'tls.crt', keyFile: 'tls.key' } },
+      audit: { file: 'audit.jsonl' },
+      issuers: { ci: { url: 'https://ci.example.com', platform: 'other', audience: 'kleis', jwks: 'jwks.json' } },
+      clusters: {
+        prod: { server: 'https://k.example.com', certificateAuthority: 'ca.pem', credentials: { tokenFile: 'token' } },
+      },
+    };
+    const file = await write(parts);
+    const look = async (...more: string[]) => {
+      const { code, stdout } = await kleisBroker(['check', '--config', file, '-o', 'json', ...more]);
+      const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+      return { code, found: findings.filter((each) => each.code.startsWith('file')) };
+    };
+    expect(await look()).toMatchObject({ code: 0, found: [{ severity: 'ok', code: 'files' }] });
+    const spoilt: [name: string, text: string | undefined, code: string, what: string][] = [
+      ['tls.crt', undefined, 'file-missing', 'listen.tls.certFile names'],
+      ['tls.key', other.key, 'file-unusable', 'not the key of the certificate'],
+      ['tls.key', 'nonsense', 'file-unusable', 'no private key'],
+      ['ca.pem', pair.key, 'file-unusable', 'private key'],
+      ['jwks.json', '{"keys":[]}', 'file-unusable', 'no public key'],
+      ['jwks.json', undefined, 'file-missing', 'it does not exist'],
+      ['token', '', 'file-unusable', 'it is empty'],
+    ];
+    for (const [name, text, code, what] of spoilt) {
+      const held = await readFile(join(folder, name), 'utf8');
+      await (text === undefined ? rm(join(folder, name)) : put(name, text));
+      const { code: exit, found } = await look();
+      expect([name, exit, found]).toMatchObject([
+        name,
+        6,
+        [{ severity: 'error', code, what: expect.stringContaining(what) }],
+      ]);
+      expect(found[0]!.about).toMatch(/\.yaml:\d+:\d+$/);
+      expect(JSON.stringify(found)).not.toContain('PRIVATE');
+      expect((await look('--no-files')).code).toBe(0);
+      await put(name, held);
+    }
+    const lost = await write({ ...parts, audit: { file: 'nowhere/audit.jsonl' } });
+    const { code, stdout } = await kleisBroker(['check', '--config', lost]);
+    expect([code, stdout]).toEqual([6, expect.stringContaining('audit.file names')]);
+  });
+
+  test('--online asks each issuer for its keys', async () => {
+    const key = await makeKey('k');
+    const issuer = await startIssuer([key]);
+    try {
+      const ci = { url: issuer.url, allowLoopbackHttp: true, platform: 'other', audience: 'kleis' };
+      const dead = { ...ci, url: 'http://127.0.0.1:1' };
+      const file = await write({ issuers: { ci, dead }, grants: {} });
+      expect((await kleisBroker(['check', '--config', file])).code).toBe(0);
+      const { code, stdout } = await kleisBroker(['check', '--config', file, '--online', '-o', 'json']);
+      const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+      expect(code).toBe(6);
+      expect(findings).toContainEqual(
+        expect.objectContaining({
+          severity: 'ok',
+          code: 'issuer',
+          about: 'issuers.ci',
+          what: 'It gives one key that can be used.',
+        }),
+      );
+      expect(findings).toContainEqual(
+        expect.objectContaining({ severity: 'error', code: 'issuer-keys', about: 'issuers.dead' }),
+      );
+    } finally {
+      await issuer.stop();
+    }
   });
 
   test('rbac is about one cluster at a time, and needs to know its audiences', async () => {

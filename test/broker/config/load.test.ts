@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -374,7 +374,8 @@ describe('YAML', () => {
     ],
     ['brackets without end', header + '['.repeat(50_000), 'is no valid YAML'],
     ['nothing', '', 'is empty'],
-    ['comments only', '# nothing\n', 'is empty'],
+    ['comments only', '# nothing\n', 'has no configuration in it'],
+    ['a mark alone', '---\n', 'has no configuration in it'],
     ['a list', '- a\n', 'is no mapping'],
     ['a text', 'hello\n', 'is no mapping'],
     ['another kind', 'apiVersion: kleis.dev/v1\nkind: Secret\n', 'kind is "Secret": write kind: BrokerConfig'],
@@ -386,6 +387,10 @@ describe('YAML', () => {
   it('may say something once and refer to it', () => {
     const text = `${stringify(baseDocument({ grants: undefined }))}grants:\n  a: {issuer: sso, cluster: prod, serviceAccount: a, where: &w {team: x}}\n  b: {issuer: sso, cluster: prod, serviceAccount: b, where: *w}\n`;
     expect(loadText(text).config.grants['b']!.where).toEqual({ team: 'x' });
+  });
+
+  it.each(['---\n', '---\n# the end\n', '...\n', '---\nnull\n'])('nothing after a mark is no document: %j', (end) => {
+    expect(faultsOf(() => loadText(base + end))).toEqual([]);
   });
 
   it('may hold several documents in one file', () => {
@@ -437,6 +442,67 @@ describe('a folder', () => {
       ['c.yaml', 3, 'grants.one', `is said twice: first at ${path.join(folder, 'b.yaml')}:3`],
       ['c.yaml', 4, 'publicUrl', `is said twice: first at ${path.join(folder, 'a.yaml')}:3`],
     ]);
+  });
+
+  it('with a broken file tells the faults of the others too, and none that the broken file could explain', async () => {
+    await write('a.yaml', base.replace('publicUrl', 'publicURL'));
+    await write('b.yaml', grantFile('one').replace('{team: x}', '{team: [x]}').replace('sso', 'elsewhere'));
+    await write('c.yaml', `${header}issuers: [\n`);
+    await write('d.yaml', '- a list\n');
+    await symlink('/nowhere', path.join(folder, 'e.yaml'));
+    const { faults, empty } = await failure();
+    expect(faults.map(({ file, path: at, message }) => `${path.basename(file)} ${at} ${message.slice(0, 20)}`)).toEqual(
+      [
+        'a.yaml publicURL is not known here: d',
+        'b.yaml grants.one.where.team is a list: write {an',
+        'c.yaml  is no valid YAML: Fl',
+        'd.yaml  is no mapping: begin',
+        'e.yaml  cannot be read: it d',
+      ],
+    );
+    expect(empty).toBe(false);
+  });
+
+  it('with an empty file warns of it; of empty files alone each is named', async () => {
+    await write('a.yaml', base);
+    await write('b.yaml', '');
+    const { warnings } = await loadConfig(folder);
+    expect(warnings[0]).toMatchObject({
+      code: 'file-empty',
+      file: path.join(folder, 'b.yaml'),
+      message: 'is empty: it configures nothing',
+    });
+    await write('a.yaml', '---\n');
+    const { faults, empty } = await failure();
+    expect(faults.map(({ file, message }) => `${path.basename(file)} ${message}`)).toEqual([
+      'a.yaml has no configuration in it',
+      'b.yaml is empty',
+    ]);
+    expect(empty).toBe(true);
+  });
+
+  it('that is not there any more is said to be gone', async () => {
+    const error = await loadConfig(path.join(folder, 'gone')).catch((reason: unknown) => reason as ConfigFaults);
+    expect(error).toMatchObject({ empty: true, message: expect.stringContaining('it does not exist') as unknown });
+  });
+
+  it('names files relative to the file that names them', async () => {
+    await write('a.yaml', base.replace('grants: {}', 'audit: {file: log/audit.jsonl}'));
+    const issuers =
+      'issuers: {own: {url: "https://own.example.com", audience: kleis, platform: other, jwks: keys.json}}';
+    await write('b.yaml', `${header}${issuers}\ngrants: {}\n`);
+    const { config, named, hash } = await loadConfig(folder);
+    expect(config.issuers['own']!.jwks).toBe(path.join(folder, 'keys.json'));
+    expect(config.audit.file).toBe(path.join(folder, 'log/audit.jsonl'));
+    expect(named.map(({ kind, place }) => `${kind} ${path.basename(place.file)}:${place.line} ${place.path}`)).toEqual([
+      expect.stringMatching(/^audit a\.yaml:\d+ audit\.file$/),
+      'keys b.yaml:3 issuers.own.jwks',
+    ]);
+    // What it means is the same elsewhere.
+    const other = await mkdtemp(path.join(tmpdir(), 'kleis-config-'));
+    await cp(folder, other, { recursive: true });
+    expect((await loadConfig(other)).hash).toBe(hash);
+    await rm(other, { recursive: true });
   });
 
   it('names the file of each fault', async () => {

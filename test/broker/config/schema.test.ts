@@ -37,9 +37,11 @@ describe('docs/grants.md', () => {
   it('explains every warning that there is', async () => {
     const folder = new URL('../../../broker/config/', import.meta.url);
     const sources = await Promise.all(
-      ['warnings.ts', 'platform-warnings.ts'].map((name) => readFile(new URL(name, folder), 'utf8')),
+      ['warnings.ts', 'platform-warnings.ts', 'load.ts'].map((name) => readFile(new URL(name, folder), 'utf8')),
     );
-    const codes = sources.flatMap((text) => Array.from(text.matchAll(/warn\(\s*'([a-z-]+)'/g), ([, code]) => code!));
+    const codes = sources.flatMap((text) =>
+      Array.from(text.matchAll(/(?:warn\(\s*|code: )'([a-z-]+)'/g), ([, code]) => code!),
+    );
     expect(codes.length).toBeGreaterThan(15);
     for (const code of codes) expect(page).toContain(`\`${code}\``);
     for (const [, code] of page.slice(page.indexOf('## Warnings')).matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)) {
