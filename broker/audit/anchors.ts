@@ -1,5 +1,6 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus } from '../../shared/kube/error.ts';
+import { agreedTime } from '../../shared/kube/time.ts';
 import { clean } from '../../shared/text.ts';
 import type { Head } from './chain.ts';
 
@@ -12,7 +13,7 @@ export interface Anchor extends Head {
 export interface AnchorStore {
   put(head: Head): Promise<void>;
   list(): Promise<readonly Anchor[]>;
-  /** Removes those that have not moved since then (milliseconds since the epoch). */
+  /** Removes those that have not moved for so many milliseconds, if it is certain what the time is. */
   removeOlder(than: number): Promise<void>;
 }
 
@@ -97,7 +98,9 @@ export function kubeAnchors(client: KubeClient, namespace: string, now: () => nu
     },
 
     async removeOlder(than) {
-      for await (const page of pages(`${label}<${Math.floor(than / 60_000)}`)) {
+      const time = await agreedTime(client);
+      if (time === undefined) return;
+      for await (const page of pages(`${label}<${Math.floor((time - than) / 60_000)}`)) {
         for (const { metadata } of page) {
           const { uid } = metadata;
           await client
@@ -162,7 +165,7 @@ export function startAnchoring(
     await anchor();
     // At the start, and then once a day.
     if (rounds % Math.ceil((24 * 60 * 60 * 1000) / every) === 0) {
-      await store.removeOlder(now() - keepFor).catch((error: unknown) => {
+      await store.removeOlder(keepFor).catch((error: unknown) => {
         lastError = clean(error instanceof Error ? error.message : error);
       });
     }

@@ -25,9 +25,6 @@ export interface ClusterHealth {
   readonly probedAt: number | undefined;
 }
 
-/** Beyond it a broker that would judge expiries by its own clock is not ready. Milliseconds. */
-export const maxSkew = 30_000;
-
 export interface Cluster {
   readonly name: string;
   readonly config: ClusterConfig;

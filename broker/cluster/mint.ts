@@ -27,6 +27,8 @@ export interface Minted {
   readonly token: Secret;
   /** What the API server gave, ms; it may be less than was asked for. */
   readonly expiresAt: number;
+  /** Seconds from when it was made until it ends: no difference of two clocks. */
+  readonly lifetime: number;
   readonly jti: string;
   readonly audiences: readonly string[];
   readonly accountUid: string;
@@ -137,7 +139,7 @@ function read(
     if (error instanceof JwtFault) wrong('cannot be read');
     throw error;
   }
-  const { sub, jti, exp, aud } = claims;
+  const { sub, jti, exp, iat, aud } = claims;
   const bound = part(claims, 'kubernetes.io');
   const accountUid = part(bound, 'serviceaccount')['uid'];
   const secret = part(bound, 'secret');
@@ -157,10 +159,12 @@ function read(
   if (typeof jti !== 'string' || jti === '' || jti.length > 128) return wrong('has no id (jti)');
   const told = Date.parse(typeof status?.expirationTimestamp === 'string' ? status.expirationTimestamp : '');
   const expiresAt = Math.min(told, typeof exp === 'number' ? exp * 1000 : Number.NaN);
-  if (!Number.isSafeInteger(expiresAt)) wrong('does not say when it ends');
+  const lifetime = Math.floor(expiresAt / 1000 - (typeof iat === 'number' ? iat : Number.NaN));
+  if (!Number.isSafeInteger(expiresAt) || !(lifetime > 0)) wrong('does not say when it ends, and for how long it is');
   return {
     token: new Secret(token),
     expiresAt,
+    lifetime,
     jti,
     audiences,
     accountUid,

@@ -218,8 +218,8 @@ export async function isBoundObject(
   const { namespace, plural } = boundObject(lease, turn);
   try {
     await cluster.kube.request('DELETE', apiPath('v1', namespace, plural, boundName(lease, turn)), {
-      body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } },
-      query: { dryRun: 'All' },
+      // Beside a body the API server does not look at the query.
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid }, dryRun: ['All'] },
       timeout,
       repeatable: true,
     });
@@ -243,7 +243,7 @@ export async function pullKillSwitch(cluster: Cluster, namespace: string, name: 
   }
 }
 
-/** Whether the request that began the lease's latest turn may still be under way. */
-export function mayBeUnderWay(lease: Lease, now: number): boolean {
-  return Math.abs(now - lease.renewedAt) < mintWindow;
+/** Whether the request that began the lease's latest turn may still be under way: so if nobody knows the time. */
+export function mayBeUnderWay(lease: Lease, now: number | undefined): boolean {
+  return now === undefined || Math.abs(now - lease.renewedAt) < mintWindow;
 }

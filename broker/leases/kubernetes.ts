@@ -1,6 +1,7 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
+import { agreedTime } from '../../shared/kube/time.ts';
 import { judge, type Lease, type LeaseRequest, newLease, nextTurn, randomLeaseName } from './lease.ts';
 import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';
 import type { Acquired, LeaseQuery, LeaseStore } from './store.ts';
@@ -150,6 +151,7 @@ export function createKubernetesStore(options: KubernetesStoreOptions): LeaseSto
       };
     }),
     remove: translated(remove),
+    now: async () => agreedTime(kube),
     check: translated(async () => {
       await kube.request('GET', path(), { query: { limit: 1 }, timeout });
     }),

@@ -7,7 +7,6 @@ import type { LeaseStore } from './store.ts';
 export interface LeaseServices {
   readonly store: LeaseStore;
   readonly clusters: Clusters;
-  readonly clock: { now(): number };
 }
 
 export type Opened =
@@ -72,6 +71,14 @@ export async function withdrawLease(services: LeaseServices, lease: Lease, why: 
   // Nobody else writes a lease in that state but the sweep and a retry, which both do the same.
   if (marking.value !== undefined) await store.mark(marking.value, 'withdrawn', why);
   return true;
+}
+
+/** The time to take a lease at. Throws `ClusterFault` where it is not certain: others would remove the lease too early. */
+export async function leaseTime({ store }: LeaseServices): Promise<number> {
+  const now = await store.now();
+  if (now !== undefined) return now;
+  const why = 'The time by which leases are kept is not certain: clocks differ, or the cluster does not answer.';
+  throw new ClusterFault('of the state', 'unavailable', why, { ambiguous: false, retryable: true });
 }
 
 /** Throws `ClusterFault` where a new configuration has the cluster no more. */

@@ -4,7 +4,7 @@ import { judge, type Lease, newLease, nextTurn, randomLeaseName } from './lease.
 import type { Acquired, LeaseStore } from './store.ts';
 
 /** Leases of this process alone, for trying things out: a restart forgets which subject tokens were used. */
-export function createMemoryStore(): LeaseStore {
+export function createMemoryStore(now: () => number): LeaseStore {
   const leases = new Map<string, Lease>();
   let version = 0;
 
@@ -57,6 +57,7 @@ export function createMemoryStore(): LeaseStore {
       if (!leases.has(lease.name)) return true;
       return unchanged(lease) !== undefined && leases.delete(lease.name);
     },
+    now: async () => now(),
     async check() {},
   };
 }

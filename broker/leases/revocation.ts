@@ -54,10 +54,11 @@ export async function revokeToken(
 
 /** Undefined if somebody changed the lease since it was read. */
 async function close(services: LeaseServices, lease: Lease, why: string): Promise<Revocation | undefined> {
-  const { store, clock } = services;
-  const expired = lease.endsAt <= clock.now();
+  const { store } = services;
+  const now = await store.now();
+  const expired = now !== undefined && lease.endsAt <= now;
   if (lease.bound === 'none') {
-    const seconds = untilEnd(lease, clock);
+    const seconds = untilEnd(lease, now);
     if (lease.state === 'revoked') return { outcome: 'already', deadWithin: seconds, lease };
     const marked = await store.mark(lease, 'revoked', why);
     return marked && { outcome: expired ? 'expired' : 'not_revocable', deadWithin: seconds, lease: marked };
@@ -75,7 +76,7 @@ async function close(services: LeaseServices, lease: Lease, why: string): Promis
 
 /** Kills the token of one turn; gives the seconds after which it is dead. Throws `ClusterFault` when it may live. */
 async function revokeTurn(services: LeaseServices, lease: Lease, turn: number): Promise<number> {
-  const block = mayBeUnderWay(lease, services.clock.now());
+  const block = mayBeUnderWay(lease, await services.store.now());
   const seconds = await removeBound(clusterOf(services, lease), lease, { turn, only: true, block });
   // What was gone already may have been used until a moment ago.
   return Math.max(seconds, deadWithin.cached);
@@ -94,12 +95,13 @@ export async function finishLease(
 }
 
 async function removeAll(services: LeaseServices, lease: Lease): Promise<number> {
-  const block = mayBeUnderWay(lease, services.clock.now());
+  const block = mayBeUnderWay(lease, await services.store.now());
   return removeBound(clusterOf(services, lease), lease, { block });
 }
 
-function untilEnd(lease: Lease, clock: { now(): number }): number {
-  return Math.max(0, Math.ceil((lease.endsAt - clock.now()) / 1000));
+/** Seconds; all of its life if nobody knows the time. */
+function untilEnd({ endsAt, renewedAt }: Lease, now = renewedAt): number {
+  return Math.max(0, Math.ceil((endsAt - now) / 1000));
 }
 
 /** Again while somebody else changes the lease. Throws `ClusterFault` when that goes on. */

@@ -40,6 +40,11 @@ export interface LeaseStore {
   list(query: LeaseQuery): Promise<LeasePage>;
   /** If nobody changed it since it was read; false if somebody did. True if it is gone already. */
   remove(lease: Lease): Promise<boolean>;
+  /**
+   * The time by which leases are kept, one for all replicas: the API server's. Undefined where it is not certain, since
+   * nobody can be asked or clocks differ: then nothing counts as ended. Never throws.
+   */
+  now(): Promise<number | undefined>;
   /** Whether it can be asked; throws what is wrong. */
   check(): Promise<void>;
 }

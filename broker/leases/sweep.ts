@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from '../cluster/clusters.ts';
 import { ClusterFault } from '../cluster/fault.ts';
+import { agreedTime } from '../../shared/kube/time.ts';
 import { removeBound } from './bound-objects.ts';
 import type { Lease } from './lease.ts';
 import type { LeaseServices } from './lifecycle.ts';
@@ -35,11 +37,11 @@ const parallel = 4;
 
 /**
  * Removes what has ended and finishes what a broker left half done. Any replica may do it at any time, together with
- * others: nothing is removed before every mint and token that it belonged to has certainly ended, and never what
- * somebody changed meanwhile. Throws `ClusterFault` only when the leases themselves cannot be read.
+ * others: nothing is removed before every mint and token that it belonged to has certainly ended, by the time of the API
+ * servers, and never what somebody changed meanwhile. Where a time is not certain, nothing is removed. Throws
+ * `ClusterFault` only when the leases themselves cannot be read.
  */
 export async function sweep(services: LeaseServices, options: SweepOptions = {}): Promise<SweepResult> {
-  const minute = Math.floor(services.clock.now() / 60_000);
   const tally = { removed: 0, finished: 0, abandoned: 0, failed: 0, fault: undefined as Error | undefined };
   const down = new Set<string>();
 
@@ -65,14 +67,25 @@ export async function sweep(services: LeaseServices, options: SweepOptions = {})
       tally.finished += 1;
     });
 
-  const remove = (lease: Lease) =>
+  const agreed = new Map<Cluster, Promise<boolean>>();
+  /** Its tokens end by its own clock. Asked once in a round. */
+  function agrees(cluster: Cluster): Promise<boolean> {
+    const known = agreed.get(cluster) ?? agreedTime(cluster.kube).then((time) => time !== undefined);
+    agreed.set(cluster, known);
+    return known;
+  }
+
+  const remove = (minute: number) => (lease: Lease) =>
     attempt(lease, async () => {
       const cluster = services.clusters.get(lease.cluster);
-      if (cluster === undefined && lease.bound !== 'none') {
-        if (lease.until + abandonAfter > minute) return;
-        tally.abandoned += 1;
-      } else if (cluster !== undefined) {
-        await removeBound(cluster, lease);
+      if (lease.bound !== 'none') {
+        if (cluster === undefined) {
+          if (lease.until + abandonAfter > minute) return;
+          tally.abandoned += 1;
+        } else {
+          if (!(await agrees(cluster))) throw new Error(`The time of the cluster ${lease.cluster} is not certain.`);
+          await removeBound(cluster, lease);
+        }
       }
       if (await services.store.remove(lease)) tally.removed += 1;
     });
@@ -80,8 +93,14 @@ export async function sweep(services: LeaseServices, options: SweepOptions = {})
   const pending = [
     await eachLease(services, { state: 'revoking' }, options, finish),
     await eachLease(services, { state: 'withdrawing' }, options, finish),
-    await eachLease(services, { dueBy: minute }, options, remove),
   ];
+  const now = await services.store.now();
+  if (now === undefined) {
+    tally.fault ??= new Error('What the time is is not certain: the clocks of this broker and the cluster differ.');
+  } else {
+    const minute = Math.floor(now / 60_000);
+    pending.push(await eachLease(services, { dueBy: minute }, options, remove(minute)));
+  }
   return { ...tally, more: pending.includes(true) };
 }
 

@@ -12,7 +12,7 @@ import type { Facts, Trail } from '../http/trail.ts';
 import type { Subject } from '../issuers/issuers.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
 import { leaseNameFor, type Lease } from '../leases/lease.ts';
-import { freeLease, openLease, withdrawLease } from '../leases/lifecycle.ts';
+import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecycle.ts';
 import type { CompiledGrant } from '../policy/compile.ts';
 import { decide, isStranger } from '../policy/decide.ts';
 import { Denial } from '../policy/denial.ts';
@@ -53,7 +53,7 @@ export async function exchange(call: Call, services: Services, trail: Trail): Pr
   call.unlessDelivered('withdraw', async () => withdraw(services, trail.facts, opened.lease, minted));
   assertThere(call);
   assertInForce(services, grant);
-  return json(tokenResponse(asked, grant, opened.lease, minted, clock.now()));
+  return json(tokenResponse(asked, grant, opened.lease, minted));
 }
 
 interface Opened {
@@ -81,7 +81,7 @@ async function takeLease(
   if (!ephemeral && !revocable && !subject.singleUse) {
     return { lease: undefined, target: { account: place, ...shared }, retry: false };
   }
-  const now = services.clock.now();
+  const now = await leaseTime(services.leases);
   const { singleUse, replayKey, tokenHash: subjectHash } = subject;
   const { sub } = subject.claims;
   const opened = await openLease(
@@ -189,13 +189,12 @@ function tokenResponse(
   grant: CompiledGrant,
   lease: Lease | undefined,
   minted: Minted,
-  now: number,
 ): TokenResponse {
   return {
     access_token: minted.token.reveal(),
     issued_token_type: issuedTokenType,
     token_type: 'Bearer',
-    expires_in: Math.max(0, Math.floor((minted.expiresAt - now) / 1000)),
+    expires_in: minted.lifetime,
     scope: grant.name,
     ...(lease && { lease: lease.name }),
     revocable: lease !== undefined && lease.bound !== 'none',

@@ -48,7 +48,7 @@ export async function compose(
   const audit = await openAuditLog({ file: first.config.audit.file, policy: first.hash, stdout, now, host, version });
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
   const clusters = openClusters(first.config.clusters, { clock, env });
-  const leases: LeaseServices = { store: openStore(first.config, clusters), clusters, clock };
+  const leases: LeaseServices = { store: openStore(first.config, clusters, now), clusters };
   const gone = createDropped(now);
   const common = {
     leases,
@@ -124,8 +124,8 @@ function printWarnings({ warnings }: LoadedConfig, stderr: NodeJS.WritableStream
   for (const warning of warnings) stderr.write(`${formatFault(warning)} (warning ${warning.code})\n`);
 }
 
-function openStore({ state }: BrokerConfig, clusters: Clusters): LeaseStore {
-  if ('memory' in state) return createMemoryStore();
+function openStore({ state }: BrokerConfig, clusters: Clusters, now: () => number): LeaseStore {
+  if ('memory' in state) return createMemoryStore(now);
   const { cluster, namespace } = state;
   return createKubernetesStore({ kube: follow(clusters, cluster), cluster, namespace });
 }
@@ -146,6 +146,7 @@ function follow(clusters: Clusters, name: string): KubeClient {
   const kube = (): KubeClient => (last = clusters.get(name)?.kube ?? last);
   return {
     request: async (...call) => kube().request(...call),
+    time: () => kube().time(),
     skew: () => kube().skew(),
     connectedAt: () => kube().connectedAt(),
     token: async () => kube().token(),

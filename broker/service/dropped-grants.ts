@@ -18,30 +18,47 @@ const why = 'its grant was dropped';
  */
 const rollout = 15 * 60_000;
 
+/** Milliseconds. API servers tell the time in whole seconds, and a lease was taken before or after one of them. */
+const precision = 2_000;
+
 /** Since when this process has no such grants. */
 export interface Dropped {
   /** A configuration came that has these no more. */
   follow(config: BrokerConfig, dropped: readonly string[]): void;
   has(grant: string): boolean;
-  /** Whether the lease is of a grant that is certainly gone, and not of one that is yet to come here. */
-  covers(lease: Pick<Lease, 'grant' | 'renewedAt'>): boolean;
+  /**
+   * Whether the lease is of a grant that is certainly gone, and not of one that is yet to come here. `at`: the time now,
+   * by which leases are kept.
+   */
+  covers(lease: Pick<Lease, 'grant' | 'renewedAt'>, at: number): boolean;
 }
 
 export function createDropped(now: () => number): Dropped {
-  const startedAt = now();
-  const droppedAt = new Map<string, number>();
+  const started = stopwatch(now);
+  const droppedAt = new Map<string, () => number>();
   return {
     follow({ grants }, dropped) {
-      for (const name of dropped) droppedAt.set(name, now());
+      for (const name of dropped) droppedAt.set(name, stopwatch(now));
       for (const name of droppedAt.keys()) if (Object.hasOwn(grants, name)) droppedAt.delete(name);
     },
     has: (grant) => droppedAt.has(grant),
-    covers({ grant, renewedAt }) {
+    covers({ grant, renewedAt }, at) {
       const seen = droppedAt.get(grant);
       // Later ones are of a replica with a newer configuration, or of one that will see the drop itself.
-      return seen === undefined ? renewedAt <= startedAt && now() >= startedAt + rollout : renewedAt <= seen;
+      if (seen !== undefined) return renewedAt <= at - seen() + precision;
+      const passed = started();
+      return passed >= rollout && renewedAt <= at - passed;
     },
   };
+}
+
+/**
+ * Milliseconds since it was made. Our clock may be set and the steady one stops while a machine sleeps: more time passed
+ * than either says at the least, and too much leaves a lease alone.
+ */
+function stopwatch(now: () => number): () => number {
+  const [wall, steady] = [now(), performance.now()];
+  return () => Math.max(now() - wall, performance.now() - steady);
 }
 
 /** Of the services, what it takes to revoke and to say so. */
@@ -63,13 +80,19 @@ export async function revokeDropped(
   signal: AbortSignal,
 ): Promise<number> {
   const { grants } = services.loaded.config;
+  const now = await leases.store.now();
+  if (now === undefined) {
+    services.log.warn('tokens of dropped grants are left alone: what the time is is not certain');
+    return 0;
+  }
   let failed = 0;
   let next: string | undefined;
   do {
     const page = await leases.store.list({ limit: 200, continue: next, state: 'active' });
     for (const lease of page.leases) {
       if (signal.aborted) return failed;
-      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease)) continue;
+      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease, now))
+        continue;
       const { name, grant, cluster } = lease;
       const done = await attempt(services, { lease: name, grant, cluster }, async () => {
         const { outcome } = await revokeLease(leases, name, why);

@@ -1,4 +1,5 @@
-import { maxSkew, type Cluster } from '../cluster/clusters.ts';
+import type { Cluster } from '../cluster/clusters.ts';
+import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
 import type { Services } from './services.ts';
 import type { Telemetry } from './telemetry.ts';

@@ -1,11 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
 import { makeSecrets, type Secrets } from '../provider/authorization-request.ts';
-import { scopeHint } from '../provider/refusals.ts';
 import type { TokenSet } from '../provider/tokens.ts';
-import { browserCommands } from './browser-command.ts';
-import { readCallback, readRefusal } from './callback.ts';
-import { nobodyReads, nobodyThere } from './choice.ts';
-import { nameOfProvider, purpose, requestFor, type SignInContext, WayFailed } from './context.ts';
+import { readCallback } from './callback.ts';
+import { nameOfProvider, type SignInContext, WayFailed } from './context.ts';
 import { addressesToTry, type CallbackListener, listenForCallback } from './listener.ts';
 import { openBrowser } from './open-browser.ts';
 import type { PageOutcome } from './page.ts';
@@ -14,25 +11,19 @@ import { pasteCallback } from './paste.ts';
 /** After this long without a callback the provider most likely shows an error page of its own. */
 const patience = 20_000;
 
-/**
- * Signs in with a browser on this machine, which brings the answer back to an address on loopback (RFC 8252). Where it does
- * not open, `otherwise` says whether the person is to open the address, or another way is to be tried.
- */
-export async function signInWithBrowser(
-  context: SignInContext,
-  otherwise: 'wait' | 'leave' = 'wait',
-): Promise<TokenSet> {
-  const { provider, settings } = context;
+/** Signs in with a browser on this machine, which brings the answer back to an address on loopback (RFC 8252). */
+export async function signInWithBrowser(context: SignInContext): Promise<TokenSet> {
+  const { provider, settings, options } = context;
   const secrets = makeSecrets(settings);
   const listener = await listen(context, secrets);
   try {
     const dpop = await provider.dpopKey();
     const { redirectUri } = listener;
-    const url = await provider.authorizationUrl(requestFor(context, { redirectUri, secrets, dpop }));
-    const failed = await show(url, context, otherwise);
-    const arrived = await arrival(listener, context, secrets, failed);
+    const request = { redirectUri, secrets, loginHint: options.loginHint, dpopThumbprint: dpop?.thumbprint };
+    await show(await provider.authorizationUrl(request), context);
+    const arrived = await arrival(listener, context, secrets);
     try {
-      const code = readCallback(arrived.parameters, provider);
+      const code = readCallback(arrived.parameters, provider.metadata);
       const tokens = await provider.redeem(code, redirectUri, secrets, dpop);
       await arrived.finish({ kind: 'signed-in', name: tokens.subject?.name });
       return tokens;
@@ -45,15 +36,9 @@ export async function signInWithBrowser(
   }
 }
 
-async function listen({ provider, settings, deps }: SignInContext, { state }: Secrets): Promise<CallbackListener> {
-  const unmarked = (parameters: URLSearchParams) => {
-    const { message, hint } = readRefusal(parameters, provider) ?? {};
-    deps.report.warn(
-      `An error came without saying which sign-in it is about: ${message ?? ''} If the browser shows it too, press Ctrl-C. ${hint ?? ''}`,
-    );
-  };
+async function listen({ provider, settings }: SignInContext, { state }: Secrets): Promise<CallbackListener> {
   try {
-    return await listenForCallback(addressesToTry(settings), state, nameOfProvider(provider), unmarked);
+    return await listenForCallback(addressesToTry(settings), state, nameOfProvider(provider));
   } catch (error) {
     if (!(error instanceof KleisError)) throw error;
     throw new WayFailed(error.code, error.message, { hint: error.hint, cause: error });
@@ -68,24 +53,21 @@ interface Arrival {
 /** The callback from the browser, or, in `kleis login`, from the person who pastes it: whichever comes first. */
 async function arrival(
   listener: CallbackListener,
-  { provider, deps, options, signal }: SignInContext,
+  { deps, options, signal }: SignInContext,
   { state }: Secrets,
-  failed: readonly Promise<never>[],
 ): Promise<Arrival> {
   const settled = new AbortController();
   const either = AbortSignal.any([signal, settled.signal]);
-  const scopes = scopeHint(provider.asker);
   const hint = deps.clock.sleep(patience, either).then(
     () =>
       deps.report.info(
         'Nothing has come back yet. If the browser shows an error about the redirect URI, register\n' +
-          `  ${listener.redirectUri}\nfor this client at the provider, or give a registered one with --redirect-uri.` +
-          (scopes === undefined ? '' : ` If it is about the scope: ${scopes}`),
+          `  ${listener.redirectUri}\nfor this client at the provider, or give a registered one with --redirect-uri.`,
       ),
     () => undefined,
   );
   try {
-    const ways: Promise<Arrival>[] = [listener.next(either), ...failed];
+    const ways: Promise<Arrival>[] = [listener.next(either)];
     if (options.allowPaste && deps.stdin.isTTY) {
       const pasted = pasteCallback({ deps, state, signal: either, beside: true });
       ways.push(pasted.then((parameters) => ({ parameters, finish: async () => undefined })));
@@ -97,30 +79,16 @@ async function arrival(
   }
 }
 
-/**
- * Opens the browser; prints the address where a person can read it, and always when nothing opened. What it gives rejects
- * when this way is to be left, which may turn out later only.
- */
-async function show(url: URL, context: SignInContext, otherwise: 'wait' | 'leave'): Promise<readonly Promise<never>[]> {
-  const { settings, deps } = context;
+/** Opens the browser; prints the address where a person can read it, and always when nothing opened. */
+async function show(url: URL, { provider, settings, deps }: SignInContext): Promise<void> {
   const { report, stderr } = deps;
-  let leave: ((error: KleisError) => void) | undefined;
-  const left = new Promise<never>((_, reject) => {
-    leave = reject;
+  report.info(`Opening a browser to sign in at ${nameOfProvider(provider)} …`);
+  const failure = await openBrowser(url, settings.browserCommand, deps, (late) => {
+    report.warn(`${late} Open this address yourself:\n  ${url.href}`);
   });
-  // Nobody may be waiting for it any more.
-  left.catch(() => undefined);
-  const fail = (failure: string) => {
-    if (otherwise === 'leave') leave?.(new WayFailed('browser_unavailable', failure));
-    else if (nobodyReads(deps)) leave?.(nobodyThere(failure.replace(/\.$/, '')));
-    else report.warn(`${failure} Open this address yourself:\n  ${url.href}`);
-  };
-  report.info(`Opening a browser to sign in ${purpose(context)} …`);
-  const failure = await openBrowser(url, browserCommands(settings.browserCommand, deps), deps, fail);
-  if (failure !== undefined) fail(failure);
+  if (failure !== undefined) report.warn(`${failure} Open this address yourself:\n  ${url.href}`);
   // Not where somebody else draws the screen (k9s): a long line would destroy it.
   else if (stderr.isTTY) report.info(`If nothing opens, open this address yourself:\n  ${url.href}`);
-  return [left];
 }
 
 function describe(error: unknown): { message: string; hint: string | undefined } {

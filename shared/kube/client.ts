@@ -14,7 +14,12 @@ export interface KubeClient {
    * cannot have been carried out (no connection, 429), what changes nothing, and what is `repeatable`.
    */
   request<T>(method: Method, path: string, request?: KubeRequest): Promise<KubeAnswer<T>>;
-  /** Milliseconds that the server's clock is certainly ahead (or behind: negative), as of the last answer. */
+  /**
+   * The server's time now, ms: its last `Date`, which is a whole second, and what has passed since by a clock that
+   * nobody sets. Undefined when the last answer is too old, or our own clock was set since.
+   */
+  time(): number | undefined;
+  /** Milliseconds that the server's clock is certainly ahead (or behind: negative); undefined where `time` is. */
   skew(): number | undefined;
   /** `performance.now()` of the last new connection: an API server that just started refuses what it allows later. */
   connectedAt(): number | undefined;
@@ -40,6 +45,19 @@ const attempts = 3;
 const longestWait = 2_000;
 const firstWait = 100;
 
+/** An answer of this age still tells the time; brokers ask twice a minute. */
+const timeAge = 120_000;
+/** Two clocks that count the same seconds differ by less. */
+const jitter = 1_000;
+
+/** What an answer told of the server's clock, and our two when it came. */
+interface Told {
+  readonly date: number;
+  readonly skew: number;
+  readonly wall: number;
+  readonly steady: number;
+}
+
 interface Live extends Target {
   readonly connection: KubeConnection;
   readonly agent: https.Agent;
@@ -52,7 +70,7 @@ export function openCluster(options: KubeOptions): KubeClient {
   let checkedAt = 0;
   let checking: Promise<Live> | undefined;
   let fault: Error | undefined;
-  let skew: number | undefined;
+  let told: Told | undefined;
   let connectedAt: number | undefined;
 
   async function check(): Promise<Live> {
@@ -90,11 +108,11 @@ export function openCluster(options: KubeOptions): KubeClient {
       const sentAt = now();
       try {
         const answer = await exchange<T>(use, method, path, text, wanted, deadline);
-        skew = skewOf(answer.date, sentAt, now()) ?? skew;
+        told = tell(answer.date, sentAt, now()) ?? told;
         return answer;
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
-        skew = skewOf(error.date, sentAt, now()) ?? skew;
+        told = tell(error.date, sentAt, now()) ?? told;
         const { failure } = error;
         if (failure.status === 401 && attempt === 1) {
           const renewed = await current(true);
@@ -112,9 +130,21 @@ export function openCluster(options: KubeOptions): KubeClient {
     }
   }
 
+  /** With the milliseconds since then; undefined when it holds no more. */
+  function valid(): (Told & { readonly age: number }) | undefined {
+    if (told === undefined) return undefined;
+    const age = performance.now() - told.steady;
+    const wasSet = Math.abs(now() - told.wall - age) > jitter;
+    return wasSet || age > timeAge ? undefined : { ...told, age };
+  }
+
   return {
     request,
-    skew: () => skew,
+    time() {
+      const last = valid();
+      return last && Math.floor(last.date + last.age);
+    },
+    skew: () => valid()?.skew,
     connectedAt: () => connectedAt,
     token: async () => (await current()).connection.token,
     fault: () => fault,
@@ -198,9 +228,13 @@ function waitBeforeNext({ kind, failure }: CallError, attempt: number, repeatabl
   }
 }
 
-/** `Date` is a whole second, and somewhere between question and answer: only what lies outside of that is a difference. */
-function skewOf(date: number | undefined, sentAt: number, receivedAt: number): number | undefined {
+function tell(date: number | undefined, sentAt: number, receivedAt: number): Told | undefined {
   if (date === undefined) return undefined;
+  return { date, skew: skewOf(date, sentAt, receivedAt), wall: receivedAt, steady: performance.now() };
+}
+
+/** `Date` is a whole second, and somewhere between question and answer: only what lies outside of that is a difference. */
+function skewOf(date: number, sentAt: number, receivedAt: number): number {
   if (date > receivedAt) return date - receivedAt;
   return date + 1000 < sentAt ? date + 1000 - sentAt : 0;
 }

@@ -301,6 +301,18 @@ for (const { kind, missing, kills } of kinds) {
         }
       }, 30_000);
 
+      it('a replica whose clock is two hours ahead removes nothing', async () => {
+        const before = await kept();
+        const token = await mint(a, 'deploy-web');
+        const ahead = await world.replica('ahead', { ahead: 2 * 3_600_000 });
+        await ahead.process.waitFor(/clocks of this broker and the cluster differ/, 30_000);
+        await ahead.process.waitFor(/clocks of this broker and the cluster differ[^]*clocks of this broker/, 30_000);
+        expect(await ahead.end('SIGTERM')).toBe(0);
+        const after = new Set((await kept()).map(({ metadata }) => metadata.name));
+        expect(before.filter(({ metadata }) => !after.has(metadata.name))).toEqual([]);
+        expect(await world.ask(token)).toBe(201);
+      }, 60_000);
+
       it('what killed replicas left is removed by another when its time has come', async () => {
         const left = async () => [
           await kept(),
@@ -309,8 +321,13 @@ for (const { kind, missing, kills } of kinds) {
           await ofLease(bindings),
         ];
         expect((await left()).map(({ length }) => length > 0)).toEqual([true, true, true, true]);
-        // All of this is of tokens of ten minutes, remembered for ten more.
-        const sweeper = await world.replica('ahead', { ahead: 2 * 3_600_000 });
+        // All of this is of tokens of ten minutes, remembered for ten more: as if that was two hours ago.
+        for (const { metadata } of await kept()) {
+          const due = String(Number(metadata.labels?.['kleis.dev/until']) - 120);
+          const patch = { metadata: { labels: { 'kleis.dev/until': due } } };
+          await world.cluster.request('PATCH', `${leases}/${metadata.name}`, patch);
+        }
+        const sweeper = await world.replica('sweeper', { ahead: 0 });
         await until('it is swept', async () => (await left()).every(({ length }) => length === 0), 40_000);
         expect(await sweeper.end('SIGTERM')).toBe(0);
       }, 60_000);
@@ -353,8 +370,8 @@ for (const { kind, missing, kills } of kinds) {
         };
         const { code, report } = await verify(world.auditFiles);
         expect([code, report.faults, report.anchorsAsked]).toEqual([0, [], true]);
-        expect(report.chains).toHaveLength(kills + 3);
-        expect(report.chains.filter(({ ended }) => ended)).toHaveLength(3);
+        expect(report.chains).toHaveLength(kills + 4);
+        expect(report.chains.filter(({ ended }) => ended)).toHaveLength(4);
 
         const others = world.auditFiles.filter((file) => file !== b.auditFile);
         const text = await readFile(b.auditFile, 'utf8');

@@ -165,9 +165,7 @@ for (const kind of stateKinds()) {
       expect(await world.names(bindings('web'))).not.toContain(`${name}-0`);
       expect(await world.names(bindings('api'))).not.toContain(`${name}-1`);
       // What keeps its place goes with the lease.
-      world.clock.offset = 40 * minute;
-      await sweep(other);
-      world.clock.offset = 0;
+      await world.later(40 * minute, () => sweep(other));
       expect(await world.names(accounts)).not.toContain(name);
     });
 
@@ -210,14 +208,7 @@ for (const kind of stateKinds()) {
     });
 
     describe('swept', () => {
-      const sweepAt = async (offset: number) => {
-        world.clock.offset = offset;
-        try {
-          return await sweep(one, { pageSize: 4 });
-        } finally {
-          world.clock.offset = 0;
-        }
-      };
+      const sweepAt = (offset: number) => world.later(offset, () => sweep(one, { pageSize: 4 }));
 
       it('by two replicas at once: everything that ended and nothing that did not', async () => {
         await sweepAt(24 * 60 * minute);
@@ -226,9 +217,9 @@ for (const kind of stateKinds()) {
         const later = await open(one, { endsAt: now() + 60 * minute });
         // Their tokens have ended, but not ten minutes ago.
         expect((await sweepAt(24 * minute)).removed).toBe(0);
-        world.clock.offset = 26 * minute;
-        const [first, second] = await Promise.all([sweep(one, { pageSize: 4 }), sweep(other, { pageSize: 3 })]);
-        world.clock.offset = 0;
+        const [first, second] = await world.later(26 * minute, () =>
+          Promise.all([sweep(one, { pageSize: 4 }), sweep(other, { pageSize: 3 })]),
+        );
         expect(first.failed + second.failed).toBe(0);
         for (const { lease } of due) expect(await other.store.get(lease.name)).toBeUndefined();
         expect(await world.names(accounts)).toEqual([]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isBoundObject } from '../../../broker/leases/bound-objects.ts';
 import { openLease } from '../../../broker/leases/lifecycle.ts';
 import { readBinding } from '../../../broker/leases/token-binding.ts';
 import { revokeToken } from '../../../broker/leases/revocation.ts';
@@ -239,6 +240,16 @@ for (const { kind, skip } of kinds) {
       expect(await again(held)).toEqual({ revoked: true, dead_within: 10, lease: held.lease });
       await expect.poll(() => world.state.ask(held.token), { timeout: 15_000 }).toBe(401);
       expect(await again(held)).toMatchObject({ revoked: true });
+    });
+
+    it('asks whose object it is without touching it', async () => {
+      const held = await victim();
+      const { claims } = decodeUnverified(held.token);
+      const services = world.state.replica();
+      const lease = await services.store.get(held.lease);
+      const uid = readBinding(claims).object?.uid;
+      expect(await isBoundObject(services.clusters.get('prod')!, lease!, 0, uid)).toBe(true);
+      await expectUntouched(held);
     });
 
     it('takes the key that two clusters share for no proof of whose token it is', async () => {

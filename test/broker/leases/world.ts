@@ -27,7 +27,7 @@ export const stateKinds = (): readonly StateKind[] => [
   { title: 'Leases of kube-apiserver 1.36', cluster: '1.36', memory: false, skip: !needs('kube') },
 ];
 
-/** Our time, which a test may put forward. */
+/** Our time, which a test may put forward; the stand-in's goes with it. */
 export interface TestClock {
   offset: number;
   now(): number;
@@ -38,8 +38,10 @@ export interface StateWorld {
   readonly cluster: Cluster;
   readonly standIn: StandInCluster['standIn'];
   readonly clock: TestClock;
-  /** What one replica has; they share the leases. */
-  replica(): LeaseServices;
+  /** Does the work as if it was so much later (ms): at a real API server leases are put back instead. */
+  later<T>(milliseconds: number, work: () => Promise<T>): Promise<T>;
+  /** What one replica has, by its own clock if it is given; they share the leases. */
+  replica(clock?: { now(): number }): LeaseServices;
   store(): LeaseStore;
   /** HTTP status that the API server answers to the bearer of the token with. */
   ask(token: string): Promise<number>;
@@ -83,26 +85,55 @@ export async function startStateWorld({
       rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list'] }],
     });
   }
+  const { standIn } = cluster as Partial<StandInCluster>;
+  let offset = 0;
   const clock: TestClock = {
-    offset: 0,
-    now() {
-      return Date.now() + this.offset;
+    get offset() {
+      return offset;
     },
+    set offset(value) {
+      offset = value;
+      if (standIn !== undefined) standIn.clockOffset = value;
+    },
+    now: () => Date.now() + offset,
   };
-  const shared = memory ? createMemoryStore() : undefined;
+  /** Puts all leases back by so much, or forward. */
+  async function shiftLeases(milliseconds: number): Promise<void> {
+    const path = '/apis/coordination.k8s.io/v1/namespaces/kleis-state/leases';
+    const { items } = (await request('GET', `${path}?labelSelector=kleis.dev/until`)) as unknown as {
+      items: { metadata: { name: string; labels: Record<string, string> } }[];
+    };
+    await Promise.all(
+      items.map(({ metadata: { name, labels } }) => {
+        const until = String(Number(labels['kleis.dev/until']) - milliseconds / minute);
+        return request('PATCH', `${path}/${name}`, { metadata: { labels: { 'kleis.dev/until': until } } });
+      }),
+    );
+  }
+  const shared = memory ? createMemoryStore(() => clock.now()) : undefined;
   const opened: Clusters[] = [];
-  const replica = (): LeaseServices => {
-    const clusters = openClusters({ prod: clusterConfig(cluster.adminKubeconfig) }, { clock, env: {} });
+  const replica = (own: { now(): number } = clock): LeaseServices => {
+    const clusters = openClusters({ prod: clusterConfig(cluster.adminKubeconfig) }, { clock: own, env: {} });
     opened.push(clusters);
     const { kube } = clusters.get('prod')!;
     const store = shared ?? createKubernetesStore({ kube, cluster: 'prod', namespace: 'kleis-state', timeout: 1_500 });
-    return { store, clusters, clock };
+    return { store, clusters };
   };
   const dispatcher = new Agent({ connect: { ca: cluster.caPem }, keepAliveTimeout: 1000 });
   return {
     cluster,
     standIn: (cluster as StandInCluster).standIn,
     clock,
+    async later(milliseconds, work) {
+      if (standIn === undefined) await shiftLeases(milliseconds);
+      else clock.offset = milliseconds;
+      try {
+        return await work();
+      } finally {
+        if (standIn === undefined) await shiftLeases(-milliseconds);
+        else clock.offset = 0;
+      }
+    },
     replica,
     store: () => replica().store,
     async ask(token) {
@@ -149,9 +180,9 @@ export function leaseRequest(now: number, more: Partial<LeaseRequest> = {}): Lea
 }
 
 /** Mints for what was opened, as the exchange does. */
-export async function mintFor({ clusters }: LeaseServices, opened: Opened): Promise<Minted> {
+export async function mintFor({ clusters }: LeaseServices, opened: Opened, ttl = 600): Promise<Minted> {
   if (opened.kind === 'replayed') throw new Error('it was replayed');
   const cluster = clusters.get(opened.lease.cluster);
   if (cluster === undefined) throw new Error('no such cluster');
-  return mint(cluster, { ...opened.target, ttl: 600 });
+  return mint(cluster, { ...opened.target, ttl });
 }

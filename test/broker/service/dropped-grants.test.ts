@@ -35,7 +35,7 @@ function start() {
 /** Gives the status of its token. */
 async function mintOf(grant: string): Promise<() => Promise<number>> {
   const opened = await openLease(leases, leaseRequest(now(), { grant, endsAt: now() + 600 * minute }));
-  const { token } = await mintFor(leases, opened);
+  const { token } = await mintFor(leases, opened, 12 * 60 * 60);
   return async () => world.ask(token.reveal());
 }
 

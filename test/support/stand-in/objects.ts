@@ -53,11 +53,16 @@ export function patchObject(store: Store, target: Target, type: string, body: un
   return dryRun ? object : store.update(fullName(target.resource), object);
 }
 
-export function deleteObject(store: Store, target: Target, body: unknown, dryRun: boolean): KubeObject {
+/** kube-apiserver reads the options from the body, and from the query only where there is none. */
+export function deleteObject(store: Store, target: Target, body: unknown, query: URLSearchParams): KubeObject {
   const { resource, namespace, name = '' } = target;
-  const { preconditions } = (body ?? {}) as { preconditions?: Preconditions };
+  const options = (body ?? { dryRun: query.getAll('dryRun') }) as {
+    preconditions?: Preconditions;
+    dryRun?: readonly string[];
+  };
+  const { preconditions, dryRun = [] } = options;
   const old = store.get(fullName(resource), namespace, name);
-  const removed = store.remove(fullName(resource), namespace, name, preconditions, dryRun);
+  const removed = store.remove(fullName(resource), namespace, name, preconditions, dryRun.includes('All'));
   if (removed.metadata['deletionTimestamp'] !== undefined && exists(store, target)) return removed;
   return {
     apiVersion: 'v1',

@@ -243,7 +243,7 @@ function run(
     case 'patch':
       return patchObject(store, target, call.request.headers['content-type'] ?? '', body, dryRun);
     case 'delete':
-      return deleteObject(store, target, body, dryRun);
+      return deleteObject(store, target, body, call.query);
     default:
       throw new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
   }
