@@ -3,7 +3,6 @@ import { readAuthority } from '../../shared/net/certificates.ts';
 import { clean } from '../../shared/text.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import { openNotes } from '../credentials/notes.ts';
-import type { Identity } from '../identity/identity.ts';
 import type { BrokerSettings } from '../settings/broker.ts';
 import { placesOf } from '../settings/paths.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -40,22 +39,6 @@ export async function exchange(
       cause: error,
     });
   }
-}
-
-/** By what the broker says of the issuer that this platform's tokens come from. */
-export async function audienceFor({ title, issuer }: Identity, broker: BrokerClient): Promise<string> {
-  const issuers = await broker.issuers();
-  const fitting = issuers.filter((known) => known.issuer === issuer || known.issuer.startsWith(`${issuer}/`));
-  const audiences = new Set((fitting.length > 0 ? fitting : issuers).map(({ audience }) => audience));
-  const [audience] = audiences;
-  if (audience !== undefined && audiences.size === 1) return audience;
-  throw new KleisError(
-    'usage',
-    audience === undefined
-      ? 'The broker names no audience.'
-      : `The broker takes tokens of several issuers, none of which is known to be that of ${title}.`,
-    { hint: 'Give the audience that the broker wants with --audience.' },
-  );
 }
 
 export function originOfBroker(broker: BrokerSettings | undefined): string | undefined {

@@ -1,5 +1,4 @@
 import { readAuthority } from '../../shared/net/certificates.ts';
-import { KleisError } from '../../shared/errors.ts';
 import { createFetch } from '../../shared/net/http.ts';
 import { subjectTokenTypes } from '../../shared/protocol.ts';
 import type { Secret } from '../../shared/secret.ts';
@@ -15,7 +14,8 @@ import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import { openSignInFailures, storeOf } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { audienceFor, originOfBroker } from './exchange.ts';
+import { audienceOf } from './audience.ts';
+import { originOfBroker } from './exchange.ts';
 
 /** A token for the cluster. Times in milliseconds since the epoch. */
 export interface ObtainedToken {
@@ -93,12 +93,7 @@ export async function fromPlatform(
 ): Promise<Source> {
   if (identity === undefined) throw new Error('The identity has not been found yet.');
   if (settings.identity === 'auto') deps.report.info(`The identity is that of ${clean(identity.title)}.`);
-  if (broker === undefined && identity.asks && settings.audience === undefined) {
-    throw new KleisError('usage', `${identity.title} makes tokens for an audience, and none is given.`, {
-      hint: 'Give --audience (what the API server expects), or --broker, which tells its own.',
-    });
-  }
-  const audience = settings.audience ?? (broker && identity.asks ? await audienceFor(identity, broker) : undefined);
+  const audience = await audienceOf(settings, identity, broker);
   const token = await identity.token(audience);
   return {
     token,

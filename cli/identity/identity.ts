@@ -30,13 +30,11 @@ export interface Identity {
   /** For people. */
   readonly title: string;
   readonly keyedBy: KeyedBy;
-  /** False: the token is there already, with whatever audience it was made for. */
-  readonly asks: boolean;
   /** Of its tokens, as far as the surroundings tell. */
   readonly issuer: string | undefined;
   readonly hint: (audience: string) => string;
-  /** @throws KleisError as `Platform.getToken`, and `subject_audience` where a token for another audience lies ready */
-  token(audience: string | undefined): Promise<SubjectToken>;
+  /** @throws KleisError as `Platform.getToken`, and `subject_audience` where it is for another audience */
+  token(audience: string): Promise<SubjectToken>;
 }
 
 /**
@@ -53,13 +51,12 @@ export async function openIdentity(identity: string, surroundings: Surroundings)
   return {
     name,
     title,
-    asks,
     hint,
     issuer: ready?.issuer ?? platform.issuer(env),
     keyedBy: keyedBy(),
     async token(audience) {
       const subject = ready ?? (await platform.getToken(audience, surroundings));
-      if (audience !== undefined) requireAudience(subject, audience, `The token of ${title}`, hint(audience));
+      requireAudience(subject, audience, `The token of ${title}`, hint(audience));
       return subject;
     },
   };

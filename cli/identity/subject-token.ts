@@ -9,19 +9,21 @@ export interface SubjectToken {
   /** SHA-256 of the token, in hex. */
   readonly hash: string;
   readonly issuer: string | undefined;
+  /** Never empty. */
   readonly audiences: readonly string[];
   /** Milliseconds; now if the token does not say. */
   readonly issuedAt: number;
-  /** Milliseconds; undefined if the token does not say. */
-  readonly expiresAt: number | undefined;
+  /** Milliseconds. */
+  readonly expiresAt: number;
 }
 
 // As much as a broker allows at most (design 3.3): what ended longer ago, nobody takes.
 const leeway = 60_000;
 
 /**
- * Checks that a text from the surroundings is a signed JWT that has not ended. It leaves the machine only then: a variable
- * or a file named by mistake may hold any other secret.
+ * Checks that a text from the surroundings is a signed JWT that says for whom it is and until when, and has not ended. It
+ * leaves the machine only then: a variable or a file named by mistake may hold any other secret, and what is for
+ * everybody and for ever (a Secret's service account token) is worth more than whoever gets it should have.
  *
  * @param where begins the sentences of errors: `The token in KLEIS_ID_TOKEN`
  * @throws KleisError `subject_malformed`, `subject_expired`
@@ -38,32 +40,36 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
     });
   }
   const expiresAt = time(claims, 'exp');
-  if (expiresAt !== undefined && expiresAt + leeway <= now) {
+  const audience = own(claims, 'aud');
+  const audiences = (Array.isArray(audience) ? audience : [audience]).filter((item) => typeof item === 'string');
+  if (expiresAt === undefined || audiences.length === 0) {
+    const missing = [expiresAt === undefined ? 'until when (exp)' : '', audiences.length === 0 ? 'for whom (aud)' : ''];
+    const what = missing.filter((each) => each !== '').join(' nor ');
+    throw new KleisError('subject_malformed', `${where} does not say ${what} it is, so it goes nowhere.`, {
+      hint: 'Use an ID token of a platform, or in Kubernetes a projected serviceAccountToken; see docs/ci.md.',
+    });
+  }
+  if (expiresAt + leeway <= now) {
     const ended = new Date(expiresAt).toISOString().replace(/\.\d+Z$/, 'Z');
     throw new KleisError('subject_expired', `${where} ended at ${ended}, so nobody takes it any more.`, {
       hint: 'Get a new token from the platform; if it is new, set the clock of this machine.',
     });
   }
   const issuer = own(claims, 'iss');
-  const audience = own(claims, 'aud');
   return {
     token: new Secret(String(token)),
     hash: tokenHash(String(token)),
     issuer: typeof issuer === 'string' ? issuer : undefined,
-    audiences: (Array.isArray(audience) ? audience : [audience]).filter((item) => typeof item === 'string'),
+    audiences,
     issuedAt: Math.min(time(claims, 'iat') ?? now, now),
     expiresAt,
   };
 }
 
-/**
- * For tokens whose audience was fixed before we came.
- *
- * @throws KleisError `subject_audience`
- */
+/** @throws KleisError `subject_audience` */
 export function requireAudience(subject: SubjectToken, audience: string, where: string, hint: string): void {
   if (subject.audiences.includes(audience)) return;
-  const has = subject.audiences.length === 0 ? 'nobody' : subject.audiences.map((item) => clean(item)).join(', ');
+  const has = subject.audiences.map((item) => clean(item)).join(', ');
   throw new KleisError('subject_audience', `${where} is meant for ${has}, not for ${clean(audience)}.`, { hint });
 }
 

@@ -10,7 +10,7 @@ export interface AmbientSettings {
   /** A platform, `file:PATH` (absolute) or `env:NAME`. */
   readonly identity: string;
   readonly issuerUrl?: never;
-  /** Whom the token is to be for; that of the broker if not given. */
+  /** Whom the token is to be for, as the person or the kubeconfig says; if nobody does, the broker's URL. */
   readonly audience: string | undefined;
   readonly broker: BrokerSettings | undefined;
   /** A PEM file; when given, nothing else is trusted for the platform that makes the token. */
@@ -33,10 +33,12 @@ export function resolveAmbient(flags: SignInFlags, extension: unknown, person: P
   if (certificateAuthority !== undefined && identity !== 'github' && identity !== 'auto') {
     throw usage(`--certificate-authority is of no use here: --identity ${clean(identity, 80)} asks no server.`);
   }
+  const broker = resolveBroker(given, flags.grant);
+  const known = Object.entries(given.brokerAudiences ?? {}).find(([url]) => url === broker?.url);
   return {
     identity,
-    audience: given.audience,
-    broker: resolveBroker(given, flags.grant),
+    audience: given.audience ?? known?.[1],
+    broker,
     certificateAuthority,
     cache: given.cache ?? 'auto',
     minValidity: given.minValidity ?? 60_000,

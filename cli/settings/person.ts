@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
+import { isObject } from '../../shared/json.ts';
 import { nearest } from '../../shared/nearest.ts';
 import { systemCode } from '../../shared/read-file.ts';
 import { storageError } from '../files/storage-error.ts';
@@ -64,6 +65,10 @@ function commandLine(value: unknown): string {
 }
 
 function listed(value: unknown): string {
+  if (isObject(value))
+    return Object.entries(value)
+      .map(([name, content]) => `${name}: ${String(content)}`)
+      .join(', ');
   return Array.isArray(value) ? value.join(', ') : String(value);
 }
 

@@ -250,6 +250,12 @@ export const table = {
     help: 'ask before a session is used for a cluster that it has not met',
     config: { otherwise: false, example: 'false' },
   },
+  brokerAudiences: {
+    group: 'Broker',
+    parse: values.brokerAudiences,
+    help: 'what brokers want tokens of CI platforms to be for, where that is not their URL',
+    config: { otherwise: null, unless: 'the URL of each broker', example: '{ "https://kleis.internal": kleis }' },
+  },
   broker: {
     flag: '--broker <url>',
     group: 'Broker',

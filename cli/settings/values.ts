@@ -3,6 +3,7 @@ import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { type ErrorCode, KleisError } from '../../shared/errors.ts';
 import { parseProxy } from '../../shared/net/proxy.ts';
 import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
+import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { isListenAddress, isRedirectUri } from './listen-address.ts';
 
@@ -87,6 +88,19 @@ export function resource(value: unknown): string | Fault {
 export function audience(value: unknown): string | Fault {
   const found = text(value);
   return typeof found === 'string' && found.startsWith('-') ? new Fault('begins with a dash') : found;
+}
+
+/** By the URLs of brokers. */
+export function brokerAudiences(value: unknown): Readonly<Record<string, string>> | Fault {
+  const fault = new Fault('must name an audience for each URL of a broker, such as "https://kleis.internal": kleis');
+  if (!isObject(value) || Object.keys(value).length > maxItems) return fault;
+  const found = new Map<string, string>();
+  for (const [address, name] of Object.entries(value)) {
+    const [url, wanted] = [serverUrl(address), audience(name)];
+    if (url instanceof Fault || wanted instanceof Fault) return fault;
+    found.set(url, wanted);
+  }
+  return Object.fromEntries(found);
 }
 
 /** It is sent as the scope (RFC 6749 section 3.3), of which there is exactly one. */

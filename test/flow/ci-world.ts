@@ -184,7 +184,7 @@ async function build(
     },
     repeatToken: (repeated) => platform.repeat(repeated),
     flags: (identity, grant) => [
-      ...['--identity', identity, '--broker', brokerUrl, '--grant', grant],
+      ...['--identity', identity, '--broker', brokerUrl, '--grant', grant, '--audience', audience],
       ...['--broker-certificate-authority', ca, ...(identity === 'github' ? ['--certificate-authority', ca] : [])],
     ],
     audit: async () =>

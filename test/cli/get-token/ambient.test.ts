@@ -14,13 +14,14 @@ let job: Person;
 let minted: number;
 
 const live = { iat: Math.floor(Date.now() / 1000), exp: Math.floor(Date.now() / 1000) + 3600 };
-const subjectOf = (name: string, claims = {}) => makeToken({ ...live, sub: name, ...claims });
-const wellKnown = {
+const subjectOf = (name: string, claims = {}) => makeToken({ ...live, aud: broker.url, sub: name, ...claims });
+const issuersWanting = (audience: string) => ({
   issuers: [
-    { name: 'github', issuer: 'https://token.actions.githubusercontent.com', audience: 'https://kleis.test' },
+    { name: 'github', issuer: 'https://token.actions.githubusercontent.com', audience },
+    { name: 'ci', issuer: 'https://issuer.test', audience },
     { name: 'sso', issuer: 'https://login.test', audience: 'kleis' },
   ],
-};
+});
 
 beforeAll(async () => {
   [world, broker] = await Promise.all([createWorld(), startTestServer()]);
@@ -35,7 +36,7 @@ beforeEach(async () => {
   minted = 0;
   broker.received.length = 0;
   broker.answer((request, response) => {
-    if (request.url === '/.well-known/kleis') return json(wellKnown)(request, response);
+    if (request.url === '/.well-known/kleis') return json(issuersWanting(broker.url))(request, response);
     if (request.url === '/revoke') return json({ revoked: true, dead_within: 10, lease: 'l-1' })(request, response);
     minted += 1;
     return json({
@@ -131,9 +132,9 @@ describe('a job asks with kubectl', () => {
     expect(names.filter((name) => /^own-[0-9a-f]{32}$/.test(name))).toHaveLength(6);
   });
 
-  it('GitHub is asked for the audience that the broker names for it, with a new token for each exchange', async () => {
+  it('GitHub is asked for a token for the URL of the broker, with a new token for each exchange', async () => {
     const platform = await startTestServer();
-    platform.answer(json({ value: subjectOf('gh', { aud: 'https://kleis.test' }) }));
+    platform.answer(json({ value: subjectOf('gh') }));
     const env = {
       GITHUB_ACTIONS: 'true',
       GITHUB_RUN_ID: '1',
@@ -143,7 +144,7 @@ describe('a job asks with kubectl', () => {
       ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'bearer',
     };
     expect(tokenOf(await ask(flags('github'), env))).toBe('minted-1');
-    expect(platform.received[0]?.url).toBe('/token?api-version=2.0&audience=https%3A%2F%2Fkleis.test');
+    expect(platform.received[0]?.url).toBe(`/token?api-version=2.0&audience=${encodeURIComponent(broker.url)}`);
     const nodes = await job.nodeStarts();
     expect(tokenOf(await ask(flags('github'), env))).toBe('minted-1');
     expect(await job.nodeStarts()).toBe(nodes);
@@ -166,10 +167,10 @@ describe('a job asks with kubectl', () => {
   });
 
   it('a token that no broker is named for goes to the cluster as it is, until it ends', async () => {
-    const { stdout } = await ask(['--identity', 'gitlab', '--audience', 'kleis'], gitlab('1'));
+    const { stdout } = await ask(['--identity', 'gitlab', '--audience', broker.url], gitlab('1'));
     expect(JSON.parse(stdout)).toMatchObject({ status: { token: gitlab('1')['KLEIS_ID_TOKEN'] } });
     const other = await ask(['--identity', 'gitlab', '--audience', 'other'], gitlab('1'));
-    expect(other).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('meant for kleis') });
+    expect(other).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining(`meant for ${broker.url}`) });
     expect(broker.received).toEqual([]);
   });
 
@@ -185,6 +186,90 @@ describe('a job asks with kubectl', () => {
     expect(minted).toBe(2);
     const kept = await readdir(join(job.home, 'run/kleis'));
     for (const name of kept) expect(await readFile(join(job.home, 'run/kleis', name), 'utf8')).not.toContain('minted');
+  });
+});
+
+describe('who receives a token does not choose its audience', () => {
+  const github = (platform: TestServer) => ({
+    GITHUB_ACTIONS: 'true',
+    ACTIONS_ID_TOKEN_REQUEST_URL: `${platform.url}/token?api-version=2.0`,
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'bearer',
+  });
+  const naming = (audience: string) =>
+    broker.answer((request, response) =>
+      request.url === '/.well-known/kleis'
+        ? json(issuersWanting(audience))(request, response)
+        : json({ error: 'invalid_request', code: 'grant_denied', message: 'No.', request_id: 'r' }, 400)(
+            request,
+            response,
+          ),
+    );
+
+  it.each(['sts.amazonaws.com', 'https://kleis.example.com', 'kleis', 'https://127.0.0.1'])(
+    'a broker that names %s, which is not its URL, is refused with both, and no platform is asked',
+    async (audience) => {
+      const platform = await startTestServer();
+      platform.answer(json({ value: subjectOf('gh', { aud: audience }) }));
+      const agent = join(job.bin, 'buildkite-agent');
+      await writeFile(agent, `#!/bin/sh\ntouch '${job.home}/asked'; echo '${subjectOf('bk', { aud: audience })}'\n`, {
+        mode: 0o755,
+      });
+      naming(audience);
+      const token = subjectOf('t', { aud: audience });
+      const path = join(job.home, 'token');
+      await writeFile(path, token);
+      for (const [identity, env] of [
+        ['github', github(platform)],
+        ['buildkite', { BUILDKITE: 'true', BUILDKITE_JOB_ID: 'b-1' }],
+        ['gitlab', { ...gitlab('1'), KLEIS_ID_TOKEN: token }],
+        ['circleci', { CIRCLECI: 'true', CIRCLE_WORKFLOW_JOB_ID: 'c', CIRCLE_OIDC_TOKEN_V2: token }],
+        ['kubernetes', { KLEIS_KUBERNETES_TOKEN_FILE: path }],
+        [`file:${path}`, {}],
+        ['env:TOKEN', { TOKEN: token }],
+      ] as const) {
+        const { code, stdout, stderr } = await ask(flags(identity), env);
+        expect({ code, stdout }, identity).toEqual({ code: 3, stdout: '' });
+        expect(stderr).toContain(`the audience ${audience}`);
+        expect(stderr).toContain(`its own URL ${broker.url}`);
+      }
+      expect(platform.received).toEqual([]);
+      expect(await readdir(job.home)).not.toContain('asked');
+      expect(exchanges()).toEqual([]);
+      await platform.stop();
+    },
+    60_000,
+  );
+
+  it('but the kubeconfig, its extension for the cluster and config.yaml can say that it is the broker of that name', async () => {
+    const platform = await startTestServer();
+    platform.answer(json({ value: subjectOf('gh', { aud: 'kleis-internal' }) }));
+    naming('kleis-internal');
+    const asked = () => platform.received.map(({ url }) => new URL(url, platform.url).searchParams.get('audience'));
+    await ask([...flags('github'), '--audience', 'kleis-internal'], github(platform));
+    await ask(flags('github'), github(platform), asKubectl('https://prod.test:6443', { audience: 'kleis-internal' }));
+    await job.writeConfig({ brokerAudiences: { [broker.url]: 'kleis-internal', 'https://other.test': 'other' } });
+    await ask(flags('github'), github(platform));
+    expect(asked()).toEqual(['kleis-internal', 'kleis-internal', 'kleis-internal']);
+    expect(exchanges()).toHaveLength(3);
+    await platform.stop();
+  });
+
+  it('a token that lies ready for somebody else does not leave the machine, whoever it lies ready from', async () => {
+    for (const [identity, env] of [
+      ['gitlab', { ...gitlab('1'), KLEIS_ID_TOKEN: subjectOf('x', { aud: 'vault' }) }],
+      ['env:TOKEN', { TOKEN: subjectOf('x', { aud: ['vault', 'sts.amazonaws.com'] }) }],
+    ] as const) {
+      const { code, stderr } = await ask(flags(identity), env);
+      expect(code).toBe(3);
+      expect(stderr).toMatch(/meant for vault.*, not for http/);
+    }
+    expect(exchanges()).toEqual([]);
+  });
+
+  it('a token for the cluster itself needs to be for somebody who is named', async () => {
+    const result = await ask(['--identity', 'env:TOKEN'], { TOKEN: subjectOf('x') });
+    expect(said(result)).toMatchObject({ code: 2, stdout: '' });
+    expect(result.stderr).toContain('--audience');
   });
 });
 
@@ -208,7 +293,7 @@ describe('a job that gets nothing reads why', () => {
       json({ error: 'invalid_request', code: 'subject_audience', message: 'Wrong audience.', request_id: 'r' }, 400),
       json({ issuers: [{ name: 'gitlab', issuer: 'https://issuer.test', audience: 'https://kleis.test' }] }),
     );
-    const { code, stderr } = await ask(flags('gitlab'), gitlab('1'));
+    const { code, stderr } = await ask([...flags('gitlab'), '--audience', broker.url], gitlab('1'));
     expect(code).toBe(3);
     expect(stderr).toContain('id_tokens: { KLEIS_ID_TOKEN: { aud: https://kleis.test } }');
   });

@@ -27,7 +27,7 @@ describe('tokens that lie ready', () => {
       ['env:MY_TOKEN', { MY_TOKEN: `${makeToken()}\n` }],
     ] as const) {
       const identity = await open(name, env);
-      expect((await identity.token(undefined)).token.reveal()).toBe(makeToken());
+      expect((await identity.token('kleis')).token.reveal()).toBe(makeToken());
     }
   });
 
@@ -36,7 +36,7 @@ describe('tokens that lie ready', () => {
     for (const jti of ['1', '2']) {
       await writeFile(path, `${makeToken({ jti })}\n`);
       const identity = await open(`file:${path}`);
-      expect((await identity.token(undefined)).token.reveal()).toBe(makeToken({ jti }));
+      expect((await identity.token('kleis')).token.reveal()).toBe(makeToken({ jti }));
       expect(await open('kubernetes', { KLEIS_KUBERNETES_TOKEN_FILE: path })).toMatchObject({
         title: 'a Kubernetes pod',
       });
@@ -93,6 +93,34 @@ describe('tokens that lie ready', () => {
     });
     await expect(open('env:T', ended(30))).resolves.toBeDefined();
   });
+
+  it.each([
+    ['nor until when', { exp: undefined, aud: undefined }, /does not say until when \(exp\) nor for whom \(aud\)/],
+    ['until when, though for whom', { exp: undefined }, /does not say until when \(exp\) it is/],
+    ['for whom, though until when', { aud: undefined }, /does not say for whom \(aud\) it is/],
+    ['for whom in words', { aud: [] }, /for whom/],
+    ['for whom but a number', { aud: 7 }, /for whom/],
+    ['until when in text', { exp: '4102444800' }, /until when/],
+  ])(
+    'are not used if they do not say for whom %s: a Secret of a service account goes nowhere',
+    async (_, claims, why) => {
+      const path = join(home, 'token');
+      const token = makeToken({ iss: 'kubernetes/serviceaccount', ...claims });
+      await writeFile(path, token);
+      for (const [name, env] of [
+        ['env:T', { T: token }],
+        [`file:${path}`, {}],
+        ['kubernetes', { KLEIS_KUBERNETES_TOKEN_FILE: path }],
+        ['gitlab', { KLEIS_ID_TOKEN: token }],
+        ['circleci', { CIRCLE_OIDC_TOKEN_V2: token }],
+      ] as const) {
+        await expect(open(name, env), name).rejects.toMatchObject({
+          code: 'subject_malformed',
+          message: expect.stringMatching(why),
+        });
+      }
+    },
+  );
 
   it('are not used for another audience than the one that is asked for', async () => {
     const identity = await open('circleci', circleci);
@@ -162,6 +190,6 @@ describe('auto', () => {
     await expect(open('auto')).rejects.toMatchObject({ code: 'identity_missing', exitCode: 6 });
     const { KLEIS_ID_TOKEN: _, ...noToken } = gitlab;
     const identity = await open('auto', { ...noToken, CIRCLE_OIDC_TOKEN_V2: makeToken() });
-    await expect(identity.token(undefined)).rejects.toMatchObject({ hint: expect.stringContaining('id_tokens') });
+    await expect(identity.token('kleis')).rejects.toMatchObject({ hint: expect.stringContaining('id_tokens') });
   });
 });

@@ -49,6 +49,7 @@ proxy: http://me:hunter2@proxy.example.com:3128
 loginTimeout: 1h
 minValidity: 90s
 confirmNewClusters: true
+brokerAudiences: { "https://kleis.test/": kleis }
 `);
   const config = await load();
   expect(config.choices).toEqual({
@@ -61,6 +62,7 @@ confirmNewClusters: true
     loginTimeout: 3_600_000,
     minValidity: 90_000,
     confirmNewClusters: true,
+    brokerAudiences: { 'https://kleis.test': 'kleis' },
   });
   expect(configRows(config).map(({ key, text, source }) => `${key} | ${text} | ${source.replace(file, 'F')}`)).toEqual([
     'login | device | F:2',
@@ -72,6 +74,7 @@ confirmNewClusters: true
     'loginTimeout | 1h | F:10',
     'proxy | http://me:…@proxy.example.com:3128 | F:9',
     'confirmNewClusters | true | F:12',
+    'brokerAudiences | https://kleis.test: kleis | F:13',
   ]);
 });
 
@@ -103,7 +106,7 @@ confirmNewClusters: "yes"
       'F:2:1: there is no setting "browser-command"; it may be meant for browserCommand.',
       'F:3:1: there is no setting "cahce"; it may be meant for cache.',
       'F:4:1: issuerUrl says what to get, not how: it belongs to the kubeconfig (`kleis kubeconfig add`).',
-      'F:5:1: there is no setting "colour"; there are login, browserCommand, listenAddress, redirectUri, cache, minValidity, loginTimeout, proxy, confirmNewClusters.',
+      'F:5:1: there is no setting "colour"; there are login, browserCommand, listenAddress, redirectUri, cache, minValidity, loginTimeout, proxy, confirmNewClusters, brokerAudiences.',
       'F:6:21: confirmNewClusters must be true or false.',
     ]);
   });
@@ -124,6 +127,9 @@ confirmNewClusters: "yes"
     ['loginTimeout: 5', /duration such as 90s or 15m, from 1s to 1h/],
     ['loginTimeout: 2h', /duration/],
     ['minValidity: 25h', /from 0s to 24h/],
+    ['brokerAudiences: kleis', /must name an audience for each URL/],
+    ['brokerAudiences: { "http://kleis.example.com": kleis }', /must name an audience/],
+    ['brokerAudiences: { "https://kleis.example.com": --help }', /must name an audience/],
     ['- login', /:1:1: this must be a mapping/],
     ['login', /:1:1: this must be a mapping/],
     ['login: a: b', /:1:8: this is not valid YAML/],
