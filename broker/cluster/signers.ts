@@ -1,7 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
 import type { UnverifiedJwt } from '../../shared/jwt.ts';
 import { createKeySource, type KeySource } from '../issuers/key-source.ts';
-import { parseKeySet, verifySignature } from '../issuers/keys.ts';
+import { readClusterKeys } from '../issuers/cluster-keys.ts';
+import { verifySignature } from '../issuers/keys.ts';
 import type { Cluster } from './clusters.ts';
 
 const keySources = new WeakMap<Cluster, KeySource>();
@@ -35,24 +36,16 @@ export async function signersOf(
   if (own.length === 0 && unsure !== undefined) {
     throw new KleisError('cluster_unavailable', 'Whether the token is of one of the clusters cannot be told now.', {
       detail: unsure.detail ?? unsure.message,
-      retryAfter: 30,
+      retryAfter: unsure.retryAfter ?? 30,
       cause: unsure,
     });
   }
   return own;
 }
 
-/** API servers say in Cache-Control how long their keys are good; they change when somebody restarts them. */
+/** API servers change their keys when somebody restarts them. Milliseconds. */
 const keysMaxAge = 10 * 60_000;
 
-function keysOf(cluster: Cluster, now: () => number): KeySource {
-  const load = async () => {
-    const { body } = await cluster.kube.request('GET', '/openid/v1/jwks', {
-      // Answered in this type alone.
-      headers: { accept: 'application/jwk-set+json, application/json' },
-      timeout: 5000,
-    });
-    return { keys: await parseKeySet(JSON.stringify(body)), maxAge: keysMaxAge };
-  };
-  return createKeySource({ name: cluster.name }, load, now);
+function keysOf({ name, kube }: Cluster, now: () => number): KeySource {
+  return createKeySource({ name }, async () => ({ keys: await readClusterKeys(kube), maxAge: keysMaxAge }), now);
 }

@@ -7,6 +7,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { explainAll } from '../policy/explain.ts';
 import { type Asker, decide } from '../policy/decide.ts';
+import { openClusters } from '../cluster/clusters.ts';
 import { createIssuers } from '../issuers/issuers.ts';
 import { formatTable } from '../../shared/table.ts';
 
@@ -25,7 +26,7 @@ export interface ExplainFlags {
 export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<number> {
   const loaded = await loadConfig(flags.config);
   const token = await readToken(flags.tokenFile);
-  const subject = flags.verify ? await verify(token, loaded, deps) : believe(token, loaded);
+  const subject = flags.verify ? await verify(token, loaded, deps) : believe(token, flags.grant, loaded);
   const { issuer } = subject;
   const expiresIn = flags.expiresIn === undefined ? undefined : Number(flags.expiresIn);
   const decision = decide(loaded.policy, subject, { ...flags, expiresIn }, deps.clock.now());
@@ -74,17 +75,27 @@ async function readToken(file: string): Promise<string> {
 }
 
 async function verify(token: string, { config }: LoadedConfig, { clock, env }: Deps): Promise<Asker> {
-  const issuers = createIssuers(Object.values(config.issuers), {
-    clock,
-    fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
-  });
-  return issuers.verify(token);
+  const clusters = openClusters(config.clusters, { clock, env });
+  try {
+    const issuers = createIssuers(Object.values(config.issuers), {
+      clock,
+      fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
+      connectionTo: (name) => clusters.get(name)?.kube,
+    });
+    return await issuers.verify(token);
+  } finally {
+    clusters.close();
+  }
 }
 
-function believe(token: string, { config }: LoadedConfig): Asker {
+function believe(token: string, grant: string, { config }: LoadedConfig): Asker {
   try {
     const { claims } = decodeUnverified(token);
-    const issuer = Object.values(config.issuers).find(({ url }) => url === claims['iss']);
+    const { issuers, grants } = config;
+    // A cluster alone says its URL, and nobody is asked here: it is the one that the grant is for.
+    const meant = Object.hasOwn(grants, grant) ? issuers[grants[grant]!.issuer] : undefined;
+    const unsaid = meant?.url === undefined ? meant : undefined;
+    const issuer = Object.values(issuers).find(({ url }) => url === claims['iss']) ?? unsaid;
     if (issuer !== undefined) return { issuer: issuer.name, claims };
   } catch (error) {
     if (error instanceof JwtFault) throw new KleisError('subject_malformed', error.message);

@@ -8,6 +8,8 @@ import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 
 export interface LoadedKeys {
+  /** Who the issuer says it is; only of clusters. */
+  readonly issuer?: string;
   readonly keys: readonly VerificationKey[];
   /** Milliseconds for which they count as fresh. */
   readonly maxAge: number;

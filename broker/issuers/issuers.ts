@@ -1,40 +1,12 @@
-import { createHash } from 'node:crypto';
 import { KleisError } from '../../shared/errors.ts';
-import {
-  decodeUnverified,
-  JwtFault,
-  signatureAlgorithms,
-  tokenHash,
-  type Claims,
-  type JsonObject,
-  type UnverifiedJwt,
-} from '../../shared/jwt.ts';
+import { signatureAlgorithms, tokenHash, type Claims, type UnverifiedJwt } from '../../shared/jwt.ts';
 import { clean } from '../../shared/text.ts';
-import { discoveredKeys, fileKeys, type DiscoveryDeps } from './discovery.ts';
+import { clusterKeys, type ClusterConnection } from './cluster-keys.ts';
+import { discoveredKeys, fileKeys, type DiscoveryDeps, type KeyLoader } from './discovery.ts';
 import { createKeySource, type KeyHealth, type KeySource } from './key-source.ts';
-import { verifySignature } from './keys.ts';
-
-/** What the configuration says of one issuer; durations in milliseconds. */
-export interface TrustedIssuer {
-  readonly name: string;
-  /** Compared with `iss` as it is: nothing is normalised. Undefined only with `cluster`: it is what that one says. */
-  readonly url: string | undefined;
-  /** Name of the cluster whose API server it is: its keys come through the broker's own connection. */
-  readonly cluster?: string | undefined;
-  readonly audience: string;
-  readonly singleUse: boolean;
-  readonly tenantClaim?: string | undefined;
-  /** Path of a PEM file; then no other authority may vouch for the issuer's server. */
-  readonly certificateAuthority?: string | undefined;
-  /** JWS names; all of `signatureAlgorithms` if not given. */
-  readonly algorithms?: readonly string[] | undefined;
-  /** Between `iat` and now. */
-  readonly maxAge?: number | undefined;
-  /** Between the issuer's clock and ours, in both directions; at most 60 000. */
-  readonly leeway: number;
-  /** Path of a file with a JWK set; then the issuer is never asked. */
-  readonly jwks?: string | undefined;
-}
+import { type VerificationKey, verifySignature } from './keys.ts';
+import { checkAudience, checkHeader, checkTimes, decode, malformed, replayKey, tenantOf } from './token.ts';
+import { checkConfig, type TrustedIssuer, unusable } from './trusted-issuer.ts';
 
 /** Who the caller has proved to be. */
 export interface Subject {
@@ -57,6 +29,8 @@ export interface IssuerDeps extends Omit<DiscoveryDeps, 'now'> {
     now(): number;
     sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
   };
+  /** The broker's connection to a configured cluster; another one when its configuration changed. */
+  readonly connectionTo?: ((cluster: string) => ClusterConnection | undefined) | undefined;
 }
 
 export interface Issuers {
@@ -68,6 +42,8 @@ export interface Issuers {
   verify(token: string): Promise<Subject>;
   /** By the issuers' names. */
   health(): Readonly<Record<string, KeyHealth>>;
+  /** What stands in `iss`, by the issuers' names; without clusters that have not said it yet. */
+  urls(): Readonly<Record<string, string>>;
   /** Fetches the keys now and renews them before they age, in the background. Without it they are fetched when needed. */
   start(): void;
   /** Ends what `start` began; what is under way may still be verified. */
@@ -80,13 +56,12 @@ interface Entry {
   readonly keys: KeySource;
 }
 
-const sourcesOf = new WeakMap<Issuers, ReadonlyMap<string, KeySource>>();
+interface Source {
+  readonly keys: KeySource;
+  readonly connection: ClusterConnection | undefined;
+}
 
-const maxLeeway = 60_000;
-/** The year 9999; what is later is no date but an attempt at something. */
-const latestTime = 253_402_300_799;
-// Forms of identity and access tokens. Others say what they are for, and it is not this (RFC 8725 section 3.11).
-const types = new Set(['jwt', 'at+jwt']);
+const sourcesOf = new WeakMap<Issuers, ReadonlyMap<string, Source>>();
 
 /**
  * The issuers of one configuration. Those that `previous` (of the configuration before it) had in the same way keep
@@ -95,28 +70,64 @@ const types = new Set(['jwt', 'at+jwt']);
 export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDeps, previous?: Issuers): Issuers {
   const { clock } = deps;
   const known = previous === undefined ? undefined : sourcesOf.get(previous);
-  const sources = new Map<string, KeySource>();
-  const entries = new Map<string, Entry>();
+  const sources = new Map<string, Source>();
+  const entries: Entry[] = [];
   for (const config of configs) {
-    const { name, url, cluster, jwks, certificateAuthority, algorithms = signatureAlgorithms, leeway } = config;
-    const unknown = algorithms.find((algorithm) => !(signatureAlgorithms as readonly string[]).includes(algorithm));
-    if (unknown !== undefined || algorithms.length === 0) {
-      throw unusable(
-        name,
-        `it allows the algorithm ${clean(unknown ?? '(none)')}, not one of ${signatureAlgorithms.join(', ')}`,
-      );
+    checkConfig(config);
+    const { name, url, cluster, jwks, certificateAuthority, algorithms = signatureAlgorithms } = config;
+    if (url !== undefined && entries.some((entry) => entry.config.url === url)) {
+      throw unusable(name, 'another has the same url');
     }
-    if (!(leeway >= 0 && leeway <= maxLeeway)) throw unusable(name, 'its leeway is more than a minute');
-    if (url === undefined || cluster !== undefined) throw unusable(name, 'a cluster is not asked for its keys here');
-    if (entries.has(url)) throw unusable(name, 'another has the same url');
-    const key = JSON.stringify([name, url, jwks, certificateAuthority]);
-    const load = () =>
-      jwks === undefined
-        ? discoveredKeys({ url, certificateAuthority }, { ...deps, now: () => clock.now() })
-        : fileKeys(jwks);
-    const source = known?.get(key) ?? createKeySource({ name }, load(), () => clock.now());
+    const connection = cluster === undefined ? undefined : deps.connectionTo?.(cluster);
+    const key = JSON.stringify([name, url, cluster, jwks, certificateAuthority]);
+    const earlier = known?.get(key);
+    // The keys of a cluster are those of what the broker is connected to, not of a name.
+    const source =
+      earlier !== undefined && earlier.connection === connection
+        ? earlier
+        : { keys: createKeySource({ name }, loaderOf(config, connection, deps), () => clock.now()), connection };
     sources.set(key, source);
-    entries.set(url, { config, algorithms: new Set(algorithms), keys: source });
+    entries.push({ config, algorithms: new Set(algorithms), keys: source.keys });
+  }
+  const configured = new Map(
+    entries.filter(({ config }) => config.cluster === undefined).map((entry) => [entry.config.url, entry]),
+  );
+  const clusters = entries.filter(({ config }) => config.cluster !== undefined);
+  const urlOf = ({ config, keys }: Entry): string | undefined => config.url ?? keys.issuer();
+
+  /**
+   * Found in the configuration, or among what its clusters say of themselves, or not at all: nothing is ever fetched from
+   * a place that a token names. Throws `subject_issuer_unknown`, `issuer_unavailable`.
+   */
+  async function entriesFor(iss: string): Promise<readonly Entry[]> {
+    const entry = configured.get(iss);
+    if (entry !== undefined) return [entry];
+    // Whether a token is of a cluster that never answered yet nobody knows, not even where another one has its URL.
+    await Promise.all(clusters.map(async ({ config, keys }) => config.url ?? keys.learn()));
+    const found = clusters.filter((each) => urlOf(each) === iss);
+    if (found.length > 0) return found;
+    throw new KleisError('subject_issuer_unknown', 'The issuer of the token is not one that this broker knows.', {
+      detail: `iss ${clean(JSON.stringify(iss))}`,
+    });
+  }
+
+  /** Other clusters of that URL that have the key: whose token it is cannot be told from it. */
+  function sharersOf(entry: Entry, { thumbprint }: Pick<VerificationKey, 'thumbprint'>): readonly Entry[] {
+    if (entry.config.cluster === undefined) return [];
+    const url = urlOf(entry);
+    const same = (key: VerificationKey) => key.thumbprint === thumbprint;
+    return clusters.filter((other) => other !== entry && urlOf(other) === url && other.keys.has(same));
+  }
+
+  /** What is wrong with a cluster beside its keys. */
+  function conflictOf(entry: Entry): string | undefined {
+    const { config, keys } = entry;
+    if (config.cluster === undefined) return undefined;
+    const owner = configured.get(urlOf(entry));
+    if (owner !== undefined) return `its URL is that of issuers.${owner.config.name}, which has it alone`;
+    let sharer: Entry | undefined;
+    keys.has((key) => (sharer ??= sharersOf(entry, key)[0]) !== undefined);
+    return sharer && `it signs with a key of issuers.${sharer.config.name}: such tokens are refused`;
   }
 
   const ending = new AbortController();
@@ -126,19 +137,9 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
       const jwt = decode(token);
       const { iss } = jwt.claims;
       if (typeof iss !== 'string') throw malformed('The token does not say who issued it (iss).');
-      // Found in the configuration or not at all: nothing is ever fetched from a place that a token names.
-      const entry = entries.get(iss);
-      if (entry === undefined) {
-        throw new KleisError('subject_issuer_unknown', 'The issuer of the token is not one that this broker knows.', {
-          detail: `iss ${clean(JSON.stringify(iss))}`,
-        });
-      }
-      const { algorithm, kid } = checkHeader(jwt.header, entry);
-      await entry.keys.prove({
-        kid,
-        algorithm,
-        fits: (key) => verifySignature(key, algorithm, jwt.signingInput, jwt.signature),
-      });
+      const { entry, key } = await signerOf(jwt, await entriesFor(iss));
+      const [sharer] = sharersOf(entry, key);
+      if (sharer !== undefined) throw ambiguous(entry, sharer);
       // From here on the claims are the issuer's own words.
       checkAudience(jwt.claims, entry.config);
       const expiresAt = checkTimes(jwt.claims, entry.config, clock.now());
@@ -154,18 +155,63 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
     },
 
     health: () =>
-      Object.fromEntries([...entries.values()].map(({ config, keys }) => [config.name, keys.health()] as const)),
+      Object.fromEntries(
+        entries.map((entry) => {
+          const health = entry.keys.health();
+          const conflict = conflictOf(entry);
+          return [entry.config.name, conflict === undefined ? health : { ...health, ok: false, lastError: conflict }];
+        }),
+      ),
+
+    urls: () =>
+      Object.fromEntries(
+        entries.flatMap((entry) => {
+          const url = urlOf(entry);
+          return url === undefined ? [] : [[entry.config.name, url]];
+        }),
+      ),
 
     start() {
       if (started) return;
       started = true;
-      for (const source of sources.values()) void keepFresh(source, clock, ending.signal);
+      for (const { keys } of sources.values()) void keepFresh(keys, clock, ending.signal);
     },
 
     close: () => ending.abort(),
   };
   sourcesOf.set(issuers, sources);
   return issuers;
+}
+
+function loaderOf(
+  { name, url, cluster, jwks, certificateAuthority }: TrustedIssuer,
+  connection: ClusterConnection | undefined,
+  deps: IssuerDeps,
+): KeyLoader {
+  if (connection !== undefined) return clusterKeys(connection, url);
+  if (cluster !== undefined || url === undefined) throw unusable(name, 'its cluster is not in the configuration');
+  if (jwks !== undefined) return fileKeys(jwks);
+  return discoveredKeys({ url, certificateAuthority }, { ...deps, now: () => deps.clock.now() });
+}
+
+/** Whose key signed the token. With several of one URL those are asked first that have a key of that name. */
+async function signerOf(
+  jwt: UnverifiedJwt,
+  entries: readonly Entry[],
+): Promise<{ readonly entry: Entry; readonly key: VerificationKey }> {
+  const named = ({ keys }: Entry) => Number(keys.has(({ kid }) => kid !== undefined && kid === jwt.header['kid']));
+  const errors: KleisError[] = [];
+  for (const entry of entries.toSorted((one, other) => named(other) - named(one))) {
+    try {
+      const { algorithm, kid } = checkHeader(jwt.header, entry.config, entry.algorithms);
+      const fits = (key: VerificationKey) => verifySignature(key, algorithm, jwt.signingInput, jwt.signature);
+      return { entry, key: await entry.keys.prove({ kid, algorithm, fits }) };
+    } catch (error) {
+      if (!(error instanceof KleisError)) throw error;
+      errors.push(error);
+    }
+  }
+  throw errors.find(({ code }) => code === 'issuer_unavailable') ?? errors[0]!;
 }
 
 async function keepFresh(source: KeySource, clock: IssuerDeps['clock'], signal: AbortSignal): Promise<void> {
@@ -175,120 +221,10 @@ async function keepFresh(source: KeySource, clock: IssuerDeps['clock'], signal: 
   }
 }
 
-function decode(token: string): UnverifiedJwt {
-  try {
-    return decodeUnverified(token);
-  } catch (error) {
-    if (error instanceof JwtFault) throw malformed(error.message);
-    throw error;
-  }
-}
-
-/** Of the header only `alg`, `kid` and `typ` are heard. `jwk`, `jku`, `x5c`, `x5u` would let a token vouch for itself. */
-function checkHeader(
-  header: JsonObject,
-  { config, algorithms }: Entry,
-): { algorithm: string; kid: string | undefined } {
-  const { alg, kid, typ } = header;
-  // We understand no extension, so that any critical one is a reason to refuse (RFC 7515 section 4.1.11).
-  for (const name of ['crit', 'b64', 'cty', 'enc', 'zip']) {
-    if (Object.hasOwn(header, name)) throw malformed(`The token has a header, ${name}, that is not supported.`);
-  }
-  if (typ !== undefined) {
-    const bare = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : '';
-    if (!types.has(bare)) throw malformed('The token is of a type (typ) that proves no identity.');
-  }
-  if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > 256)) {
-    throw malformed('The token has a key id (kid) that cannot be one.');
-  }
-  if (typeof alg !== 'string' || !algorithms.has(alg)) {
-    throw new KleisError('subject_algorithm', 'The token is signed with an algorithm that is not accepted.', {
-      detail: `issuer ${config.name}, alg ${clean(JSON.stringify(alg))}`,
-    });
-  }
-  return { algorithm: alg, kid };
-}
-
-/** A token for several is one that each of them could pass on to us (RFC 8725 section 3.9). */
-function checkAudience({ aud }: Claims, { audience, name }: TrustedIssuer): void {
-  const listed: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
-  const [only, ...others] = listed;
-  if (others.length === 0 && only === audience) return;
-  const seen = clean(JSON.stringify(aud ?? null));
-  const why = others.length > 0 ? `is for several audiences, ${seen}` : `is for the audience ${seen}`;
-  throw new KleisError('subject_audience', `The token ${why}; it must be for "${clean(audience)}" alone.`, {
-    detail: `issuer ${name}, aud ${seen}`,
+function ambiguous(one: Entry, other: Entry): KleisError {
+  const message = 'Two clusters sign with the key of this token, and nobody can tell which of them issued it.';
+  return new KleisError('subject_issuer_unknown', message, {
+    hint: 'Ask the administrator of the broker: each cluster needs a key of its own.',
+    detail: `issuers ${one.config.name} and ${other.config.name}`,
   });
-}
-
-/** RFC 7519 sections 4.1.4 to 4.1.6. Returns when it expires, in milliseconds. */
-function checkTimes(claims: Claims, { leeway, maxAge, name }: TrustedIssuer, now: number): number {
-  const expires = timeOf(claims, 'exp');
-  const issued = timeOf(claims, 'iat');
-  if (expires === undefined) throw malformed('The token never expires (it has no exp).');
-  if (issued === undefined) throw malformed('The token does not say when it was issued (iat).');
-  if (expires <= issued) throw malformed('The token expires before it was issued.');
-  const seen = `issuer ${name}, iat ${issued}, exp ${expires}, now ${now}`;
-  if (now >= expires + leeway) {
-    throw new KleisError('subject_expired', `The token expired ${ago(now - expires)} ago.`, { detail: seen });
-  }
-  const begins = Math.max(issued, timeOf(claims, 'nbf') ?? 0);
-  if (begins > now + leeway) {
-    throw new KleisError(
-      'subject_not_yet_valid',
-      `The token is valid from ${ago(begins - now)} on, by the clock of this broker.`,
-      { detail: seen },
-    );
-  }
-  if (maxAge !== undefined && now - issued > maxAge + leeway) {
-    throw new KleisError(
-      'subject_too_old',
-      `The token was issued ${ago(now - issued)} ago; ${ago(maxAge)} are allowed.`,
-      { detail: seen },
-    );
-  }
-  return expires;
-}
-
-/** A NumericDate in milliseconds; undefined if absent. */
-function timeOf(claims: Claims, name: 'exp' | 'iat' | 'nbf'): number | undefined {
-  const value = claims[name];
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || !(value >= 0 && value <= latestTime)) {
-    throw malformed(`The token has a time, ${name}, that cannot be one.`);
-  }
-  return Math.floor(value * 1000);
-}
-
-function ago(milliseconds: number): string {
-  return `${Math.ceil(milliseconds / 1000)} s`;
-}
-
-/**
- * By this name a token is used up. With a `jti` the issuer has named it (each length before its text: no two pairs of
- * issuer and jti give one string). Without one it is what was signed, never the whole token: the signature can be
- * written anew without the key, (r, s) as (r, n - s) in ECDSA, and would make a new token of a used one.
- */
-function replayKey(issuer: string, { claims, signingInput }: UnverifiedJwt): string {
-  const { jti } = claims;
-  const [kind, id] = typeof jti === 'string' && jti !== '' ? ['jti', jti] : ['jws', signingInput];
-  const hash = createHash('sha256');
-  for (const part of [kind, issuer, id]) hash.update(`${Buffer.byteLength(part)}:${part}`);
-  // 248 bits: with the letter that it must begin with, the 63 characters that a Kubernetes name or label may have.
-  return `r${hash.digest('hex').slice(0, 62)}`;
-}
-
-function tenantOf(claims: Claims, name: string | undefined): string | undefined {
-  if (name === undefined || !Object.hasOwn(claims, name)) return undefined;
-  const value = claims[name];
-  const text = typeof value === 'string' || typeof value === 'number' ? clean(value, 100) : '';
-  return text === '' ? undefined : text;
-}
-
-function malformed(message: string): KleisError {
-  return new KleisError('subject_malformed', message);
-}
-
-function unusable(name: string, why: string): KleisError {
-  return new KleisError('config_invalid', `The issuer ${clean(name)} cannot be used: ${why}.`);
 }

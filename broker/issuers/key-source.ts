@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import type { KeyLoader } from './discovery.ts';
+import { KubeError } from '../../shared/kube/error.ts';
+import type { KeyLoader, LoadedKeys } from './discovery.ts';
 import { KeySetFault, type VerificationKey } from './keys.ts';
 
 export interface KeyHealth {
@@ -26,10 +27,16 @@ export interface WantedKey {
 
 export interface KeySource {
   /**
-   * Settles when a key named by `kid` and `algorithm` fits. Throws `subject_signature` (no such key, or it does not
-   * fit), `subject_algorithm` (the key is for another), `issuer_unavailable` (nothing can be said now).
+   * The key named by `kid` and `algorithm` that fits. Throws `subject_signature` (no such key, or it does not fit),
+   * `subject_algorithm` (the key is for another), `issuer_unavailable` (nothing can be said now; `retryAfter` says when).
    */
-  prove(wanted: WantedKey): Promise<void>;
+  prove(wanted: WantedKey): Promise<VerificationKey>;
+  /** Who the issuer says it is, where only that tells; undefined before the first load. */
+  issuer(): string | undefined;
+  /** Loads unless there was a load; throws `issuer_unavailable`. */
+  learn(): Promise<void>;
+  /** Whether the issuer is known to have such a key, however long ago. */
+  has(test: (key: VerificationKey) => boolean): boolean;
   /** Loads what is due; never throws. */
   refresh(): Promise<void>;
   /** Milliseconds until `refresh` has something to do. */
@@ -40,27 +47,36 @@ export interface KeySource {
 const second = 1000;
 /** How long keys stay good while newer ones cannot be had; after that a withdrawn key could be trusted for ever. */
 const lastKnownGood = 24 * 60 * 60 * second;
-/** Between loads that are made because of an unknown `kid`, which anybody can invent. */
+/** Between loads that are made because of a token that no key proves, which anybody can invent. */
 const coolDown = 30 * second;
-/** A kid that a fresh set did not have causes no load for so long: one misconfigured job must not use up the cool-down. */
-const absence = { duration: 60 * second, max: 500 };
+/** A key by whose name a fresh set proved nothing causes no load for so long: one misconfigured job must not use up the
+ *  cool-down. */
+const missed = { duration: 60 * second, max: 500 };
 const backOff = { first: second, max: 60 * second };
 /** Part of its age after which a key set is renewed in the background, so that nobody waits for it. */
 const renewAt = 0.8;
 
+/** Why no key proves a token. */
+interface Miss {
+  /** `unsaid`: which of several keys is meant. No other keys would help. */
+  readonly kind: 'absent' | 'refuted' | 'unsaid';
+  readonly error: KleisError;
+}
+
 /**
  * Keys of one issuer and all that is remembered about them. What callers can cause is bounded: one load at a time, one
- * per cool-down for unknown kids, and after failures none before the back-off has passed, whoever asks.
+ * per cool-down for tokens that no key proves, and after failures none before the back-off has passed, whoever asks.
  */
 export function createKeySource(issuer: { readonly name: string }, load: KeyLoader, now: () => number): KeySource {
-  let good: { readonly keys: readonly VerificationKey[]; readonly at: number; readonly maxAge: number } | undefined;
+  let good: (LoadedKeys & { readonly at: number }) | undefined;
   let attempt: { readonly endedAt: number; readonly wait: number } | undefined;
   let failures = 0;
   let lastError: string | undefined;
   let status: { readonly ok: boolean; readonly since: number } = { ok: false, since: now() };
   let loading: Promise<void> | undefined;
   let lastMiss: number | undefined;
-  const absent = new Map<string, number>();
+  /** When a fresh set proved nothing by such a name. */
+  const misses = new Map<string, number>();
 
   // A clock that was set back must not stretch a wait: before its start counts as after its end.
   const within = (start: number, duration: number) => now() >= start && now() < start + duration;
@@ -77,9 +93,10 @@ export function createKeySource(issuer: { readonly name: string }, load: KeyLoad
 
   async function loadOnce(): Promise<void> {
     try {
-      const { keys, maxAge } = await load();
-      if (good?.keys !== keys) absent.clear();
-      good = { keys, maxAge, at: now() };
+      const loaded = await load();
+      const { keys } = loaded;
+      if (good?.keys !== keys) misses.clear();
+      good = { ...loaded, at: now() };
       failures = 0;
       lastError = keys.length === 0 ? 'the key set holds no key that can be used' : undefined;
     } catch (error) {
@@ -101,63 +118,87 @@ export function createKeySource(issuer: { readonly name: string }, load: KeyLoad
       if (usable() === undefined || (aged(1) && failures === 0)) await renewed;
     }
     const keys = usable();
-    if (keys === undefined) throw unavailable(issuer.name, lastError);
+    if (keys === undefined) throw unavailable();
     return keys;
   }
 
-  function pick(
-    keys: readonly VerificationKey[],
-    { kid, algorithm, fits }: WantedKey,
-  ): 'proved' | 'refuted' | 'unknown' {
+  /** What is left of a back-off. */
+  function unavailable(): KleisError {
+    const wait = backingOff() && attempt !== undefined ? attempt.endedAt + attempt.wait - now() : 0;
+    return new KleisError('issuer_unavailable', "The keys of the token's issuer cannot be had at the moment.", {
+      detail: `issuer ${issuer.name}: ${lastError ?? 'not loaded yet'}`,
+      retryAfter: toSeconds(wait),
+    });
+  }
+
+  function judge(keys: readonly VerificationKey[], { kid, algorithm, fits }: WantedKey): VerificationKey | Miss {
     const named = kid === undefined ? keys : keys.filter((key) => key.kid === kid);
     const able = named.filter((key) => key.algorithms.includes(algorithm));
-    if (kid === undefined) {
-      // The signature says nothing about which key was meant; with several, trying them all would be guessing.
-      if (able.length > 1) {
-        throw new KleisError(
-          'subject_signature',
-          'The token does not say which key signed it, and its issuer has several.',
-        );
-      }
-      // No name to miss: that the issuer has a new key shows only in that the old one does not fit.
-      return able.some(fits) ? 'proved' : 'unknown';
+    const miss = (kind: Miss['kind'], message: string, code: 'subject_signature' | 'subject_algorithm') => ({
+      kind,
+      error: new KleisError(code, message, {
+        detail: `issuer ${issuer.name}, kid ${clean(kid ?? '(none)')}, alg ${clean(algorithm)}`,
+      }),
+    });
+    // The signature says nothing about which key was meant; with several, trying them all would be guessing.
+    if (kid === undefined && able.length > 1) {
+      const message = 'The token does not say which key signed it, and its issuer has several.';
+      return miss('unsaid', message, 'subject_signature');
     }
-    if (named.length === 0) return 'unknown';
-    if (able.length === 0) {
-      throw new KleisError('subject_algorithm', 'The token is signed with another algorithm than its key is for.', {
-        detail: `issuer ${issuer.name}, kid ${clean(kid)}, alg ${clean(algorithm)}`,
-      });
+    const proving = able.find(fits);
+    if (proving !== undefined) return proving;
+    if (able.length > 0 || kid === undefined) {
+      return miss('refuted', 'The signature of the token is not that of its issuer.', 'subject_signature');
     }
-    return able.some(fits) ? 'proved' : 'refuted';
+    return named.length > 0
+      ? miss('absent', 'The token is signed with another algorithm than its key is for.', 'subject_algorithm')
+      : miss('absent', 'The token is signed with a key that its issuer does not publish.', 'subject_signature');
+  }
+
+  /**
+   * Whether newer keys prove it: there may be a new one, also under a name that is known (Jenkins calls a key by the id
+   * of a credential). Keys that came while this call waited need not be asked for again.
+   */
+  async function judgeAnew(before: NonNullable<typeof good>, wanted: WantedKey, old: Miss) {
+    const name = nameOf(wanted);
+    const known = misses.get(name);
+    const remembered = known !== undefined && within(known, missed.duration);
+    // A name that was not there a minute ago is no rotation, and to say so is worth more than to be asked once more.
+    if (remembered && old.kind === 'absent') throw old.error;
+    if (loading === undefined) {
+      if (backingOff()) throw unavailable();
+      const wait = Math.max(
+        remembered ? known + missed.duration - now() : 0,
+        lastMiss !== undefined && within(lastMiss, coolDown) ? lastMiss + coolDown - now() : 0,
+      );
+      if (wait > 0) throw tooSoon(old, toSeconds(wait));
+      lastMiss = now();
+    }
+    await renew();
+    const after = await current();
+    if (after === before) throw unavailable();
+    return judge(after.keys, wanted);
   }
 
   return {
     async prove(wanted) {
       const first = good;
       const before = await current();
-      let outcome = pick(before.keys, wanted);
-      // Rotated, perhaps. Keys that came while this call waited need not be asked for again.
-      if (outcome === 'unknown' && before === first && !knownAbsent(wanted.kid)) {
-        if (loading === undefined) {
-          if (backingOff()) throw unavailable(issuer.name, lastError);
-          if (lastMiss !== undefined && within(lastMiss, coolDown)) throw tooSoon(issuer.name, wanted.kid);
-          lastMiss = now();
-        }
-        await renew();
-        const after = await current();
-        if (after === before) throw unavailable(issuer.name, lastError);
-        outcome = pick(after.keys, wanted);
-      }
-      if (outcome === 'proved') return;
-      if (outcome === 'unknown') rememberAbsent(wanted.kid);
-      const message =
-        outcome === 'refuted' || wanted.kid === undefined
-          ? 'The signature of the token is not that of its issuer.'
-          : 'The token is signed with a key that its issuer does not publish.';
-      throw new KleisError('subject_signature', message, {
-        detail: `issuer ${issuer.name}, kid ${clean(wanted.kid ?? '(none)')}`,
-      });
+      let outcome = judge(before.keys, wanted);
+      if (!('error' in outcome)) return outcome;
+      if (outcome.kind !== 'unsaid' && before === first) outcome = await judgeAnew(before, wanted, outcome);
+      if (!('error' in outcome)) return outcome;
+      remember(nameOf(wanted));
+      throw outcome.error;
     },
+
+    issuer: () => good?.issuer,
+
+    async learn() {
+      if (good === undefined) await current();
+    },
+
+    has: (test) => good?.keys.some(test) ?? false,
 
     async refresh() {
       if (aged(renewAt) && !backingOff()) await renew();
@@ -176,40 +217,39 @@ export function createKeySource(issuer: { readonly name: string }, load: KeyLoad
     }),
   };
 
-  function knownAbsent(kid: string | undefined): boolean {
-    const since = kid === undefined ? undefined : absent.get(kid);
-    return since !== undefined && within(since, absence.duration);
-  }
-
-  function rememberAbsent(kid: string | undefined): void {
-    if (kid === undefined) return;
-    if (knownAbsent(kid)) return;
-    absent.delete(kid);
-    absent.set(kid, now());
-    const [oldest] = absent.keys();
-    if (absent.size > absence.max && oldest !== undefined) absent.delete(oldest);
+  function remember(name: string): void {
+    const known = misses.get(name);
+    if (known !== undefined && within(known, missed.duration)) return;
+    misses.delete(name);
+    misses.set(name, now());
+    const [oldest] = misses.keys();
+    if (misses.size > missed.max && oldest !== undefined) misses.delete(oldest);
   }
 }
 
+function nameOf({ kid, algorithm }: WantedKey): string {
+  return JSON.stringify([kid, algorithm]);
+}
+
+/** Not earlier: who comes then is the one for whom the keys are looked up. */
+function toSeconds(milliseconds: number): number {
+  return Math.max(1, Math.ceil(milliseconds / second));
+}
+
 function reasonOf(error: unknown): string {
-  if (error instanceof KleisError || error instanceof KeySetFault) return error.message;
+  if (error instanceof KleisError || error instanceof KeySetFault || error instanceof KubeError) return error.message;
   // From a library, perhaps with a path or an address in it: its kind is enough.
   return `the keys cannot be loaded (${error instanceof Error ? error.name : 'unknown error'})`;
 }
 
-function unavailable(name: string, reason: string | undefined): KleisError {
-  return new KleisError('issuer_unavailable', "The keys of the token's issuer cannot be had at the moment.", {
-    detail: `issuer ${name}: ${reason ?? 'not loaded yet'}`,
+function tooSoon({ kind, error }: Miss, seconds: number): KleisError {
+  const message =
+    kind === 'refuted'
+      ? 'The signature of the token is not of the key that its issuer had a moment ago.'
+      : 'The key of the token is not among those that its issuer had a moment ago.';
+  return new KleisError('issuer_unavailable', message, {
+    hint: `Try again in ${seconds} s: keys are then looked up again.`,
+    detail: `${error.detail ?? ''}: cool-down`,
+    retryAfter: seconds,
   });
-}
-
-function tooSoon(name: string, kid: string | undefined): KleisError {
-  return new KleisError(
-    'issuer_unavailable',
-    'The key of the token is not among those that its issuer had a moment ago.',
-    {
-      hint: 'Try again in half a minute: keys are then looked up again.',
-      detail: `issuer ${name}, kid ${clean(kid ?? '(none)')}: cool-down`,
-    },
-  );
 }

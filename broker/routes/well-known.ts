@@ -6,7 +6,6 @@ import {
   type WellKnownCluster,
   type WellKnownGrant,
 } from '../../shared/protocol.ts';
-import type { BrokerConfig } from '../config/schema.ts';
 import { type Answer, json } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
@@ -17,27 +16,30 @@ import type { Subject } from '../issuers/issuers.ts';
 import type { Services } from '../service/services.ts';
 
 /** `GET /.well-known/kleis` for anyone: how to get a token. */
-export async function describeBroker(_: Call, { loaded }: Services): Promise<Answer> {
-  return json(describe(loaded.config));
+export async function describeBroker(_: Call, services: Services): Promise<Answer> {
+  return json(describe(services));
 }
 
 /** The same for who signs in: also what they would get a token for. */
 export async function describeAccess(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { grants, clusters } = await accessOf(await signedIn(call, services, trail.addSubject), services);
-  return json({ ...describe(services.loaded.config), clusters, grants: grants.map(describeGrant) });
+  return json({ ...describe(services), clusters, grants: grants.map(describeGrant) });
 }
 
 /** What a client needs in order to get a token that this broker takes. */
-function describe({ publicUrl, issuers }: BrokerConfig): WellKnown {
+function describe({ loaded, issuers }: Services): WellKnown {
+  const { publicUrl } = loaded.config;
+  const urls = issuers.urls();
   return {
     broker: publicUrl,
     token_endpoint: `${publicUrl}${routes.token}`,
     revocation_endpoint: `${publicUrl}${routes.revoke}`,
     grant_types_supported: [tokenExchangeGrant],
     subject_token_types_supported: Object.values(subjectTokenTypes),
-    issuers: Object.values(issuers).flatMap(({ name, url, audience }) =>
-      url === undefined ? [] : [{ name, issuer: url, audience }],
-    ),
+    issuers: Object.values(loaded.config.issuers).flatMap(({ name, audience }) => {
+      const url = urls[name];
+      return url === undefined ? [] : [{ name, issuer: url, audience }];
+    }),
   };
 }
 

@@ -64,6 +64,7 @@ export async function compose(
   const issuerDeps: IssuerDeps = {
     clock,
     fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
+    connectionTo: (name) => clusters.get(name)?.kube,
   };
   const issuersOf = ({ config }: LoadedConfig, previous?: Services) =>
     createIssuers(Object.values(config.issuers), issuerDeps, previous?.issuers);
@@ -72,8 +73,8 @@ export async function compose(
   function change(next: LoadedConfig, { dropped, changed }: GrantChanges): void {
     const before = current.loaded.config;
     const old = new Map(clusters.all().map((cluster) => [cluster.name, cluster]));
-    const issuers = issuersOf(next, current);
     clusters.update(next.config.clusters);
+    const issuers = issuersOf(next, current);
     gone.follow(next.config, dropped);
     current.issuers.close();
     issuers.start();

@@ -20,6 +20,10 @@ export interface ClusterOptions {
   readonly oidc?: ClusterOidc;
   /** Runs kube-controller-manager too: garbage collection, default service accounts, deletion of namespaces. */
   readonly controllers?: boolean;
+  /** Who it says it is in its tokens; its own URL if not given. Not for the stand-in. */
+  readonly issuer?: string;
+  /** PEM; what it signs them with. A key of its own if not given. Not for the stand-in. */
+  readonly signingKey?: string;
 }
 
 /** An API server for tests, real or not: what both can do. */

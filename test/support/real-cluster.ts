@@ -38,7 +38,13 @@ export async function startRealCluster(options: ClusterOptions): Promise<Cluster
   }
 }
 
-async function start({ kind, oidc, controllers: withControllers = false }: ClusterOptions): Promise<Cluster> {
+async function start({
+  kind,
+  oidc,
+  controllers: withControllers = false,
+  issuer,
+  signingKey,
+}: ClusterOptions): Promise<Cluster> {
   const bin = findTool(withControllers ? 'kube-controllers' : kind === '1.30' ? 'kube-1.30' : 'kube');
   if (bin === undefined) throw new Error(`there is no kube-apiserver ${kind} here`);
   const folder = await mkdtemp(join(tmpdir(), 'kleis-cluster-'));
@@ -58,7 +64,7 @@ async function start({ kind, oidc, controllers: withControllers = false }: Clust
     const [apiPort = 0, etcdPort = 0, peerPort = 0, controllerPort = 0] = await freePorts(4);
     const server = `https://127.0.0.1:${apiPort}`;
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
-    const pki = await writePki(files);
+    const pki = await writePki(files, signingKey);
     const adminKubeconfig = await files.write('admin.kubeconfig', kubeconfig(server, pki.ca, pki.admin));
 
     const run = (name: string, program: string, flags: readonly string[]) => {
@@ -68,7 +74,7 @@ async function start({ kind, oidc, controllers: withControllers = false }: Clust
     };
     run('etcd', join(bin, 'etcd'), etcdFlags(folder, etcdUrl, `http://127.0.0.1:${peerPort}`));
     const apiServer = run('kube-apiserver', join(bin, kind === '1.30' ? '1.30/kube-apiserver' : 'kube-apiserver'), [
-      ...apiServerFlags(folder, server, apiPort, etcdUrl),
+      ...apiServerFlags(folder, server, apiPort, etcdUrl, issuer),
       ...(withControllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
       ...(oidc ? await oidcFlags(oidc, kind, files) : []),
     ]);
@@ -113,19 +119,18 @@ interface Pki {
   readonly controllers: KeyPair;
 }
 
-async function writePki(files: Files): Promise<Pki> {
+async function writePki(files: Files, signingKey = newKey()): Promise<Pki> {
   const authority = await createAuthority();
   const [serving, admin, manager] = await Promise.all([
     authority.issueServer(['127.0.0.1', '::1', '10.0.0.1', 'localhost', 'kubernetes.default.svc']),
     authority.issueClient('admin', ['system:masters']),
     authority.issueClient('system:kube-controller-manager'),
   ]);
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   await Promise.all([
     files.write('ca.crt', authority.cert),
     files.write('serving.crt', serving.cert),
     files.write('serving.key', serving.key),
-    files.write('sa.key', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+    files.write('sa.key', signingKey),
     files.write(
       'audit-policy.yaml',
       JSON.stringify({
@@ -138,6 +143,12 @@ async function writePki(files: Files): Promise<Pki> {
     mkdir(join(files.folder, 'certs')),
   ]);
   return { ca: authority.cert, admin, controllers: manager };
+}
+
+function newKey(): string {
+  return generateKeyPairSync('rsa', { modulusLength: 2048 })
+    .privateKey.export({ type: 'pkcs8', format: 'pem' })
+    .toString();
 }
 
 function etcdFlags(folder: string, url: string, peerUrl: string): string[] {
@@ -154,7 +165,7 @@ function etcdFlags(folder: string, url: string, peerUrl: string): string[] {
   ];
 }
 
-function apiServerFlags(folder: string, server: string, port: number, etcdUrl: string): string[] {
+function apiServerFlags(folder: string, server: string, port: number, etcdUrl: string, issuer = server): string[] {
   return [
     `--etcd-servers=${etcdUrl}`,
     '--bind-address=127.0.0.1',
@@ -166,7 +177,7 @@ function apiServerFlags(folder: string, server: string, port: number, etcdUrl: s
     `--client-ca-file=${folder}/ca.crt`,
     `--tls-cert-file=${folder}/serving.crt`,
     `--tls-private-key-file=${folder}/serving.key`,
-    `--service-account-issuer=${server}`,
+    `--service-account-issuer=${issuer}`,
     `--api-audiences=${server}`,
     `--service-account-signing-key-file=${folder}/sa.key`,
     `--service-account-key-file=${folder}/sa.key`,

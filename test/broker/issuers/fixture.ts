@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
-import type { IssuerDeps, TrustedIssuer } from '../../../broker/issuers/issuers.ts';
+import type { IssuerDeps } from '../../../broker/issuers/issuers.ts';
+import type { TrustedIssuer } from '../../../broker/issuers/trusted-issuer.ts';
 import { KleisError } from '../../../shared/errors.ts';
 import { createFetch } from '../../../shared/net/http.ts';
 

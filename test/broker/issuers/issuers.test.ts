@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createIssuers, type TrustedIssuer } from '../../../broker/issuers/issuers.ts';
+import { createIssuers } from '../../../broker/issuers/issuers.ts';
+import type { TrustedIssuer } from '../../../broker/issuers/trusted-issuer.ts';
 import { tokenHash } from '../../../shared/jwt.ts';
 import {
   audience,

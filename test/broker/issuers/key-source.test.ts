@@ -88,6 +88,50 @@ describe('keys of an issuer', () => {
     expect(issuer.count('/keys')).toBe(2);
   });
 
+  it.each(['ES256', 'RS256'])('are looked up again for a new key of %s under a kid that is known', async (alg) => {
+    const { issuer, verify } = await scene();
+    expect(await verify(first)).toBe('accepted');
+    const again = await makeKey('first', alg);
+    issuer.keys = [again];
+    expect(await Promise.all([verify(again), verify(again)])).toEqual(['accepted', 'accepted']);
+    expect(issuer.count('/keys')).toBe(2);
+    expect(await verify(first)).toMatch(/^issuer_unavailable$|^subject_algorithm$/);
+  });
+
+  it('are looked up in vain at most once a cool-down, and who comes when Retry-After says is the one for whom', async () => {
+    const { issuer, clock, issuers, verify } = await scene();
+    expect(await verify(first)).toBe('accepted');
+    const again = await makeKey('first');
+    const token = async (key: SigningKey) => sign(issuer, {}, { key, now: clock.now() });
+    expect(await verify(again)).toBe('subject_signature');
+    issuer.keys = [again];
+    const { code, retryAfter = 0, hint } = await refusal(issuers.verify(await token(again)));
+    expect([code, hint]).toEqual(['issuer_unavailable', expect.stringContaining(`${retryAfter} s`)]);
+    expect(issuer.count('/keys')).toBe(2);
+    clock.advance(retryAfter * second - 1);
+    expect(await refusal(issuers.verify(await token(again)))).toMatchObject({ retryAfter: 1 });
+    clock.advance(1);
+    expect(await verify(again)).toBe('accepted');
+    expect(issuer.count('/keys')).toBe(3);
+  });
+
+  it('under a kid that is known cause no more loads than under unknown ones, however many tokens are forged', async () => {
+    const { issuer, clock, verify } = await scene();
+    expect(await verify(first)).toBe('accepted');
+    const forgers = await Promise.all([
+      makeKey('first'),
+      makeKey('first'),
+      makeKey('unknown'),
+      makeKey('first', 'RS256'),
+    ]);
+    for (let passed = 0; passed < 240; passed += 5) {
+      const outcomes = await Promise.all(forgers.map(async (key) => verify(key)));
+      expect(outcomes).not.toContain('accepted');
+      clock.advance(5 * second);
+    }
+    expect(issuer.count('/keys')).toBeLessThanOrEqual(1 + 240 / 30);
+  });
+
   it('that a first token does not find are not loaded twice for it', async () => {
     const { issuer, verify } = await scene();
     expect(await verify(next)).toBe('subject_signature');
@@ -189,14 +233,37 @@ describe('keys of an issuer', () => {
     expect(await verify(first)).toBe('accepted');
   });
 
+  it('that cannot be had: Retry-After is what is left of the back-off, and who comes then is the first to ask', async () => {
+    const { issuer, clock, issuers } = await scene();
+    issuer.before = down;
+    const ask = async () => refusal(issuers.verify(await sign(issuer, {}, { key: first, now: clock.now() })));
+    const waits: number[] = [];
+    for (let times = 0; times < 10; times += 1) {
+      const { code, retryAfter = 0 } = await ask();
+      expect(code).toBe('issuer_unavailable');
+      waits.push(retryAfter);
+      const asked = issuer.seen.length;
+      clock.advance((retryAfter - 1) * second);
+      if (retryAfter > 1) expect((await ask()).retryAfter).toBe(1);
+      expect(issuer.seen.length).toBe(asked);
+      clock.advance(second);
+      if (times === 9) issuer.before = undefined;
+      else continue;
+      await issuers.verify(await sign(issuer, {}, { key: first, now: clock.now() }));
+    }
+    expect(Math.max(...waits)).toBeGreaterThan(44);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(75);
+  });
+
   it('are judged by kid and algorithm together: two of one kid do not stand for each other', async () => {
     const rsa = await makeKey('shared', 'RS256');
     const ec = await makeKey('shared', 'ES256');
     const stranger = await makeKey('shared', 'ES256');
-    const { verify } = await scene([rsa, ec]);
+    const { clock, verify } = await scene([rsa, ec]);
     expect(await verify(rsa)).toBe('accepted');
     expect(await verify(ec)).toBe('accepted');
     expect(await verify(stranger)).toBe('subject_signature');
+    clock.advance(30 * second);
     expect(await verify(await makeKey('shared', 'ES384'))).toBe('subject_algorithm');
   });
 

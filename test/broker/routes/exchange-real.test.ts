@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { needs } from '../../support/needs.ts';
-import { type AppWorld, type RunningBroker, startAppWorld } from './world.ts';
+import { audience, type AppWorld, type RunningBroker, startAppWorld } from './world.ts';
 import { until } from '../../support/wait.ts';
 
 describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
@@ -47,6 +47,35 @@ describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
     const revokedAt = Date.now();
     await until('it is dead', async () => ((await world.state.ask(body.access_token)) === 401 ? true : undefined));
     expect(Date.now() - revokedAt).toBeLessThan((seconds + 2) * 1000);
+  });
+
+  it('takes tokens of that API server as issuer, whose discovery answers nobody else', async () => {
+    const own = await world.start({
+      issuers: { ...(world.document()['issuers'] as object), pods: { cluster: 'prod', audience } },
+      grants: {
+        pod: {
+          issuer: 'pods',
+          where: { 'kubernetes.io': { namespace: 'web', serviceaccount: { name: 'deployer' } } },
+          cluster: 'prod',
+          serviceAccount: 'deploy-web',
+          access: [{ namespace: 'web', role: 'deployer' }],
+        },
+      },
+    });
+    const token = async (audiences: readonly string[] | undefined) => {
+      const { status } = await world.state.cluster.request(
+        'POST',
+        '/api/v1/namespaces/web/serviceaccounts/deployer/token',
+        { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { audiences } },
+      );
+      return (status as { token: string }).token;
+    };
+    const { status, body } = await own.exchange(await token([audience]), { scope: 'pod' });
+    expect([status, body]).toEqual([200, expect.objectContaining({ scope: 'pod' })]);
+    const refused = await own.exchange(await token(undefined), { scope: 'pod' });
+    expect(refused.body.code).toBe('subject_audience');
+    const { issuers } = (await own.call('/.well-known/kleis')).body as { issuers: unknown };
+    expect(issuers).toContainEqual({ name: 'pods', issuer: world.state.cluster.server, audience });
   });
 
   it('anchors its audit', async () => {
