@@ -145,7 +145,7 @@ const table = {
     exit: 'denied',
     status: 400,
     oauth: 'invalid_target',
-    hint: 'Leave audience out: a grant has one cluster.',
+    hint: 'Leave audience and resource out: a grant has one cluster.',
   },
   grant_denied: {
     ...refused,

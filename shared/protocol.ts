@@ -20,6 +20,7 @@ export const routes = {
   revoke: '/revoke',
   explain: '/explain',
   wellKnown: '/.well-known/kleis',
+  oauthMetadata: '/.well-known/oauth-authorization-server',
   kubeconfig: '/kubeconfig',
   leases: '/leases',
   healthz: '/healthz',

@@ -1,3 +1,4 @@
+import { KleisError } from '../../shared/errors.ts';
 import { KubeError } from '../../shared/kube/error.ts';
 
 /**
@@ -49,6 +50,14 @@ export class ClusterFault extends Error {
 
 /** For the one place of each worker where errors of the API server leave it; keeps the cause. */
 export function clusterFault(cluster: string, error: unknown): unknown {
+  // The operator's files say nothing that a connection could be made with: nothing was asked.
+  if (error instanceof KleisError) {
+    return new ClusterFault(cluster, 'unavailable', error.message, {
+      ambiguous: false,
+      retryable: false,
+      cause: error,
+    });
+  }
   if (!(error instanceof KubeError)) return error;
   return new ClusterFault(cluster, reasonOf(error), error.message, {
     ambiguous: error.ambiguous,

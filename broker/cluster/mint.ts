@@ -182,7 +182,7 @@ function part(claims: JsonObject, name: string): JsonObject {
 const freshConnection = 10_000;
 
 function mintFault(cluster: Cluster, request: Pick<MintRequest, 'account' | 'boundSecret'>, error: unknown): unknown {
-  if (!(error instanceof KubeError)) return error;
+  if (!(error instanceof KubeError)) return clusterFault(cluster.name, error);
   const reason = mintReason(request, error);
   if (reason === undefined) return withoutDoubt(cluster.name, error);
   const { message, retryAfter, cause } = error;

@@ -21,7 +21,8 @@ export function refusal(error: KleisError, requestId: string): Answer {
   const failed = failedOf(error);
   const body: ErrorResponse = {
     error: oauth,
-    error_description: describe(`${message} ${hint}`),
+    // All that most clients of OAuth print.
+    error_description: describe(`${message} ${hint} (request ${requestId})`),
     code,
     message,
     hint,

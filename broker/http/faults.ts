@@ -1,13 +1,25 @@
-import { KleisError } from '../../shared/errors.ts';
+import { KleisError, statusOf } from '../../shared/errors.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import { maxBody } from './request.ts';
 
 /** Whatever a route ends with, in words for its caller; those of a cluster go to the log and the audit alone. */
 export function translate(thrown: unknown): KleisError {
-  if (thrown instanceof KleisError) return thrown;
+  if (thrown instanceof KleisError) return thrown.status === ownFault ? unforeseen(thrown) : thrown;
   if (thrown instanceof ClusterFault) return ofCluster(thrown);
   if (isHttpError(thrown)) return ofRequest(thrown);
-  return new KleisError('unexpected', 'Something happened that the broker did not foresee.', { cause: thrown });
+  return unforeseen(thrown);
+}
+
+/** Of every code that the table of errors has no answer for: those are for operators and people at a terminal. */
+const ownFault = statusOf('unexpected').status;
+
+/** Whatever it says is said inside. */
+function unforeseen(cause: unknown): KleisError {
+  return new KleisError('unexpected', 'Something happened that the broker did not foresee.', {
+    hint: 'Tell the administrator of the broker, with the id of the request.',
+    ...(cause instanceof KleisError && { detail: `${cause.code}: ${cause.message}` }),
+    cause,
+  });
 }
 
 function ofCluster(fault: ClusterFault): KleisError {

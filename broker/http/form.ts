@@ -21,7 +21,7 @@ const maxParameters = 32;
 const maxName = 256;
 const subjectTypes: readonly string[] = Object.values(subjectTokenTypes);
 // Parameters of RFC 8693 that would change what is asked for: to ignore them would be to answer another question.
-const unsupported = ['resource', 'actor_token', 'actor_token_type'];
+const unsupported = ['actor_token', 'actor_token_type'];
 /** RFC 6749 section 3.3. */
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
@@ -75,11 +75,14 @@ export function parseTokenForm(form: Form): ExchangeForm {
 
 /** The part that `POST /explain` has, too. */
 export function parseQuestion(form: Form): Omit<ExchangeForm, 'issuedTokenType'> {
+  // RFC 8693 section 2.2.2.
+  if (form.has('resource')) {
+    throw new KleisError('target_invalid', 'A resource cannot be named here: the grant says what the token is for.');
+  }
   for (const name of unsupported) {
     if (form.has(name)) throw new KleisError('request_unsupported', `The parameter ${name} is not supported.`);
   }
-  const subjectToken = form.get('subject_token');
-  if (subjectToken === undefined) throw incomplete('subject_token');
+  const subjectToken = tokenOf(form, 'subject_token');
   const type = form.get('subject_token_type');
   if (type === undefined) throw incomplete('subject_token_type');
   if (!subjectTypes.includes(type)) {
@@ -88,11 +91,25 @@ export function parseQuestion(form: Form): Omit<ExchangeForm, 'issuedTokenType'>
     });
   }
   return {
-    subjectToken: new Secret(subjectToken),
+    subjectToken,
     grant: parseScope(form.get('scope')),
     cluster: parseAudience(form.get('audience')),
     expiresIn: parseSeconds(form.get('expires_in')),
   };
+}
+
+/**
+ * A token that the form brings, without the blanks and line breaks that files and command lines put around it. Throws
+ * `request_malformed` for what no token can be, so that nobody takes it for one that is not known.
+ */
+export function tokenOf(form: Form, name: string): Secret {
+  const token = form.get(name)?.trim() ?? '';
+  if (token === '') throw malformed(`The form has no ${name}.`);
+  const wrong = /[^\x21-\x7e]|["']/.exec(token)?.[0];
+  if (wrong === undefined) return new Secret(token);
+  const what =
+    wrong.trim() === '' ? 'a blank or a line break' : /["']/.test(wrong) ? 'a quotation mark' : 'a character';
+  throw malformed(`The ${name} has ${what} in it that no token has: send it as its issuer gave it, and nothing else.`);
 }
 
 function parseScope(scope: string | undefined): string {

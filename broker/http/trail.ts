@@ -81,7 +81,8 @@ export function failureOf(error: KleisError): Facts & Pick<AuditEvent, 'outcome'
   const { code, status, cause } = error;
   const outcome = status < 500 && code !== 'caller_gone' ? 'denied' : 'failed';
   // Of what was not foreseen the text may hold anything; the log has its stack.
-  const detail = code === 'unexpected' && cause instanceof Error ? clean(cause.name, 60) : error.detail;
+  const name = code === 'unexpected' && cause instanceof Error ? clean(cause.name, 60) : undefined;
+  const detail = error.detail ?? name;
   return {
     outcome,
     code,

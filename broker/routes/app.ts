@@ -9,6 +9,7 @@ import { exchange } from './exchange.ts';
 import { explain } from './explain.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { endLease, listLeases } from './leases.ts';
+import { oauthMetadata } from './oauth-metadata.ts';
 import { healthz, metrics, readyz, type Reader } from './operations.ts';
 import { revoke } from './revoke.ts';
 import { describeAccess, describeBroker } from './well-known.ts';
@@ -37,6 +38,7 @@ function publicRoutes(broker: Broker, reader: Reader): RouteTable {
     [`${routes.leases}/:id`]: { DELETE: audited('revoke', endLease) },
     [routes.kubeconfig]: { GET: audited('kubeconfig', kubeconfig) },
     [routes.wellKnown]: { GET: bySignIn(open(describeBroker), audited('grants', describeAccess)) },
+    [`${routes.oauthMetadata}{/*rest}`]: { GET: open(oauthMetadata) },
     ...operations(broker, reader),
   };
 }

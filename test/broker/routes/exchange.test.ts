@@ -63,6 +63,11 @@ describe('a token exchange', () => {
     expect(await names(leases)).toContain(body.lease);
   });
 
+  it.each(['\n', '\r\n', ' \n', '\ufeff'])('takes a token that a file put %j around', async (blank) => {
+    const token = await world.issue();
+    expect((await broker.exchange(`${blank}${token}${blank}`)).status).toBe(200);
+  });
+
   it('says in one event who got what, and why', async () => {
     const token = await world.issue();
     const trace = '0af7651916cd43dd8448eb211c80319c';
@@ -146,7 +151,9 @@ describe('a form', () => {
     ['with another subject_token_type', { subject_token_type: 'saml' }, 'invalid_request', 'request_unsupported'],
     ['without scope', { scope: undefined }, 'invalid_scope', 'scope_invalid'],
     ['with two scopes', { scope: 'deploy-web plain' }, 'invalid_scope', 'scope_invalid'],
-    ['with resource', { resource: 'https://a.example.com' }, 'invalid_request', 'request_unsupported'],
+    ['with resource', { resource: 'https://a.example.com' }, 'invalid_target', 'target_invalid'],
+    ['with a token in quotes', { subject_token: '"a.b.c"' }, 'invalid_request', 'request_malformed'],
+    ['with a token that is cut into lines', { subject_token: 'a.b\n.c' }, 'invalid_request', 'request_malformed'],
     ['with actor_token', { actor_token: 'a', actor_token_type: jwt }, 'invalid_request', 'request_unsupported'],
     ['with another requested_token_type', { requested_token_type: 'x' }, 'invalid_request', 'request_unsupported'],
     ['with expires_in that is no number', { expires_in: '1e3' }, 'invalid_request', 'request_malformed'],
@@ -156,6 +163,7 @@ describe('a form', () => {
     const { status, headers, body } = await broker.exchange(await world.issue(), form);
     expect([status, body.error, body.code]).toEqual([400, error, code]);
     expect(body.error_description).toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    expect(body.error_description).toContain(headers['x-request-id']);
     expect(await events(headers['x-request-id'])).toMatchObject([{ event: 'exchange', outcome: 'denied', code }]);
   });
 
@@ -201,7 +209,7 @@ describe('a denial', () => {
     for (const scope of ['nothing', 'once', 'deploy-web', 'other']) {
       const { status, text, headers } = await broker.exchange(stranger, { scope });
       expect(status).toBe(400);
-      texts.push(`${text.replace(String(headers['x-request-id']), 'ID')} ${JSON.stringify(Object.keys(headers))}`);
+      texts.push(`${text.replaceAll(String(headers['x-request-id']), 'ID')} ${JSON.stringify(Object.keys(headers))}`);
     }
     expect(new Set(texts).size).toBe(1);
     expect(texts[0]).toContain('"invalid_request"');

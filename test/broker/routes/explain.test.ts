@@ -40,7 +40,7 @@ describe('POST /explain', () => {
     const texts = await Promise.all(
       ['nothing', 'once', 'deploy-web'].map(async (scope) => {
         const { text, headers } = await ask({ repository_id: '7' }, scope);
-        return text.replace(String(headers['x-request-id']), '');
+        return text.replaceAll(String(headers['x-request-id']), '');
       }),
     );
     expect(new Set(texts).size).toBe(1);

@@ -45,6 +45,25 @@ describe('POST /revoke', () => {
     expect(await world.state.ask(body.access_token)).toBe(201);
   });
 
+  it.each(['\n', '\r\n', '\t', '\ufeff'])('ends a token that a file put %j around', async (blank) => {
+    const { body } = await broker.exchange(await world.issue());
+    const { body: told } = await broker.post('/revoke', { token: `${blank}${body.access_token}${blank}` });
+    expect(told).toEqual({ revoked: true, dead_within: 10, lease: body.lease });
+    expect(await world.state.ask(body.access_token)).toBe(401);
+  });
+
+  it.each<[string, (token: string) => string]>([
+    ['a line break in it', (token) => `${token.slice(0, 76)}\n${token.slice(76)}`],
+    ['a blank in it', (token) => `Bearer ${token}`],
+    ['quotation marks around it', (token) => `"${token}"`],
+    ['nothing in it', () => ' \n'],
+  ])('never says of a token with %s that it is unknown', async (_, spoil) => {
+    const { body } = await broker.exchange(await world.issue());
+    const { status, body: told } = await broker.post('/revoke', { token: spoil(body.access_token) });
+    expect([status, told.code, told.reason]).toEqual([400, 'request_malformed', undefined]);
+    expect(told.message).toMatch(/has (a|no) /);
+  });
+
   it('says of a token that cannot be revoked that it cannot, and when it ends', async () => {
     const { body } = await broker.exchange(await world.issue(), { scope: 'plain' });
     const { status, body: told } = await broker.post('/revoke', { token: body.access_token });
