@@ -8,6 +8,8 @@ export interface JsonSchema {
   readonly items?: JsonSchema;
   readonly anyOf?: readonly JsonSchema[];
   readonly description?: string;
+  /** For readers of the reference. */
+  readonly $comment?: string;
 }
 
 const ref = { $ref: '#/$defs/matcher' };

@@ -103,138 +103,240 @@ const claimValue = z.union([z.string(), z.number(), z.boolean()]);
 /** What `where` holds is checked by the policy compiler, which knows better words for what is wrong. */
 export const whereSchema = z
   .record(z.string(), z.unknown())
-  .describe('Claims that the token must have. A plain value matches exactly and by type; see docs/grants.md.');
+  .describe('Claims that the token must have. A plain value matches exactly and by type.');
+
+interface Notes {
+  /** What holds where nothing is said; `complete.ts` fills it in, and a test compares. */
+  readonly default?: unknown;
+  /** For the reference alone: the description stands in messages and editors too. */
+  readonly $comment?: string;
+}
+
+/** A setting that may be left out. */
+function optional<T extends z.ZodType>(schema: T, description: string, notes: Notes = {}): z.ZodOptional<T> {
+  return schema.optional().meta({ description, ...notes });
+}
 
 const issuer = z.strictObject({
-  url: text.optional().describe('The issuer, exactly as it stands in the `iss` claim of its tokens. https.'),
-  cluster: entryName
-    .optional()
-    .describe(
-      'Instead of asking `url`: the API server of this entry in `clusters` is the issuer, and gives its keys to the broker.',
-    ),
-  platform: z
-    .enum(platforms)
-    .optional()
-    .describe('Which platform it is, for its id claims and warnings. Guessed by the host of `url` unless given.'),
-  allowLoopbackHttp: z.literal(true).optional().describe('Lets `url` be http on a loopback address. For trying out.'),
+  url: optional(text, 'The issuer, exactly as it stands in the `iss` claim of its tokens. https.', {
+    $comment: 'It may be left out with `cluster`.',
+  }),
+  cluster: optional(
+    entryName,
+    'The API server of this entry in `clusters` is the issuer, and gives its keys to the broker.',
+    {
+      $comment:
+        'They come through the connection that the broker has: a stock API server tells them to nobody else, and its URL need not resolve. The ClusterRole `system:service-account-issuer-discovery`, which every service account has, allows it. Clusters that have one URL, as those of kubeadm do, are told apart by their keys; tokens of a key that two of them share are refused, and `/readyz` names both. Until each such cluster has answered once, no token of any of them is taken; `url` beside it says what the API server must call itself, and waits for no other.',
+    },
+  ),
+  platform: optional(
+    z.enum(platforms),
+    'Whose tokens they are, for id claims and warnings. Guessed by the address unless given.',
+    { $comment: '`other`: none of these; nothing is warned of.' },
+  ),
+  allowLoopbackHttp: optional(z.literal(true), 'Lets `url` be http on a loopback address. For trying out.'),
   audience: text.describe('The one audience that tokens for this broker are made for. Nothing else may accept it.'),
-  singleUse: z.boolean().optional().describe('Whether a token may be exchanged only once. Default false.'),
-  tenantClaim: claimName.optional().describe('The claim that rate limits are counted by, after verification.'),
-  certificateAuthority: file.optional().describe('PEM file; then nothing else vouches for the issuer.'),
-  algorithms: z
-    .array(z.enum(signatureAlgorithms))
-    .min(1)
-    .optional()
-    .describe('Signature algorithms that are accepted.'),
-  maxAge: duration.optional().describe('How long after `iat` a token is accepted at most.'),
-  leeway: duration.optional().describe('What clocks may differ by: 30s unless told, 60s at most.'),
-  jwks: file.optional().describe('JWKS file, for an issuer that cannot be reached.'),
-  idClaims: z
-    .array(claimName)
-    .min(1)
-    .optional()
-    .describe(
-      'Claims that say who somebody is and never pass to somebody else. Known for GitHub, GitLab, CircleCI and Buildkite.',
-    ),
+  singleUse: optional(z.boolean(), 'Whether a token may be exchanged only once.', { default: false }),
+  tenantClaim: optional(claimName, 'The claim that rate limits are counted by, after verification.', {
+    $comment: 'Known for platforms.',
+  }),
+  certificateAuthority: optional(file, 'PEM file; then nothing else vouches for the issuer.'),
+  algorithms: optional(z.array(z.enum(signatureAlgorithms)).min(1), 'Signature algorithms that are accepted.', {
+    $comment: 'All of these unless given.',
+  }),
+  maxAge: optional(duration, 'How long after `iat` a token is accepted at most.'),
+  leeway: optional(duration, 'What clocks may differ by, 60s at most.', { default: '30s' }),
+  jwks: optional(file, 'JWKS file, for an issuer that cannot be reached.'),
+  idClaims: optional(z.array(claimName).min(1), 'Claims that say who somebody is and never pass to somebody else.', {
+    $comment: 'Known for platforms; `sub` for all others.',
+  }),
 });
 
 const cluster = z.strictObject({
-  server: text.optional().describe('https URL of the API server.'),
-  certificateAuthority: file.optional().describe('PEM file that vouches for the API server.'),
-  tlsServerName: text.optional(),
+  server: optional(text, 'https URL of the API server.', {
+    $comment:
+      'Not with a kubeconfig, which says it. It stands in what callers are told, so give one that they can reach.',
+  }),
+  certificateAuthority: optional(file, 'PEM file that vouches for the API server.'),
+  tlsServerName: optional(text, 'The name that the certificate of the API server is for, if not that of `server`.'),
   credentials: z
     .union([
-      z.strictObject({ inCluster: z.literal(true) }),
-      z.strictObject({ kubeconfig: file, context: text.optional() }),
-      z.strictObject({ tokenFile: file }),
+      z.strictObject({ inCluster: z.literal(true).describe("As the pod's own account.") }),
+      z.strictObject({
+        kubeconfig: file.describe('Path of a kubeconfig; it is read again when it changes.'),
+        context: optional(text, 'The context of that kubeconfig, if not its current one.'),
+      }),
+      z.strictObject({ tokenFile: file.describe('Path of a file with a token; it is read again when it changes.') }),
     ])
     .describe('How the broker signs in to the cluster.'),
-  audiences: z.array(text).min(1).optional().describe('What the API server itself accepts; asked of it if not given.'),
-  identityNamespace: namespace
-    .optional()
-    .describe('Where the accounts live that are minted for. Default kleis-identities.'),
-  ephemeralNamespace: namespace.optional().describe('Where accounts for one lease live. Default kleis-ephemeral.'),
-  systemNamespace: namespace.optional().describe("Where the broker's own account lives, alone. Default kleis-system."),
-  serviceAccount: objectName.optional().describe("The broker's own account. Default kleis-broker."),
+  audiences: optional(z.array(text).min(1), 'What the API server itself accepts; asked of it if not given.'),
+  identityNamespace: optional(namespace, 'Where the accounts live that are minted for.', {
+    default: 'kleis-identities',
+  }),
+  ephemeralNamespace: optional(namespace, 'Where accounts for one lease live.', { default: 'kleis-ephemeral' }),
+  systemNamespace: optional(namespace, "Where the broker's own account lives, alone.", { default: 'kleis-system' }),
+  serviceAccount: optional(objectName, "The broker's own account.", { default: 'kleis-broker' }),
 });
 
 const grant = z.strictObject({
   issuer: entryName.describe('Name of an entry in `issuers`.'),
   where: whereSchema.optional(),
-  condition: z.string().optional().describe('CEL over `claims`, for what `where` cannot say.'),
+  condition: optional(z.string(), 'CEL over `claims`, for what `where` cannot say.'),
   cluster: entryName.describe('Name of an entry in `clusters`.'),
-  serviceAccount: z
-    .union([objectName, z.strictObject({ namespace, name: objectName })])
-    .optional()
-    .describe('An account in the identity namespace by its name, or one elsewhere by namespace and name.'),
-  ephemeral: z.literal(true).optional().describe('Make an account for each lease, bound to the Roles of `access`.'),
-  access: z
-    .array(z.strictObject({ namespace, role: z.string().regex(roleName, 'is no name of a Role') }))
-    .min(1)
-    .optional()
-    .describe('Roles that `kleis-broker rbac` binds to the account and `check` compares with.'),
-  ttl: z
-    .strictObject({ default: duration.optional(), max: duration.optional() })
-    .optional()
-    .describe('How long a token lives: 15m unless the caller asks, 1h at most unless told.'),
-  revocable: z
-    .boolean()
-    .optional()
-    .describe('Whether one token can be taken back by itself. Default: wherever possible.'),
-  killSwitch: objectName.optional().describe('For an account elsewhere: the Secret that all tokens are bound to.'),
-  explain: z.boolean().optional().describe('Show expected values to callers that are denied. Default false.'),
+  serviceAccount: optional(
+    z.union([
+      objectName,
+      z.strictObject({
+        namespace: namespace.describe('Where an account elsewhere is.'),
+        name: objectName.describe('Its name there.'),
+      }),
+    ]),
+    'An account in the identity namespace by its name, or one elsewhere by namespace and name.',
+  ),
+  ephemeral: optional(z.literal(true), 'Make an account for each lease, bound to the Roles of `access`.'),
+  access: optional(
+    z
+      .array(
+        z.strictObject({
+          namespace: namespace.describe('Where the Role is, and what it is about.'),
+          role: z.string().regex(roleName, 'is no name of a Role').describe('Its name. The Role is yours to write.'),
+        }),
+      )
+      .min(1),
+    'Roles that `kleis-broker rbac` binds to the account and `check` compares with.',
+  ),
+  ttl: optional(
+    z.strictObject({
+      default: optional(duration, 'What callers get that do not ask, 10m at least.', { default: '15m' }),
+      max: optional(duration, 'What callers get at most, 24h at most.', { default: '1h' }),
+    }),
+    'How long a token lives.',
+  ),
+  revocable: optional(z.boolean(), 'Whether one token can be taken back by itself. Wherever possible unless said.'),
+  killSwitch: optional(objectName, 'For an account elsewhere: the Secret that all tokens are bound to.'),
+  explain: optional(z.boolean(), 'Show expected values to callers that are denied.', { default: false }),
 });
 
 const count = z.int().min(1).max(10_000_000);
 
 export const documentSchema = z.strictObject({
-  apiVersion: z.literal('kleis.dev/v1'),
-  kind: z.literal('BrokerConfig'),
-  publicUrl: text.describe('The URL at which callers reach the broker.'),
+  apiVersion: z.literal('kleis.dev/v1').describe('Which form of configuration it is.'),
+  kind: z.literal('BrokerConfig').describe('What the document is.'),
+  publicUrl: text.meta({
+    description: 'The URL at which callers reach the broker.',
+    $comment: 'Usually the audience of the issuers, too.',
+  }),
   listen: z
     .strictObject({
       address: z.string().describe('host:port, [ipv6]:port, or :port for every address.'),
-      tls: z.strictObject({ certFile: file, keyFile: file }).optional(),
+      tls: optional(
+        z.strictObject({
+          certFile: file.meta({
+            description: 'PEM file with the certificate and those between it and its authority.',
+            $comment:
+              'Looked at every 10 s and on SIGHUP; a pair that cannot be used leaves the old one, is logged, and shows in `/readyz` and the metrics.',
+          }),
+          keyFile: file.describe('PEM file with its private key.'),
+        }),
+        'TLS 1.2 and later. Without it only loopback and `trustedProxies` are served.',
+      ),
     })
     .describe('Where to listen, like { address: ":8443", tls: { certFile: …, keyFile: … } }.'),
   state: z
     .union([
-      z.strictObject({ cluster: entryName, namespace: namespace.optional() }),
-      z.strictObject({ memory: z.literal(true) }),
+      z.strictObject({
+        cluster: entryName.describe('Name of an entry in `clusters`: leases and anchors are there.'),
+        namespace: optional(namespace, 'The namespace for them.', { default: 'kleis-state' }),
+      }),
+      z.strictObject({
+        memory: z.literal(true).meta({
+          description: 'For trying out.',
+          $comment: 'A restart forgets which tokens were used, and two replicas do not know of each other.',
+        }),
+      }),
     ])
     .describe('Where leases are kept: a cluster and a namespace of it (kleis-state), or memory for trying out.'),
-  audit: z
-    .strictObject({ file: text })
-    .optional()
-    .describe('Where audit events go, as JSON lines. "-" is standard output.'),
-  admins: z.array(z.strictObject({ issuer: entryName, claim: claimName, value: claimValue })).optional(),
+  audit: optional(
+    z.strictObject({
+      file: text.meta({
+        description: 'Path of the file for audit events, JSON lines; "-" is standard output.',
+        default: '-',
+        $comment: 'A named pipe needs its reader first. Logs go to standard error.',
+      }),
+    }),
+    'Where audit events go.',
+  ),
+  admins: optional(
+    z.array(
+      z.strictObject({
+        issuer: entryName.describe('Name of an entry in `issuers`.'),
+        claim: claimName,
+        value: claimValue.describe('The claim itself, or one element of it where it is a list.'),
+      }),
+    ),
+    'Whose tokens may list and end leases and see expected values.',
+  ),
   issuers: z.record(entryName, issuer).describe('Who vouches for the callers, by a name of yours.'),
   clusters: z.record(entryName, cluster).describe('Where tokens are minted, by a name of yours.'),
   grants: z
     .record(grantName, grant)
     .describe('Without it nothing would be allowed: say `grants: {}` if that is meant.'),
-  admissionPolicy: z.enum(['required', 'optional']).optional(),
-  trustedProxies: z
-    .array(text)
-    .optional()
-    .describe('Proxies whose X-Forwarded-For counts: addresses, networks (10.0.0.0/8), or loopback.'),
-  limits: z
-    .strictObject({
-      perAddress: count.optional().describe('Requests a minute from one address. Default 600.'),
-      perIssuer: count.optional().describe('Exchanges a minute of one issuer. Default 6000.'),
-      perTenant: count
-        .optional()
-        .describe("Exchanges a minute of one value of the issuer's `tenantClaim`. Default 600."),
-      leases: z
-        .strictObject({
-          perGrant: count.optional().describe('Live leases of one grant. Default 5000.'),
-          perSubject: count.optional().describe('Live leases of one subject (`sub` of one issuer). Default 500.'),
-        })
-        .optional(),
-    })
-    .optional(),
-  metrics: z.strictObject({ listen: z.string() }).optional().describe('An address of its own for /metrics.'),
-  reload: z.strictObject({ maxStale: duration.optional() }).optional(),
+  admissionPolicy: optional(
+    z.enum(['required', 'optional']),
+    'Whether nothing is minted where the policy of `kleis-broker rbac` is not in force.',
+    { default: 'required', $comment: '`optional` takes that back, and refuses ephemeral grants.' },
+  ),
+  trustedProxies: optional(
+    z.array(text),
+    'Proxies whose X-Forwarded-For counts: addresses, networks (10.0.0.0/8), or loopback.',
+    { $comment: 'The right-most address that is none of theirs is the caller, with or without a port.' },
+  ),
+  limits: optional(
+    z.strictObject({
+      perAddress: optional(count, 'Requests a minute from one address (IPv6: a /56), before anything is verified.', {
+        default: 600,
+      }),
+      perIssuer: optional(count, 'Exchanges a minute of one issuer, after verification.', {
+        default: 6000,
+        $comment:
+          "Strangers, whom no grant that they name is for, share one allowance of it for each issuer and use up nobody else's; so do bearer tokens of who is no admin.",
+      }),
+      perTenant: optional(count, "Exchanges a minute of one value of the issuer's `tenantClaim`, after verification.", {
+        default: 600,
+        $comment: 'Never by a claim that nobody verified.',
+      }),
+      leases: optional(
+        z.strictObject({
+          perGrant: optional(count, 'Live leases of one grant.', {
+            default: 5000,
+            $comment: 'Beyond it an exchange is refused until one ends.',
+          }),
+          perSubject: optional(count, 'Live leases of one subject (`sub` of one issuer).', { default: 500 }),
+        }),
+        'How many tokens may live that have a lease.',
+      ),
+    }),
+    'How often, and how much. Rates hold for one replica.',
+  ),
+  metrics: optional(
+    z.strictObject({
+      listen: z.string().meta({
+        description: 'host:port, [ipv6]:port, or :port for every address.',
+        $comment:
+          "`/metrics` is there, and `/readyz` with all details. Nobody but you should reach it: grants' names are in it.",
+      }),
+    }),
+    'An address of its own for /metrics, and for /readyz with all details.',
+  ),
+  reload: optional(
+    z.strictObject({
+      maxStale: optional(duration, 'How long the last good configuration holds when the files cannot be used.', {
+        default: '24h',
+        $comment: 'Then everything is denied. Without a file, or with nothing but empty ones, it is at once.',
+      }),
+    }),
+    'What happens when the files change.',
+  ),
 });
 
 export type BrokerDocument = z.infer<typeof documentSchema>;

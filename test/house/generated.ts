@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
+import { brokerParts } from './broker-reference.ts';
 import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
 import { makeWalls } from './walls.ts';
@@ -15,7 +17,8 @@ export const generated: readonly Generated[] = [
   { file: '.oxlintrc.json', make: withWalls },
   { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
-  ...referenceParts.map(({ file, name, make }) => ({
+  { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
+  ...[...referenceParts, ...brokerParts].map(({ file, name, make }) => ({
     file,
     make: (page: string) => replacePart(page, name, make()),
   })),

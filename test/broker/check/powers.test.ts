@@ -1,11 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { words } from '../../../broker/check/powers-table.ts';
 import { findPowers, isKnown } from '../../../broker/check/powers.ts';
 import type { Rule } from '../../../broker/rbac/kinds.ts';
 import { startCluster } from '../../support/cluster.ts';
-import { markdownTable, withPart } from '../../support/docs.ts';
 import { needs } from '../../support/needs.ts';
 
 describe('powers of a rule', () => {
@@ -121,22 +117,6 @@ describe('powers of a rule', () => {
     const rules = [rule(['secrets'], ['get'], { resourceNames: ['a'] }), rule(['secrets'], ['list'])];
     expect(ids(rules)).toEqual(['error secrets']);
   });
-});
-
-test('docs/rbac.md lists every power with what it lets somebody do, and where that is written (vitest -u writes it)', async () => {
-  const file = new URL('../../../docs/rbac.md', import.meta.url);
-  const dangers = words.filter(({ severity }) => severity !== 'none');
-  const rows = dangers.map(({ severity, inNamespace, scope, verbs, resources, groups, may, source }) => [
-    [severity, scope, inNamespace && `${inNamespace} by a RoleBinding`].filter(Boolean).join(', '),
-    `${verbs.join(', ')}: ${[resources].flat().join(', ')} (${[groups]
-      .flat()
-      .map((each) => each || 'core')
-      .join(', ')})`,
-    may,
-    source,
-  ]);
-  const table = markdownTable(['', 'verbs: resources (API group)', 'lets somebody', 'source'], rows);
-  await expect(withPart(await readFile(file, 'utf8'), 'powers', table)).toMatchFileSnapshot(fileURLToPath(file));
 });
 
 interface Discovery {
