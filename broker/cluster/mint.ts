@@ -89,7 +89,7 @@ async function knownUid(cluster: Cluster, { account, signal }: MintRequest): Pro
     return uid;
   } catch (error) {
     // A Role without this right still lets it mint; the token then says which account it was.
-    if (isStatus(error, 403)) return undefined;
+    if (isStatus(error, 403) && !error.retryable) return undefined;
     throw mintFault(cluster, { account }, error);
   }
 }
@@ -178,18 +178,13 @@ function part(claims: JsonObject, name: string): JsonObject {
   return isObject(value) ? value : {};
 }
 
-/** After a start the API server refuses for a moment what RBAC allows (seen: one second). */
-const freshConnection = 10_000;
-
 function mintFault(cluster: Cluster, request: Pick<MintRequest, 'account' | 'boundSecret'>, error: unknown): unknown {
   if (!(error instanceof KubeError)) return clusterFault(cluster.name, error);
   const reason = mintReason(request, error);
   if (reason === undefined) return withoutDoubt(cluster.name, error);
   const { message, retryAfter, cause } = error;
-  const connected = cluster.kube.connectedAt();
-  const fresh = connected !== undefined && performance.now() - connected < freshConnection;
   const again = reason === 'account_changed' || reason === 'superseded';
-  const retryable = again || (reason === 'forbidden' && fresh);
+  const retryable = again || (reason === 'forbidden' && error.retryable);
   return new ClusterFault(cluster.name, reason, message, { ambiguous: false, retryable, retryAfter, cause });
 }
 

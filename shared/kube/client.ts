@@ -2,6 +2,7 @@ import type https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { createAgent } from '../net/agent.ts';
+import { KubeError } from './error.ts';
 import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './call.ts';
 import { type KubeConnection, type KubeConnectionOptions, readConnection } from './connection.ts';
 import { proxyChooser, proxyOf } from '../net/proxy.ts';
@@ -11,7 +12,8 @@ import { createTrust } from '../net/trust.ts';
 export interface KubeClient {
   /**
    * Throws `KubeError`, and `KleisError` `config_invalid` if there are no credentials to go by. Repeats only what
-   * cannot have been carried out (no connection, 429), what changes nothing, and what is `repeatable`.
+   * cannot have been carried out (no connection, 429), what changes nothing, and what is `repeatable`. A 403 just after
+   * a connection was made is `retryable`.
    */
   request<T>(method: Method, path: string, request?: KubeRequest): Promise<KubeAnswer<T>>;
   /**
@@ -45,6 +47,8 @@ const attempts = 3;
 const longestWait = 2_000;
 const firstWait = 100;
 
+/** After its start an API server refuses what RBAC and its policies allow later (seen: for a second). */
+const warmUp = 10_000;
 /** An answer of this age still tells the time; brokers ask twice a minute. */
 const timeAge = 120_000;
 /** Two clocks that count the same seconds differ by less. */
@@ -113,7 +117,7 @@ export function openCluster(options: KubeOptions): KubeClient {
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
         told = tell(error.date, sentAt, now()) ?? told;
-        const { failure } = error;
+        const failure = withDoubt(error.failure);
         if (failure.status === 401 && attempt === 1) {
           const renewed = await current(true);
           if (renewed.authorization !== use.authorization) {
@@ -128,6 +132,14 @@ export function openCluster(options: KubeOptions): KubeClient {
         });
       }
     }
+  }
+
+  /** An API server that just started may allow it in a moment. */
+  function withDoubt(failure: KubeError): KubeError {
+    const fresh = connectedAt !== undefined && performance.now() - connectedAt < warmUp;
+    if (failure.status !== 403 || !fresh) return failure;
+    const { message, status, reason, about, retryAfter, ambiguous, cause } = failure;
+    return new KubeError(message, { status, reason, about, retryAfter, ambiguous, retryable: true, cause });
   }
 
   /** With the milliseconds since then; undefined when it holds no more. */

@@ -40,6 +40,8 @@ export interface Cluster {
   request(method: string, path: string, body?: unknown): Promise<KubeObject>;
   /** Who presented which requests to the API server, oldest first. */
   audit(): Promise<readonly AuditEvent[]>;
+  /** Ends the API server and starts it anew, with what it had; resolves when it runs, long before it is ready. */
+  restart?(): Promise<void>;
   stop(): Promise<void>;
 }
 

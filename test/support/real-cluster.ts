@@ -73,11 +73,13 @@ async function start({
       return process;
     };
     run('etcd', join(bin, 'etcd'), etcdFlags(folder, etcdUrl, `http://127.0.0.1:${peerPort}`));
-    const apiServer = run('kube-apiserver', join(bin, kind === '1.30' ? '1.30/kube-apiserver' : 'kube-apiserver'), [
+    const flags = [
       ...apiServerFlags(folder, server, apiPort, etcdUrl, issuer),
       ...(withControllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
       ...(oidc ? await oidcFlags(oidc, kind, files) : []),
-    ]);
+    ];
+    const program = join(bin, kind === '1.30' ? '1.30/kube-apiserver' : 'kube-apiserver');
+    let apiServer = run('kube-apiserver', program, flags);
     const dispatcher = new Agent({ connect: { ca: pki.ca, ...pki.admin }, keepAliveTimeout: 1000 });
     await untilReady(apiServer, async () => {
       const failure = started[0]?.failure();
@@ -102,6 +104,10 @@ async function start({
       adminKubeconfig,
       request,
       audit: () => readAudit(join(folder, 'audit.log')),
+      async restart() {
+        await apiServer.stop();
+        apiServer = run('kube-apiserver', program, flags);
+      },
       async stop() {
         await dispatcher.close();
         await stop();

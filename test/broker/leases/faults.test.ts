@@ -113,7 +113,7 @@ describe('a lease whose creation got no answer', () => {
 describe('a lease that could not be written', () => {
   it.each([
     [answer(429, 'TooManyRequests', { 'retry-after': '30' }), { retryable: true, retryAfter: 30, ambiguous: false }],
-    [answer(403, 'Forbidden'), { reason: 'forbidden', retryable: false, ambiguous: false }],
+    [answer(403, 'Forbidden'), { reason: 'forbidden', ambiguous: false }],
     [answer(422, 'Invalid'), { reason: 'invalid', retryable: false, ambiguous: false }],
     [answer(409, 'Conflict'), { ambiguous: false }],
     [answer(500, 'InternalError'), { reason: 'unavailable', retryable: true, ambiguous: true }],
