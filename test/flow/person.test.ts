@@ -42,6 +42,17 @@ interface Credential {
 }
 
 describe('one person, without kubectl', () => {
+  it('ends at once with exit 3 where nobody can sign in: no terminal, no display, nobody reads stderr', async () => {
+    const person = await world.person({ login: 'auto', browserCommand: undefined });
+    const plain = ['-c', '"$@" 2>/dev/null </dev/null; exit $?', 'client', 'kleis-credential', ...flagsOf(person)];
+    const started = Date.now();
+    const { code, stdout } = await person.run('/bin/sh', plain, { env: asKubectl(), timeout: 60_000 });
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    // A sign-in waits five minutes.
+    expect(Date.now() - started).toBeLessThan(30_000);
+    expect(await person.windows()).toEqual([]);
+  });
+
   it('login, status, a credential, logout', async () => {
     const person = await world.person();
     expect(said(await person.run('kleis', ['login', ...flagsOf(person)]))).toMatchObject({ code: 0, stdout: '' });

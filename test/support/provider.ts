@@ -206,7 +206,8 @@ function configuration(
   store: Map<string, Record<string, unknown>>,
 ): object {
   const redirectUris = ['http://localhost:8000', 'http://localhost:18000'];
-  const grants = ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'];
+  const device = options.deviceFlow === false ? [] : ['urn:ietf:params:oauth:grant-type:device_code'];
+  const grants = ['authorization_code', 'refresh_token', ...device];
   const everyRedirect = [
     ...redirectUris,
     'http://localhost/callback',

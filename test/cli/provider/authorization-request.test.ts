@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { authorizationParameters, makeSecrets } from '../../../cli/provider/authorization-request.ts';
+import { authorizationParameters, makeSecrets, unlistedScopes } from '../../../cli/provider/authorization-request.ts';
 import type { ProviderMetadata } from '../../../cli/provider/discovery.ts';
 import { connect } from '../../../cli/provider/provider.ts';
 import { createAuthority } from '../../support/certificates.ts';
@@ -16,16 +16,22 @@ const listed: ProviderMetadata = {
   scopes_supported: ['openid', 'offline_access'],
 };
 
-function asked(changes: Parameters<typeof settingsFor>[1] = {}, metadata: Partial<ProviderMetadata> = {}) {
+function asked(
+  changes: Parameters<typeof settingsFor>[1] = {},
+  metadata: Partial<ProviderMetadata> = {},
+  withoutRefreshToken = false,
+) {
   const settings = settingsFor(listed.issuer, changes);
   const request = {
     redirectUri: 'http://localhost:8000',
     secrets: makeSecrets(settings),
     loginHint: undefined,
     dpopThumbprint: undefined,
+    withoutRefreshToken,
   };
-  const { scope, prompt, nonce } = authorizationParameters(settings, { ...listed, ...metadata }, request);
-  return { scope, prompt, nonce: nonce !== undefined };
+  const parameters = authorizationParameters(settings, { ...listed, ...metadata }, request);
+  const { scope, prompt, nonce, access_type: accessType } = parameters;
+  return { scope, prompt, nonce: nonce !== undefined, accessType };
 }
 
 describe('offline_access', () => {
@@ -56,6 +62,36 @@ describe('offline_access', () => {
     expect(asked({}, { issuer: 'https://notmicrosoftonline.com' }).prompt).toBe('consent');
     expect(asked({}, { prompt_values_supported: ['none', 'login'] }).prompt).toBeUndefined();
   });
+});
+
+describe('Google', () => {
+  const google = { issuer: 'https://accounts.google.com', scopes_supported: ['openid', 'email', 'profile'] };
+
+  test('is asked for a refresh token in its own way, never for offline_access', () => {
+    for (const scopes of [['openid'], ['openid', 'offline_access']]) {
+      expect(asked({ scopes }, google)).toMatchObject({ scope: 'openid', accessType: 'offline', prompt: undefined });
+    }
+    const lists = { ...google, scopes_supported: ['openid', 'offline_access'] };
+    expect(asked({}, lists)).toMatchObject({ scope: 'openid', accessType: 'offline' });
+  });
+
+  test('is asked for another consent where the last one brought no refresh token', () => {
+    expect(asked({}, google, true)).toMatchObject({ accessType: 'offline', prompt: 'consent' });
+    expect(asked({ authParams: { prompt: 'select_account' } }, google, true).prompt).toBe('select_account');
+  });
+
+  test('is left alone where the person wants no refresh token; nobody else gets its parameters', () => {
+    const online = asked({ authParams: { access_type: 'online' } }, google, true);
+    expect(online).toMatchObject({ accessType: 'online', prompt: undefined });
+    expect(asked({}, { issuer: 'https://accounts.google.com.evil.example' }, true).accessType).toBeUndefined();
+  });
+});
+
+test('scopes that the provider does not list are known, where it lists any', () => {
+  const settings = settingsFor(listed.issuer, { scopes: ['openid', 'groups'] });
+  expect(unlistedScopes(settings, listed)).toEqual(['groups']);
+  const { scopes_supported: _scopes, ...silent } = listed;
+  expect(unlistedScopes(settings, silent)).toEqual([]);
 });
 
 test('a nonce is sent only where an ID token can come back with it', () => {

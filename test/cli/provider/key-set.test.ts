@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { failure } from '../../support/failure.ts';
+import { addressShown, connectTo, createTestDeps, settingsFor, withProvider } from '../sign-in/world.ts';
+
+const faults: [string, number, string, string][] = [
+  ['404', 404, '', 'provider_invalid'],
+  ['403', 403, '{"error":"forbidden"}', 'provider_invalid'],
+  ['503, again and again', 503, '', 'provider_unavailable'],
+  ['a web page', 200, '<html>', 'provider_invalid'],
+  ['an object without keys', 200, '{"keys":null}', 'provider_invalid'],
+];
+
+describe('keys of the provider that cannot be had', () => {
+  test.each(faults)(
+    '%s: exit 5 with address and status, and the code is not spent',
+    async (_what, status, body, code) => {
+      await withProvider({}, async (at) => {
+        at.quirks.before = (_request, response, path) => {
+          if (path !== '/jwks') return false;
+          response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+          return true;
+        };
+        const deps = createTestDeps({ terminal: true });
+        const tokens = (await connectTo(settingsFor(at.issuer), deps)).signIn();
+        tokens.catch(() => undefined);
+        await at.browser().open(await addressShown(deps));
+        const error = await failure(tokens);
+        expect(error).toMatchObject({ code, exitCode: 5 });
+        expect(error.message).toContain(`${at.issuer}/jwks`);
+        expect(error.message).toContain(`HTTP ${status}`);
+        expect(at.count('token')).toBe(0);
+      });
+    },
+  );
+
+  test('a device sign-in ends with them before anybody is asked', async () => {
+    await withProvider({}, async (at) => {
+      at.quirks.before = (_request, response, path) => {
+        if (path !== '/jwks') return false;
+        response.writeHead(404).end();
+        return true;
+      };
+      const kleis = await connectTo(settingsFor(at.issuer, { login: 'device' }), createTestDeps());
+      expect(await failure(kleis.signIn())).toMatchObject({ code: 'provider_invalid', exitCode: 5 });
+      expect(at.count('device_authorization')).toBe(0);
+    });
+  });
+
+  test('an address of them that is not https is refused, never passed over', async () => {
+    const quirks = {
+      discovery: (document: Record<string, unknown>) => ({ ...document, jwks_uri: 'http://keys.example/' }),
+    };
+    await withProvider({ quirks }, async (at) => {
+      const deps = createTestDeps({ terminal: true });
+      const tokens = (await connectTo(settingsFor(at.issuer), deps)).signIn();
+      tokens.catch(() => undefined);
+      await at.browser().open(await addressShown(deps));
+      expect((await failure(tokens)).message).toContain('jwks_uri is not an https URL');
+      expect(at.count('token')).toBe(0);
+    });
+  });
+
+  test('a refresh does not ask for them', async () => {
+    await withProvider({}, async (at) => {
+      const deps = createTestDeps({ terminal: true });
+      const kleis = await connectTo(settingsFor(at.issuer), deps);
+      const signedIn = kleis.signIn();
+      await at.browser().open(await addressShown(deps));
+      const { refreshToken } = await signedIn;
+      if (refreshToken === undefined) throw new Error('no refresh token');
+      at.quirks.before = (_request, response, path) => path === '/jwks' && (response.destroy(), true);
+      expect((await kleis.refresh({ refreshToken })).idToken).toBeDefined();
+    });
+  });
+});
