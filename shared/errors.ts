@@ -87,7 +87,7 @@ const table = {
   },
   browser_unavailable: { exit: 'signIn', hint: 'Use --login device or --login paste.' },
 
-  provider_unavailable: { exit: 'unavailable', hint: 'Check the network and try again; nothing was lost.' },
+  provider_unavailable: { exit: 'unavailable', hint: 'Check the network and try again.' },
   provider_invalid: {
     exit: 'unavailable',
     hint: 'Check that the issuer URL names an OpenID provider, then try again.',

@@ -36,9 +36,10 @@ export function targetParameters({
 /**
  * The scopes to ask for. Without `offline_access` many providers give no refresh token, and the person would sign in
  * every hour; so it is asked for wherever the provider lists it, unless `access_type=online` says that none is wanted.
- * What does not list it (GitLab, Google, Cognito) gives refresh tokens by its own rules.
+ * What does not list it (GitLab, Cognito) gives refresh tokens by its own rules, and Google refuses the scope whoever asks.
  */
 export function scopesToAskFor(settings: RequestSettings, metadata: ProviderMetadata): readonly string[] {
+  if (isGoogle(metadata)) return settings.scopes.filter((scope) => scope !== 'offline_access');
   const listed = metadata.scopes_supported?.includes('offline_access') === true;
   const wanted = settings.scopes.includes('openid') && settings.authParams['access_type'] !== 'online';
   return listed && wanted ? [...new Set([...settings.scopes, 'offline_access'])] : settings.scopes;
@@ -54,6 +55,33 @@ export function unlistedScopes(settings: RequestSettings, metadata: ProviderMeta
 export function scopeParameter(settings: RequestSettings, metadata: ProviderMetadata): Record<string, string> {
   const scopes = scopesToAskFor(settings, metadata);
   return scopes.length === 0 ? {} : { scope: scopes.join(' ') };
+}
+
+function isGoogle({ issuer }: ProviderMetadata): boolean {
+  return new URL(issuer).hostname === 'accounts.google.com';
+}
+
+/**
+ * What brings a refresh token beside the scope. Google has parameters of its own for it, and gives one at the first
+ * consent only: `again` asks for another one.
+ */
+function offlineParameters(
+  settings: RequestSettings,
+  metadata: ProviderMetadata,
+  again: boolean,
+): Record<string, string> {
+  if (!isGoogle(metadata)) return consentPrompt(settings, metadata);
+  if (settings.authParams['access_type'] === 'online') return {};
+  return { access_type: 'offline', ...(again && { prompt: 'consent' }) };
+}
+
+/** Why there is no refresh token in an answer, as far as it can be seen, and what to do. */
+export function whyNoRefreshToken(settings: RequestSettings, metadata: ProviderMetadata): string {
+  if (isGoogle(metadata)) return 'Google gives one at a consent only: the next sign-in asks for that.';
+  if (scopesToAskFor(settings, metadata).includes('offline_access')) {
+    return 'It was asked for the scope offline_access and has not granted it: allow refresh tokens to this client there.';
+  }
+  return 'It lists no scope offline_access: allow refresh tokens to this client there, or try --scope offline_access.';
 }
 
 /**
@@ -74,17 +102,19 @@ export interface AuthorizationRequest {
   readonly secrets: Secrets;
   readonly loginHint: string | undefined;
   readonly dpopThumbprint: string | undefined;
+  /** The last sign-in brought no refresh token. */
+  readonly withoutRefreshToken?: boolean | undefined;
 }
 
 /** RFC 6749 4.1.1, RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9449 section 10. */
 export function authorizationParameters(
   settings: RequestSettings,
   metadata: ProviderMetadata,
-  { redirectUri, secrets, loginHint, dpopThumbprint }: AuthorizationRequest,
+  { redirectUri, secrets, loginHint, dpopThumbprint, withoutRefreshToken = false }: AuthorizationRequest,
 ): Record<string, string> {
   return {
     ...(loginHint === undefined ? {} : { login_hint: loginHint }),
-    ...consentPrompt(settings, metadata),
+    ...offlineParameters(settings, metadata, withoutRefreshToken),
     ...settings.authParams,
     ...targetParameters(settings),
     ...(dpopThumbprint === undefined ? {} : { dpop_jkt: dpopThumbprint }),

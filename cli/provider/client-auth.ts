@@ -35,7 +35,7 @@ export async function clientMethods(
 }
 
 async function readSecret(file: string, platform: NodeJS.Platform): Promise<string> {
-  const text = (await readSecretFile(file, 4096, platform)).replace(/\r?\n$/, '');
+  const text = await readSecretFile(file, 4096, platform);
   if (text === '' || /\p{Cc}/u.test(text)) {
     throw new KleisError('config_invalid', `${clean(file)} is not one line with a client secret in it.`);
   }

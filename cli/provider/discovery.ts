@@ -1,6 +1,7 @@
 import { parseObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Fetch } from '../../shared/net/http.ts';
+import { neverSent } from '../../shared/net/network-errors.ts';
 import { isHttpsOrLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 
@@ -53,10 +54,24 @@ const lists = [
  * there) and `issuer_mismatch` (RFC 8414 section 3.3: the strings must be identical).
  */
 export async function discover(fetch: Fetch, issuer: string): Promise<ProviderMetadata> {
+  const [, base] = /^(.*?)\/\.well-known\/(?:openid-configuration|oauth-authorization-server)\/?$/.exec(issuer) ?? [];
+  if (base !== undefined) {
+    throw new KleisError('issuer_invalid', `${clean(issuer)} is where the issuer describes itself, not the issuer.`, {
+      hint: `Use --issuer-url ${clean(base)}`,
+    });
+  }
   const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
-  const response = await fetch(url, { headers: { accept: 'application/json' } });
+  const response = await fetch(url, { headers: { accept: 'application/json' } }).catch((error: unknown) => {
+    throw error instanceof KleisError && neverSent(error.cause) ? unreachable(error, issuer) : error;
+  });
   checkStatus(response, url);
   return readMetadata(await response.text(), issuer, url);
+}
+
+/** At its first use an issuer may well be mistyped. */
+function unreachable({ code, message, cause }: KleisError, issuer: string): KleisError {
+  const hint = `Check that --issuer-url is spelt right (${clean(issuer)}), and the network.`;
+  return new KleisError(code, message, { hint, cause });
 }
 
 function checkStatus(response: Response, url: URL): void {
@@ -106,6 +121,12 @@ function readMetadata(text: string, issuer: string, url: URL): ProviderMetadata 
 function mismatch(asked: string, found: unknown): KleisError {
   if (typeof found !== 'string') {
     return new KleisError('provider_invalid', `The provider at ${clean(asked)} does not name its issuer.`);
+  }
+  if (/\{tenant(id)?\}/i.test(found)) {
+    // Entra ID: `common`, `organizations` and `consumers` stand for any tenant, and a token names one.
+    return new KleisError('issuer_mismatch', `${clean(asked)} is not the issuer of one tenant, but of all.`, {
+      hint: `Put the id of your tenant in its place: --issuer-url ${clean(found.replace(/\{tenant(id)?\}/i, 'TENANT-ID'))}`,
+    });
   }
   const slash = found.replace(/\/$/, '') === asked.replace(/\/$/, '');
   return new KleisError('issuer_mismatch', `The provider at ${clean(asked)} calls itself ${clean(found)}.`, {

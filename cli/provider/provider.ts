@@ -2,6 +2,7 @@ import type { JWK } from 'jose';
 import { KleisError } from '../../shared/errors.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { createFetch, type Fetch } from '../../shared/net/http.ts';
+import { neverSent } from '../../shared/net/network-errors.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -23,7 +24,7 @@ import { discover, endpoint, type ProviderMetadata, usableEndpoint } from './dis
 import { createDpop, type DpopKey } from './dpop.ts';
 import { isEncrypted, readIdToken } from './id-token.ts';
 import { createKeySet, type KeySet } from './key-set.ts';
-import { type Asker, isPassing, refreshRefusal, signInRefusal } from './refusals.ts';
+import { type Asker, deviceRefusal, isPassing, refreshRefusal, signInRefusal } from './refusals.ts';
 import { createRequests, type Requests } from './requests.ts';
 import { acceptTokens, tokensIn } from './token-answer.ts';
 import { type TokenSet, UnusableAnswer } from './tokens.ts';
@@ -201,7 +202,7 @@ async function startDevice(at: Connection, verifier: string): Promise<DeviceCode
     code_challenge: codeChallenge(verifier),
     code_challenge_method: 'S256',
   });
-  if (!answer.ok || answer.error !== undefined) throw signInRefusal(answer, asker);
+  if (!answer.ok || answer.error !== undefined) throw deviceRefusal(answer, asker);
   return readDeviceCode(answer);
 }
 
@@ -222,7 +223,10 @@ async function pollDevice(
 
 async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: RefreshInput): Promise<TokenSet> {
   const dpop = dpopKey === undefined ? undefined : await createDpop(at.metadata, dpopKey);
-  const answer = await requestTokens(at, 'refresh_token', { refresh_token: refreshToken.reveal() }, dpop);
+  const parameters = { refresh_token: refreshToken.reveal() };
+  const answer = await requestTokens(at, 'refresh_token', parameters, dpop).catch((error: unknown) => {
+    throw error instanceof KleisError && neverSent(error.cause) ? unsent(error) : error;
+  });
   try {
     // Without keys: a key set that cannot be had must not cost a session.
     const rest = { keys: undefined, dpop, sub: idTokenSub, oldRefreshToken: refreshToken, required: false };
@@ -232,6 +236,12 @@ async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: Re
     if (fresh === undefined || !(error instanceof KleisError)) throw error;
     throw new UnusableAnswer(error.code, error.message, fresh, { hint: error.hint, cause: error });
   }
+}
+
+/** Of any other network error nobody knows whether the provider has replaced the refresh token. */
+function unsent(error: KleisError): KleisError {
+  const hint = 'Check the network and try again; nothing was lost.';
+  return new KleisError(error.code, error.message, { hint, cause: error });
 }
 
 async function clientCredentials(at: Connection): Promise<TokenSet> {

@@ -26,7 +26,9 @@ const ofTheClient = new Set(['invalid_client', 'unauthorized_client']);
  * `sign_in_needed`.
  */
 export function refreshRefusal(answer: Answer, asker: Asker): KleisError {
-  if (isPassing(answer)) return unavailable(answer, 'Try again in a moment; nothing was lost.');
+  // A gateway that gave up waiting does not know what the provider has done.
+  const lost = answer.status === 502 || answer.status === 504 ? 'the session is kept' : 'nothing was lost';
+  if (isPassing(answer)) return unavailable(answer, `Try again in a moment; ${lost}.`);
   if (ofTheClient.has(answer.error ?? '') || wantsProof(answer, asker)) return clientRefused(answer, asker);
   return new KleisError('sign_in_needed', `The session has ended: ${said(answer)}.`, hintOf(answer, asker));
 }
@@ -40,6 +42,15 @@ export function signInRefusal(answer: Answer, asker: Asker): KleisError {
   const code: ErrorCode =
     answer.error === 'invalid_scope' || answer.error === 'invalid_target' ? 'token_unusable' : 'sign_in_refused';
   return new KleisError(code, `The provider refuses: ${said(answer)}.`, hintOf(answer, asker));
+}
+
+/** The same for the start of a device sign-in, which many providers list and few allow to every client. */
+export function deviceRefusal(answer: Answer, asker: Asker): KleisError {
+  if (answer.error !== 'unauthorized_client' && answer.error !== 'unsupported_grant_type')
+    return signInRefusal(answer, asker);
+  return new KleisError('client_refused', `This client may not sign in with a device code: ${said(answer)}.`, {
+    hint: 'Enable the device authorization grant for it at the provider (Keycloak: Capability config, "OAuth 2.0 Device Authorization Grant"), or use --login browser or --login paste.',
+  });
 }
 
 export function isPassing({ status, error, ok }: Answer): boolean {

@@ -1,20 +1,22 @@
-import { open } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { systemCode } from '../../shared/read-file.ts';
 
 /**
- * Reads a file that holds a secret of the client. Throws `storage_unsafe` (it is open to everybody), `config_invalid`
- * (it is not there, no file, or larger than `limit` bytes).
+ * Reads a file that holds a secret of the client, as text without a byte order mark and without blanks at its end. Throws
+ * `storage_unsafe` (it is open to everybody), `config_invalid` (it is not there, no file, or larger than `limit` bytes).
  */
 export async function readSecretFile(file: string, limit: number, platform: NodeJS.Platform): Promise<string> {
   const name = clean(file);
-  let handle;
+  let handle: FileHandle | undefined;
   try {
     handle = await open(file, 'r');
     const status = await handle.stat();
     // Not a question of the owner: a secret that a cluster mounts belongs to root and is read through its group.
-    if (platform !== 'win32' && (status.mode & 0o004) !== 0) {
+    if (platform !== 'win32' && (status.mode & 0o004) !== 0 && !(await isMounted(file, status))) {
       throw new KleisError('storage_unsafe', `${name} holds a secret and can be read by everybody.`, {
         hint: `Take that right away: chmod o= ${name}`,
       });
@@ -22,7 +24,7 @@ export async function readSecretFile(file: string, limit: number, platform: Node
     if (!status.isFile() || status.size > limit) {
       throw new KleisError('config_invalid', `${name} is not a file of at most ${limit} bytes.`);
     }
-    return await handle.readFile('utf8');
+    return decode(await handle.readFile()).trimEnd();
   } catch (cause) {
     if (cause instanceof KleisError) throw cause;
     const code = systemCode(cause);
@@ -31,4 +33,21 @@ export async function readSecretFile(file: string, limit: number, platform: Node
   } finally {
     await handle?.close();
   }
+}
+
+/**
+ * A secret that was mounted into a container, where nobody else is and nobody could change the mode: Kubernetes writes
+ * files of mode 0644 into a folder `..DATE` and links to them (with `subPath` the file is a mount of its own), Docker and
+ * Podman have theirs in /run/secrets with 0444.
+ */
+async function isMounted(file: string, { dev }: Stats): Promise<boolean> {
+  const path = await realpath(file);
+  if (/\/\.\.\d{4}_\d\d_\d\d_[\d_.]+\//.test(path) || path.startsWith('/run/secrets/')) return true;
+  return (await stat(dirname(path))).dev !== dev;
+}
+
+/** Windows PowerShell writes UTF-16 with a mark. */
+function decode(bytes: Buffer): string {
+  const wide = bytes[0] === 0xff && bytes[1] === 0xfe;
+  return new TextDecoder(wide ? 'utf-16le' : 'utf-8').decode(bytes);
 }

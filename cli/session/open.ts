@@ -143,7 +143,8 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
     const { signIn: askPerson } = await import('../sign-in/sign-in.ts');
     const loginHint = settings.account?.includes('@') === true ? settings.account : undefined;
     const place = { provider, settings, deps: { ...deps, signal: asker.signal } };
-    const tokens = await askPerson(place, { allowPaste: request.allowPaste, loginHint });
+    const withoutRefreshToken = earlier !== undefined && earlier.tokens.refreshToken === undefined;
+    const tokens = await askPerson(place, { allowPaste: request.allowPaste, loginHint, withoutRefreshToken });
     requireToken(tokens, settings);
     const session = await store.save(startSession(deps.clock.now(), key, settings, tokens, provider.metadata, earlier));
     failures.forget(key);

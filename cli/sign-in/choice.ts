@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, fstatSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { Settings } from '../settings/sign-in.ts';
+import { browserCommands } from './browser-command.ts';
 
 export type Way = 'browser' | 'device' | 'paste';
 
@@ -14,6 +15,8 @@ export interface Surroundings {
   readonly inWsl: boolean;
   /** The person has configured a command that opens a browser. */
   readonly browserCommand: boolean;
+  /** What is written for the person reaches nobody. */
+  readonly nobodyReads?: boolean;
 }
 
 export interface ChoiceInput extends Surroundings {
@@ -35,6 +38,7 @@ export interface Choice {
 export function chooseWay(input: ChoiceInput): Choice {
   const obstacle = whyNoBrowser(input);
   if (obstacle === undefined) return { way: 'browser', reason: undefined };
+  if (input.nobodyReads === true) throw nobodyThere(`${obstacle}, and nobody reads what Kleis writes`);
   if (input.offersDevice) return { way: 'device', reason: `${obstacle}, so sign in with a code on any other device.` };
   if (input.allowPaste) {
     return {
@@ -47,32 +51,60 @@ export function chooseWay(input: ChoiceInput): Choice {
   });
 }
 
-const textBrowsers = new Set(['w3m', 'lynx', 'links', 'links2', 'elinks', 'browsh', 'www-browser']);
+/** Exit 3 at once, instead of minutes in which nobody could do anything. */
+export function nobodyThere(why: string): KleisError {
+  return new KleisError('browser_unavailable', `${why}, so nobody can sign in.`, {
+    hint: 'Run `kleis login` in a terminal first; where no person is there, use another --identity.',
+  });
+}
 
-function whyNoBrowser({ platform, env, inContainer, inWsl, browserCommand }: Surroundings): string | undefined {
+/** They open where they run, which over SSH and in a container is not in front of the person. */
+const ordinaryBrowsers =
+  /^(firefox|chrome|chromium|google-chrome|brave|opera|vivaldi|epiphany|konqueror|falkon|microsoft-edge|safari|open|(xdg|gnome|kde|gvfs)-open|sensible|x-www)(-(browser|stable|beta|dev|esr|nightly))*(\.exe)?$/i;
+
+function whyNoBrowser(input: Surroundings): string | undefined {
+  const { platform, env, inWsl, browserCommand } = input;
   if (browserCommand) return undefined;
+  const elsewhere = whyElsewhere(input);
+  // $BROWSER is set on purpose: by the person, or by an editor whose program opens the page in front of them.
+  const said = browserCommands(undefined, { env, platform });
+  if (said.some(([program = '']) => elsewhere === undefined || !ordinaryBrowsers.test(basename(program))))
+    return undefined;
+  if (elsewhere !== undefined) return elsewhere;
+  if (platform === 'darwin' || platform === 'win32' || inWsl) return undefined;
+  const hasDisplay = (env['DISPLAY'] ?? '') !== '' || (env['WAYLAND_DISPLAY'] ?? '') !== '';
+  return hasDisplay ? undefined : 'There is no display here';
+}
+
+function whyElsewhere({ env, inContainer }: Surroundings): string | undefined {
   const has = (name: string) => (env[name] ?? '') !== '';
-  // Set on purpose: by the person, or by an editor that opens the page on the machine in front of them.
-  const [browser = ''] = (env['BROWSER'] ?? '').trim().split(/[\s:]+/);
-  if (browser !== '' && !textBrowsers.has(basename(browser))) return undefined;
   if (has('SSH_CONNECTION') || has('SSH_CLIENT') || has('SSH_TTY')) return 'This is an SSH session without a browser';
   if (inContainer || has('KUBERNETES_SERVICE_HOST')) return 'This is a container without a browser';
-  if (platform === 'darwin' || platform === 'win32' || inWsl) return undefined;
-  if (!has('DISPLAY') && !has('WAYLAND_DISPLAY')) return 'There is no display here';
   return undefined;
 }
 
-export function lookAround(
-  { env, platform }: Deps,
-  { browserCommand }: Pick<Settings, 'browserCommand'>,
-): Surroundings {
+export function lookAround(deps: Deps, { browserCommand }: Pick<Settings, 'browserCommand'>): Surroundings {
+  const { env, platform } = deps;
   return {
     platform,
     env,
     inContainer: platform === 'linux' && (existsSync('/.dockerenv') || existsSync('/run/.containerenv')),
     inWsl: platform === 'linux' && ((env['WSL_DISTRO_NAME'] ?? '') !== '' || kernelIsMicrosofts()),
     browserCommand: browserCommand !== undefined && browserCommand.length > 0,
+    nobodyReads: nobodyReads(deps),
   };
+}
+
+/** stderr is the null device, or the log level keeps back what a person must read. A pipe or a file may have a reader. */
+export function nobodyReads({ stderr, report }: Pick<Deps, 'stderr' | 'report'>): boolean {
+  if (report.level === 'silent' || report.level === 'error') return true;
+  const { fd } = stderr as { readonly fd?: number };
+  if (stderr.isTTY || fd === undefined) return false;
+  try {
+    return fstatSync(fd).isCharacterDevice();
+  } catch {
+    return true;
+  }
 }
 
 function kernelIsMicrosofts(): boolean {

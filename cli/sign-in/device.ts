@@ -7,7 +7,8 @@ import type { DeviceCode, PollResult } from '../provider/device-code.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { useColour } from '../surroundings/report.ts';
-import type { SignInContext } from './context.ts';
+import { nobodyReads, nobodyThere } from './choice.ts';
+import { purpose, type SignInContext, WayFailed } from './context.ts';
 
 const longestInterval = 60_000;
 /** RFC 8628 wants the provider to say; this is what those that do say. */
@@ -18,7 +19,9 @@ const defaultLifetime = 600_000;
  * expired, or the time is up), `sign_in_refused`, `provider_invalid` (an address that nobody should open), and the
  * signal's reason.
  */
-export async function signInWithDevice({ provider, settings, deps, signal }: SignInContext): Promise<TokenSet> {
+export async function signInWithDevice(context: SignInContext): Promise<TokenSet> {
+  const { provider, settings, deps, signal } = context;
+  if (nobodyReads(deps)) throw nobodyThere('Nobody reads the code that Kleis writes');
   if (provider.deviceEndpoint === undefined) {
     throw new KleisError('sign_in_refused', 'The provider offers no sign-in with a device code.', {
       hint: 'Use --login browser or --login paste.',
@@ -27,10 +30,10 @@ export async function signInWithDevice({ provider, settings, deps, signal }: Sig
   const started = deps.clock.now();
   const { verifier } = makeSecrets(settings);
   const dpop = await provider.dpopKey();
-  const code = await provider.startDevice(verifier);
+  const code = await start(context, verifier);
   const lifetime = code.expiresIn === undefined ? defaultLifetime : code.expiresIn * 1000;
   const deadline = Math.min(deps.clock.now() + lifetime, started + settings.loginTimeout);
-  announce(code, deps);
+  announce(code, context);
   const countdown = createCountdown(deps);
   // RFC 8628 section 3.5: five seconds if nothing is said, and five more after each `slow_down`.
   let interval = Math.min(Math.max((code.interval ?? 5) * 1000, 1000), longestInterval);
@@ -54,6 +57,16 @@ export async function signInWithDevice({ provider, settings, deps, signal }: Sig
   }
 }
 
+async function start({ provider }: SignInContext, verifier: string): Promise<DeviceCode> {
+  try {
+    return await provider.startDevice(verifier);
+  } catch (error) {
+    // A scope is refused whatever the way; anything else may be about this one only.
+    if (!(error instanceof KleisError) || error.code === 'interrupted' || error.code === 'token_unusable') throw error;
+    throw new WayFailed(error.code, error.message, { hint: error.hint, cause: error });
+  }
+}
+
 async function attempt(poll: () => Promise<PollResult>, { report }: Deps): Promise<PollResult | 'unreachable'> {
   try {
     return await poll();
@@ -71,7 +84,8 @@ function expired(ofTheCode: boolean): KleisError {
   );
 }
 
-function announce(code: DeviceCode, deps: Deps): void {
+function announce(code: DeviceCode, context: SignInContext): void {
+  const { deps } = context;
   const { report, stderr, env } = deps;
   const uri = checkedUri(code.verificationUri);
   const complete = code.verificationUriComplete === undefined ? undefined : checkedUri(code.verificationUriComplete);
@@ -79,7 +93,7 @@ function announce(code: DeviceCode, deps: Deps): void {
   const bold = (text: string) => (useColour(stderr, env) ? `\u001b[1m${text}\u001b[22m` : text);
   const qr = complete === undefined ? undefined : qrCode(complete, deps);
   report.info(
-    `\nTo sign in, open this address on any device:\n\n    ${bold(uri)}\n\nand enter this code:\n\n    ${bold(userCode)}\n`,
+    `\nTo sign in ${purpose(context)}, open this address on any device:\n\n    ${bold(uri)}\n\nand enter this code:\n\n    ${bold(userCode)}\n`,
   );
   if (qr !== undefined) report.info(`or scan this, and check that it shows the same code:\n\n${qr}`);
 }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
 import { defaultListenAddresses, donePath } from '../settings/listen-address.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -61,12 +61,13 @@ export async function listenForCallback(
   addresses: readonly Address[],
   state: string,
   provider: string,
+  unmarked: (parameters: URLSearchParams) => void,
 ): Promise<CallbackListener> {
   const errors: string[] = [];
   for (const address of addresses) {
     const bound = await bind(address);
     if (typeof bound === 'string') errors.push(`${address.host}:${address.port} ${bound}`);
-    else return serveCallback(bound.servers, bound.port, address.redirectUri(bound.port), state, provider);
+    else return serveCallback(bound, address.redirectUri(bound.port), { state, provider, unmarked });
   }
   throw new KleisError('port_in_use', `Nowhere to wait for the browser: ${errors.join(', ')}.`);
 }
@@ -102,19 +103,24 @@ async function bind({ host, port }: Address): Promise<{ servers: Server[]; port:
 async function listen(host: string, port: number): Promise<Server | string> {
   // Codes of some providers are thousands of characters long, and cookies of other programs on localhost come along.
   const server = createServer({ maxHeaderSize: 128 * 1024, requestTimeout: 10_000, headersTimeout: 10_000 });
-  server.maxConnections = 64;
   return new Promise((resolve) => {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
     server.listen({ host, port, exclusive: true }, () => resolve(server));
   });
 }
 
+interface Expected {
+  readonly state: string;
+  /** What to call the provider. */
+  readonly provider: string;
+  /** Told of an error that names no sign-in, once: any page in any browser can send one. */
+  readonly unmarked: (parameters: URLSearchParams) => void;
+}
+
 function serveCallback(
-  servers: Server[],
-  port: number,
+  { servers, port }: { readonly servers: Server[]; readonly port: number },
   redirectUri: string,
-  state: string,
-  provider: string,
+  { state, provider, unmarked }: Expected,
 ): CallbackListener {
   const told = new URL(redirectUri);
   const hosts = new Set(
@@ -125,6 +131,8 @@ function serveCallback(
   );
   let page: PageOutcome | undefined;
   let taken = false;
+  let complained = false;
+  const connections = boundConnections(servers);
   let deliver: ((arrived: ArrivedCallback) => void) | undefined;
   const delivered = new Promise<ArrivedCallback>((resolve) => {
     deliver = resolve;
@@ -145,9 +153,15 @@ function serveCallback(
     const parameters = request.method === 'GET' ? url.searchParams : await readForm(request);
     if (typeof parameters === 'number') return answer(response, parameters, { kind: 'stray', provider });
     const states = parameters.getAll('state');
+    if (states.length === 0 && parameters.getAll('error').length === 1) {
+      if (!complained && !taken) unmarked(parameters);
+      complained = true;
+      return answer(response, 400, { kind: 'unmarked' });
+    }
     if (states.length !== 1 || !same(states[0] ?? '', state)) return answer(response, 400, { kind: 'stray', provider });
     if (taken) return answer(response, 409, { kind: 'used' });
     taken = true;
+    connections.keep(request.socket);
     deliver?.({
       parameters,
       async finish(outcome) {
@@ -176,6 +190,30 @@ function serveCallback(
       }),
     async close() {
       await Promise.all(servers.map(closeServer));
+    },
+  };
+}
+
+const maxConnections = 64;
+
+/**
+ * The oldest connection goes where there are too many: programs that hold theirs open and say nothing cannot keep the
+ * browser out, which asks as soon as it is connected.
+ */
+function boundConnections(servers: readonly Server[]): { keep(socket: Socket): void } {
+  const open = new Set<Socket>();
+  let kept: Socket | undefined;
+  for (const server of servers) {
+    server.on('connection', (socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      if (open.size <= maxConnections) return;
+      [...open].find((each) => each !== kept)?.destroy();
+    });
+  }
+  return {
+    keep(socket) {
+      kept = socket;
     },
   };
 }

@@ -1,31 +1,42 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import type { BrowserCommand } from './browser-command.ts';
 
 /** A program that only hands the address on to a running browser has ended by then. */
 const launchTime = 700;
 
 /**
- * Opens an address in the person's browser, with `command` if they have configured one: no shell, the address in place
- * of `{url}` or at the end, and nothing of what it prints reaches our terminal or stdout. Gives what went wrong, or
- * nothing; calls `late` if it turns out only afterwards.
+ * Opens an address in the person's browser: with the first of the `commands` that works, else as the system does it. No
+ * shell, and nothing of what it prints reaches our terminal or stdout. Gives what went wrong, or nothing; calls `late` if
+ * it turns out only afterwards.
  */
 export async function openBrowser(
   url: URL,
-  command: readonly string[] | undefined,
-  { env }: Deps,
+  commands: readonly BrowserCommand[],
+  { env }: Pick<Deps, 'env'>,
+  late: (failure: string) => void,
+): Promise<string | undefined> {
+  if (commands.length === 0) {
+    const { default: open } = await import('open');
+    return launch('The browser', () => open(url.href), late);
+  }
+  let failure: string | undefined;
+  for (const command of commands) {
+    failure = await launch(clean(command[0], 60), async () => run(command, url, env), late);
+    if (failure === undefined) return undefined;
+  }
+  return failure;
+}
+
+async function launch(
+  name: string,
+  begin: () => Promise<ChildProcess>,
   late: (failure: string) => void,
 ): Promise<string | undefined> {
   let child: ChildProcess;
-  let name = 'The browser';
   try {
-    if (command !== undefined && command.length > 0) {
-      name = clean(command[0], 60);
-      child = runCommand(command, url, env);
-    } else {
-      const { default: open } = await import('open');
-      child = await open(url.href);
-    }
+    child = await begin();
   } catch {
     return 'No browser could be opened.';
   }
@@ -48,14 +59,9 @@ export async function openBrowser(
   });
 }
 
-function runCommand(command: readonly string[], url: URL, env: Deps['env']): ChildProcess {
-  const [program = '', ...given] = command;
+function run([program = '', ...given]: BrowserCommand, url: URL, env: Deps['env']): ChildProcess {
   const hasPlace = given.some((argument) => argument.includes('{url}'));
   const filled = given.map((argument) => argument.replaceAll('{url}', () => url.href));
-  return spawn(program, hasPlace ? filled : [...filled, url.href], {
-    stdio: 'ignore',
-    detached: true,
-    shell: false,
-    env,
-  });
+  const options = { stdio: 'ignore', detached: true, shell: false, env } as const;
+  return spawn(program, hasPlace ? filled : [...filled, url.href], options);
 }

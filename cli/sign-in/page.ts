@@ -6,6 +6,8 @@ export type PageOutcome =
   | { readonly kind: 'failed'; readonly message: string; readonly hint: string | undefined }
   /** Not from this sign-in. */
   | { readonly kind: 'stray'; readonly provider: string }
+  /** An error that does not say which sign-in it is about. */
+  | { readonly kind: 'unmarked' }
   | { readonly kind: 'used' }
   | { readonly kind: 'not-found' };
 
@@ -97,6 +99,14 @@ function contentOf(outcome: PageOutcome): Content {
         title: 'This does not belong to the sign-in under way',
         lines: [
           `It changed nothing. If you came here while signing in at ${outcome.provider}, an older tab may have answered: go back to the newest one.`,
+        ],
+      };
+    case 'unmarked':
+      return {
+        mark: 'bad',
+        title: 'The provider may have refused',
+        lines: [
+          'An error came, but it does not say which sign-in it is about, so it changed nothing. Your terminal says what it is.',
         ],
       };
     case 'used':

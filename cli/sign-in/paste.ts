@@ -5,7 +5,7 @@ import type { TokenSet } from '../provider/tokens.ts';
 import { defaultListenAddresses } from '../settings/listen-address.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { readCallback } from './callback.ts';
-import { nameOfProvider, type SignInContext } from './context.ts';
+import { purpose, requestFor, type SignInContext } from './context.ts';
 import { readLine } from './line.ts';
 
 interface Paste {
@@ -20,7 +20,8 @@ interface Paste {
 const attempts = 5;
 
 /** Signs in with a browser anywhere: the person brings the answer back by hand. */
-export async function signInByPasting({ provider, settings, deps, options, signal }: SignInContext): Promise<TokenSet> {
+export async function signInByPasting(context: SignInContext): Promise<TokenSet> {
+  const { provider, settings, deps, options, signal } = context;
   if (!options.allowPaste && !deps.stdin.isTTY) {
     throw new KleisError('sign_in_needed', 'Signing in needs a terminal to paste into, and there is none here.', {
       hint: 'Run `kleis login --login paste` in a terminal first.',
@@ -30,16 +31,15 @@ export async function signInByPasting({ provider, settings, deps, options, signa
   const dpop = await provider.dpopKey();
   const address = settings.listenAddress[0] ?? defaultListenAddresses[0];
   const redirectUri = settings.redirectUri ?? `http://${address.replace(/:0$/, ':8000')}`;
-  const request = { redirectUri, secrets, loginHint: options.loginHint, dpopThumbprint: dpop?.thumbprint };
-  const url = await provider.authorizationUrl(request);
-  deps.report.info(`Open this address in any browser and sign in at ${nameOfProvider(provider)}:\n  ${url.href}`);
+  const url = await provider.authorizationUrl(requestFor(context, { redirectUri, secrets, dpop }));
+  deps.report.info(`Open this address in any browser and sign in ${purpose(context)}:\n  ${url.href}`);
   deps.report.info(
     `In the end the browser goes to an address that begins with ${clean(redirectUri)} and may say that it cannot be reached: that is right.`,
   );
   const parameters = await pasteCallback({ deps, state: secrets.state, signal, beside: false });
   // A code alone was pasted: which provider it is from is then checked by the ID token's issuer only.
   const alone = [...parameters.keys()].join() === 'code';
-  const code = alone ? (parameters.get('code') ?? '') : readCallback(parameters, provider.metadata);
+  const code = alone ? (parameters.get('code') ?? '') : readCallback(parameters, provider);
   return provider.redeem(code, redirectUri, secrets, dpop);
 }
 
@@ -67,6 +67,8 @@ export async function pasteCallback({ deps, state, signal, beside }: Paste): Pro
 function wrongState(parameters: URLSearchParams, state: string): string | undefined {
   const states = parameters.getAll('state');
   if (states.length === 1 && states[0] === state) return undefined;
+  // Some name no sign-in when they refuse; the person knows that it is this one.
+  if (states.length === 0 && parameters.has('error')) return undefined;
   if ([...parameters.keys()].join() === 'code') return undefined;
   return 'That address is from another sign-in';
 }

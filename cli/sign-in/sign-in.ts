@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { whyNoRefreshToken } from '../provider/authorization-request.ts';
 import type { Provider } from '../provider/provider.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -15,7 +16,7 @@ interface SignIn {
 }
 
 const ways: Readonly<Record<Way, (context: SignInContext) => Promise<TokenSet>>> = {
-  browser: signInWithBrowser,
+  browser: (context) => signInWithBrowser(context),
   device: signInWithDevice,
   paste: signInByPasting,
 };
@@ -30,7 +31,9 @@ export async function signIn({ provider, settings, deps }: SignIn, options: Sign
   const signal = AbortSignal.any([deps.signal, timeout]);
   const context = { provider, settings, deps, options, signal };
   try {
-    return await (settings.login === 'auto' ? inTurn(context) : ways[settings.login](context));
+    const tokens = await (settings.login === 'auto' ? inTurn(context) : ways[settings.login](context));
+    sayWhetherItRenews(tokens, { provider, settings, deps });
+    return tokens;
   } catch (error) {
     if (deps.signal.aborted) throw new KleisError('sign_in_cancelled', 'The sign-in was cancelled.');
     if (timeout.aborted && !(error instanceof KleisError)) {
@@ -44,14 +47,45 @@ export async function signIn({ provider, settings, deps }: SignIn, options: Sign
 /** The way that fits this place, and the next one where that fails before the person has done anything. */
 async function inTurn(context: SignInContext): Promise<TokenSet> {
   const { provider, settings, deps, options } = context;
+  const { allowPaste } = options;
   const offersDevice = provider.deviceEndpoint !== undefined;
-  const choice = chooseWay({ ...lookAround(deps, settings), offersDevice, allowPaste: options.allowPaste });
-  if (choice.reason !== undefined) deps.report.info(choice.reason);
-  try {
-    return await ways[choice.way](context);
-  } catch (error) {
-    if (!(error instanceof WayFailed) || choice.way !== 'browser' || !offersDevice) throw error;
-    deps.report.info(`${error.message} Signing in with a device code instead.`);
-    return signInWithDevice(context);
+  const seen = lookAround(deps, settings);
+  const { way, reason } = chooseWay({ ...seen, offersDevice, allowPaste });
+  if (reason !== undefined) deps.report.info(reason);
+  if (way === 'paste') return signInByPasting(context);
+  const mayUseCode = offersDevice && seen.nobodyReads !== true;
+  const first =
+    way === 'device' ? signInWithDevice(context) : signInWithBrowser(context, mayUseCode ? 'leave' : 'wait');
+  const failed = await first.catch(onlyWayFailed);
+  if (!(failed instanceof WayFailed)) return failed;
+
+  let last = failed;
+  if (way === 'browser' && mayUseCode) {
+    deps.report.info(`${failed.message} Signing in with a device code instead.`);
+    const second = await signInWithDevice(context).catch(onlyWayFailed);
+    if (!(second instanceof WayFailed)) return second;
+    last = second;
+    // A person can still open the address, unless there is nowhere to wait for the answer.
+    if (failed.code === 'browser_unavailable') {
+      deps.report.info(`${last.message} ${last.hint}`);
+      return signInWithBrowser(context, 'wait');
+    }
   }
+  if (!allowPaste) throw last;
+  deps.report.info(`${last.message} ${last.hint}\nSigning in by pasting instead.`);
+  return signInByPasting(context);
+}
+
+function onlyWayFailed(error: unknown): WayFailed {
+  if (error instanceof WayFailed) return error;
+  throw error;
+}
+
+/** A person would rather know now than in an hour. */
+function sayWhetherItRenews({ refreshToken }: TokenSet, { provider, settings, deps }: SignIn): void {
+  if (refreshToken !== undefined || settings.cache === 'none' || settings.authParams['access_type'] === 'online')
+    return;
+  deps.report.info(
+    `The provider gave no refresh token, so this sign-in is not renewed and ends with its token. ${whyNoRefreshToken(settings, provider.metadata)}`,
+  );
 }

@@ -59,7 +59,11 @@ export const tools = {
   tmux: { what: 'tmux', get: debian('tmux'), find: () => onPath('tmux') },
   logrotate: { what: 'logrotate', get: debian('logrotate'), find: () => onPath('logrotate') ?? sbin('logrotate') },
   strace: { what: 'strace', get: debian('strace'), find: () => onPath('strace') },
-  script: { what: 'script (a terminal without a terminal)', get: debian('bsdutils'), find: () => onPath('script') },
+  script: {
+    what: 'script (a terminal without a terminal), and a pseudo-terminal (/dev/pts) for it',
+    get: `${debian('bsdutils')}, and mount devpts`,
+    find: () => withTerminal(onPath('script')),
+  },
   mount: { what: 'the right to mount a tmpfs', get: 'run as root outside a locked-down container', find: mounts },
 } as const satisfies Record<string, Tool>;
 
@@ -80,6 +84,12 @@ function executable(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A `script` that cannot open a terminal is none. */
+function withTerminal(script: string | undefined): string | undefined {
+  if (script === undefined) return undefined;
+  return spawnSync(script, ['-qec', 'true', '/dev/null'], { stdio: 'ignore' }).status === 0 ? script : undefined;
 }
 
 function onPath(program: string): string | undefined {

@@ -134,7 +134,9 @@ describe.skipIf(script === undefined)('on a real terminal', () => {
   test('a line far above 4096 bytes comes whole, and is echoed nowhere', async () => {
     const program = await bundle('test/cli/sign-in/paste-program.ts');
     const shell = `'${process.execPath}' '${program}' the-state`;
-    const terminal = spawn(script ?? '', ['-qefc', shell, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    // A terminal of the test's own, whatever that of the machine can do.
+    const env = { ...process.env, TERM: 'xterm' };
+    const terminal = spawn(script ?? '', ['-qefc', shell, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
     let output = '';
     let pasted = false;
     const code = 'c0de'.repeat(5000);
