@@ -71,12 +71,11 @@ async function look(
 }
 
 async function askIssuers({ config }: LoadedConfig, { env, clock }: Pick<Deps, 'env' | 'clock'>): Promise<Finding[]> {
-  const now = () => clock.now();
   const clusters = openClusters(config.clusters, { clock, env });
   try {
     return await checkIssuers(Object.values(config.issuers), clusters, {
-      now,
-      fetchFor: (options) => createFetch({ ...options, env, now }),
+      clock,
+      fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
     });
   } finally {
     clusters.close();

@@ -183,7 +183,9 @@ export function compareGrants(before: BrokerConfig, after: BrokerConfig): GrantC
 
 function essence(config: BrokerConfig, name: string): string {
   const { issuer, where, condition, cluster, account, access, killSwitch } = config.grants[name]!;
-  const { url, audience } = config.issuers[issuer]!;
+  const { url, cluster: source, audience } = config.issuers[issuer]!;
+  const from = source === undefined ? undefined : config.clusters[source];
   const { server, credentials } = config.clusters[cluster]!;
-  return canonicalJson({ url, audience, where, condition, cluster, server, credentials, account, access, killSwitch });
+  const demands = { url, audience, from: from && [from.server, from.credentials], where, condition };
+  return canonicalJson({ ...demands, cluster, server, credentials, account, access, killSwitch });
 }

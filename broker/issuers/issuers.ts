@@ -183,7 +183,8 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
   return issuers;
 }
 
-function loaderOf(
+/** How the keys of an issuer are got. Throws `config_invalid`. */
+export function loaderOf(
   { name, url, cluster, jwks, certificateAuthority }: TrustedIssuer,
   connection: ClusterConnection | undefined,
   deps: IssuerDeps,

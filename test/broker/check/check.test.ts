@@ -329,6 +329,20 @@ describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a 
     );
   });
 
+  test('--online asks an API server for its keys through the connection, and two entries for one are told', async () => {
+    const prod = { credentials: { kubeconfig: world.cluster.adminKubeconfig } };
+    const issuers = { one: { cluster: 'prod', audience: 'kleis' }, two: { cluster: 'again', audience: 'kleis' } };
+    const both = await write({ clusters: { prod, again: prod }, issuers, grants: {} });
+    const { code, stdout } = await kleisBroker(['check', '--config', both, '--online', '-o', 'json']);
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    expect(code).toBe(6);
+    const found = findings.filter((finding) => finding.code.startsWith('issuer'));
+    expect(found.map((finding) => `${finding.severity} ${finding.code} ${finding.about}`)).toEqual([
+      'error issuer-shared issuers.two',
+      'ok issuer issuers.one',
+    ]);
+  });
+
   test('constrained impersonation, with which a token lists Secrets, is a way out', async () => {
     const rules = [
       { apiGroups: ['authentication.k8s.io'], resources: ['serviceaccounts'], verbs: ['impersonate:serviceaccount'] },

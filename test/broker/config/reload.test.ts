@@ -255,6 +255,13 @@ describe('a material change of a grant', () => {
     expect(after({}, { issuers })).toEqual({ dropped: [], changed: ['g'] });
     const clusters = { prod: { server: 'https://10.0.0.9:6443', credentials: { inCluster: true } } };
     expect(after({}, { clusters })).toEqual({ dropped: [], changed: ['g'] });
+    const of = (server: string) => {
+      const credentials = { inCluster: true };
+      const ci = { server, credentials };
+      const own = { sso: { cluster: 'ci', audience: 'kleis' } };
+      return loadDocument({ grants: { g: grant() }, issuers: own, clusters: { prod: { credentials }, ci } }).config;
+    };
+    expect(compareGrants(of('https://10.0.0.1'), of('https://10.0.0.2'))).toEqual({ dropped: [], changed: ['g'] });
   });
 
   it('is none of how long tokens live or what is explained', () => {
