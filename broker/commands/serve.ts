@@ -10,6 +10,7 @@ import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
 import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
 import { createCounters } from '../service/counters.ts';
+import { trustOf } from '../http/guards.ts';
 import { listen, type Listening } from '../http/listener.ts';
 import { startSweeper } from '../leases/sweep.ts';
 
@@ -114,6 +115,7 @@ async function openAddresses(
   const main = await listen({
     address: where.address,
     tls: where.tls,
+    isProxy: (address) => trustOf(broker.current).covers(address, 0),
     listener: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
     onCertificate(fault) {
       condition.certificateFault = fault?.message;

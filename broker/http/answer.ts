@@ -33,6 +33,8 @@ export function refusal(error: KleisError, requestId: string): Answer {
     ...json(body, status),
     headers: {
       ...((retryAfter !== undefined || status === 503) && { 'Retry-After': String(retryAfter ?? 2) }),
+      // Who has too much to send is not to keep a connection from others.
+      ...(status === 429 && { Connection: 'close' }),
       ...(status === 401 && { 'WWW-Authenticate': `Bearer error="${oauth}"` }),
     },
   };

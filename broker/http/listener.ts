@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { parseAddress } from '../config/address.ts';
+import { boundConnections } from './connections.ts';
 
 export interface ListenOptions {
   /** `host:port`, `[ipv6]:port` or `:port`. */
@@ -14,6 +15,8 @@ export interface ListenOptions {
   /** PEM files, read again when they change. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
   readonly listener: RequestListener;
+  /** Whether an address is a proxy's, that brings the connections of many. */
+  readonly isProxy?: (address: string) => boolean;
   /** Called when a renewed certificate cannot be used (the old one stays), and without an error when one is in use. */
   readonly onCertificate?: (fault: Error | undefined) => void;
   /** How often the certificate's files are looked at, in milliseconds. */
@@ -36,8 +39,9 @@ export interface Listening {
 /** An Entra token with its 200 groups has 10 kB, and Authorization is not the only header. */
 const maxHeaderSize = 32 * 1024;
 const limits = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 65_000 };
-/** A client that sends nothing costs a socket; beyond this many, new ones are dropped. */
-const maxConnections = 4096;
+const handshakeTimeout = 10_000;
+/** Far more than a client, or an office behind one address, has at work at once. */
+const connections = { total: 4096, perAddress: 512 };
 
 /** Throws `config_invalid` (address, certificate) and `port_in_use`. */
 export async function listen(options: ListenOptions): Promise<Listening> {
@@ -49,8 +53,11 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const server =
     pair === undefined
       ? http.createServer(common, listener)
-      : https.createServer({ ...common, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2' }, listener);
-  server.maxConnections = maxConnections;
+      : https.createServer(
+          { ...common, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2', handshakeTimeout },
+          listener,
+        );
+  boundConnections(server, { ...connections, unbounded: options.isProxy ?? (() => false) });
   // Beyond a number Node drops headers and says nothing, so that a caller could push out what a proxy appends.
   // maxHeaderSize bounds them.
   server.maxHeadersCount = 0;
