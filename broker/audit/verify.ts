@@ -23,12 +23,20 @@ export interface ChainReport {
   readonly lines: number;
   /** The replica said goodbye; if not it was killed, is running still, or its last lines are gone. */
   readonly ended: boolean;
-  /** Up to which line an anchor vouches; undefined without an anchor. */
+  /** Which line the anchor names; undefined without an anchor. */
   readonly anchored: number | undefined;
+  /**
+   * Lines that hang together up to the one that is anchored, and is there: no others are proved to be the broker's, and
+   * whoever has the files can add or cut off the others. Undefined if there are none.
+   */
+  readonly covered: { readonly first: number; readonly last: number } | undefined;
 }
 
 export interface AuditReport {
+  /** No fault was found. */
   readonly ok: boolean;
+  /** And anchors vouch for all of it, but for what replicas that run wrote since their last anchor. */
+  readonly verified: boolean;
   readonly chains: readonly ChainReport[];
   readonly faults: readonly AuditFault[];
   /** Lines that are no audit: other logs in the same files. */
@@ -40,6 +48,8 @@ export interface VerifyOptions {
   readonly anchors: readonly Anchor[] | undefined;
   /** The files are only a part of what was written: what is before, after and beside them is no fault. */
   readonly partial: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
 }
 
 interface Line {
@@ -49,11 +59,16 @@ interface Line {
 
 // What container runtimes write before each line of standard output.
 const runtimePrefix = /^\S+ stdout F (?=\{)/;
+/** A replica anchors once a minute what it wrote: lines that no anchor names after this time are nobody's. */
+const anchoringTime = 3 * 60_000;
 /** More than any event; a longer line is none, and is not kept in memory. */
 const maxLine = 256 * 1024;
 
 /** Reads the files (also .gz), in whatever order the lines are in. Throws what reading throws. */
-export async function verifyAudit(files: readonly string[], { anchors, partial }: VerifyOptions): Promise<AuditReport> {
+export async function verifyAudit(
+  files: readonly string[],
+  { anchors, partial, now }: VerifyOptions,
+): Promise<AuditReport> {
   const faults: AuditFault[] = [];
   const chains = new Map<string, Map<number, Line>>();
   const halves: { readonly text: string; readonly place: string }[] = [];
@@ -94,7 +109,16 @@ export async function verifyAudit(files: readonly string[], { anchors, partial }
       faults.push(fault('missing', anchor.chain, undefined, message));
     }
   }
-  return { ok: faults.length === 0, chains: reports, faults, others };
+  const ok = faults.length === 0;
+  const vouched = reports.every((report) => isVouchedFor(report, anchors, now));
+  return { ok, verified: ok && reports.length > 0 && vouched, chains: reports, faults, others };
+}
+
+function isVouchedFor({ chain, covered, first, last }: ChainReport, anchors: VerifyOptions['anchors'], now: number) {
+  const anchor = anchors?.find((one) => one.chain === chain);
+  if (anchor === undefined || covered === undefined || covered.first > first) return false;
+  // NaN, of a time that is none, is in no span.
+  return covered.last === last || Math.abs(now - Date.parse(anchor.time)) < anchoringTime;
 }
 
 function checkChain(
@@ -124,6 +148,11 @@ function checkChain(
       faults.push(fault('edited', chain, place, `line ${sealed.seq} does not follow on line ${before.seq}`));
     }
   }
+  const stop = sorted.findIndex(({ sealed }) => sealed.event === 'stopped');
+  const after = stop === -1 ? undefined : sorted[stop + 1];
+  if (after !== undefined) {
+    faults.push(fault('edited', chain, after.place, `line ${after.sealed.seq} comes after the replica had stopped`));
+  }
   const anchor = anchors?.find((one) => one.chain === chain);
   if (anchor !== undefined) checkAnchor(chain, lines, anchor, last, partial, faults);
   return {
@@ -135,7 +164,21 @@ function checkChain(
     lines: sorted.length,
     ended: last.event === 'stopped',
     anchored: anchor?.seq,
+    covered: anchor && coverageOf(anchor, lines),
   };
+}
+
+/** From the anchored line back, as long as each names the one before it. */
+function coverageOf(anchor: Anchor, lines: ReadonlyMap<number, Line>): ChainReport['covered'] {
+  let seq = anchor.seq;
+  let wanted = anchor.hash;
+  for (;;) {
+    const line = lines.get(seq)?.sealed;
+    if (line === undefined || !line.intact || line.hash !== wanted) break;
+    wanted = line.previous;
+    seq -= 1;
+  }
+  return seq === anchor.seq ? undefined : { first: seq + 1, last: anchor.seq };
 }
 
 function checkAnchor(

@@ -19,33 +19,33 @@ export interface AuditVerifyFlags {
 }
 
 /**
- * `kleis-broker audit verify FILE…`. Gives 1 if something is wrong with the files, 5 if nothing is but the anchors that
- * should vouch for their ends cannot be read. Throws when it cannot look.
+ * `kleis-broker audit verify FILE…`. Gives 0 if anchors vouch for what is there, 1 if something is wrong with it, 5 if
+ * nothing is but nobody vouches for it: without anchors a chain can be invented as a whole. Throws when it cannot look.
  */
 export async function auditVerify(files: readonly string[], flags: AuditVerifyFlags, deps: Deps): Promise<number> {
-  const { anchors, unreadable } = await findAnchors(flags, deps);
-  const report = await verifyAudit(files, { anchors, partial: flags.partial }).catch((cause: unknown) => {
+  const anchors = await findAnchors(flags, deps);
+  const { partial } = flags;
+  const report = await verifyAudit(files, { anchors, partial, now: deps.clock.now() }).catch((cause: unknown) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new KleisError('usage', `The files cannot be read: ${clean(message)}.`, { detail: code ?? '', cause });
   });
-  const asked = anchors !== undefined;
   deps.stdout.write(
     flags.output === 'json'
-      ? `${JSON.stringify({ ...report, anchorsAsked: asked }, undefined, 2)}\n`
-      : printReport(report, asked),
+      ? `${JSON.stringify({ ...report, anchorsAsked: anchors !== undefined }, undefined, 2)}\n`
+      : printReport(report, flags),
   );
   if (!report.ok) return exitCodes.unexpected;
-  return unreadable ? exitCodes.unavailable : exitCodes.ok;
+  return report.verified ? exitCodes.ok : exitCodes.unavailable;
 }
 
 async function findAnchors(
   { config: location, kubeconfig, context }: AuditVerifyFlags,
   { env, clock, stderr }: Deps,
-): Promise<{ readonly anchors: readonly Anchor[] | undefined; readonly unreadable: boolean }> {
-  if (location === undefined) return { anchors: undefined, unreadable: false };
+): Promise<readonly Anchor[] | undefined> {
+  if (location === undefined) return undefined;
   const { state, clusters } = (await loadConfig(location)).config;
   // Nobody keeps any there.
-  if ('memory' in state) return { anchors: undefined, unreadable: false };
+  if ('memory' in state) return undefined;
   const now = () => clock.now();
   const config = clusters[state.cluster]!;
   const { server, certificateAuthority, tlsServerName } = config;
@@ -54,37 +54,49 @@ async function findAnchors(
     admin?.kube ??
     openCluster({ credentials: config.credentials, server, certificateAuthority, tlsServerName, env, now });
   try {
-    return { anchors: await kubeAnchors(kube, state.namespace, now).list(), unreadable: false };
+    return await kubeAnchors(kube, state.namespace, now).list();
   } catch (error) {
     const reason = clean(error instanceof Error ? error.message : error, 400);
-    stderr.write(`warning: the anchors cannot be read, so nothing can be said about the ends of chains: ${reason}\n`);
-    return { anchors: undefined, unreadable: true };
+    stderr.write(`warning: the anchors cannot be read: ${reason}\n`);
+    return undefined;
   } finally {
     await (admin?.close() ?? kube.close());
   }
 }
 
-function printReport({ ok, chains, faults, others }: AuditReport, anchorsAsked: boolean): string {
+function printReport({ ok, verified, chains, faults, others }: AuditReport, { config }: AuditVerifyFlags): string {
   const rows = chains.map((chain) => [
     chain.chain,
     `${chain.first}-${chain.last}`,
     chain.from,
     chain.to,
     chain.ended ? 'yes' : 'no',
-    covered(chain, anchorsAsked),
+    uncovered(chain),
   ]);
   const parts = [formatTable(['CHAIN', 'LINES', 'FROM', 'TO', 'ENDED', 'NOT ANCHORED'], rows)];
   if (faults.length > 0) {
     parts.push(faults.map(({ kind, chain, place, message }) => `${place ?? chain}: ${kind}: ${message}\n`).join(''));
   }
   if (others > 0) parts.push(`${others} lines are no audit and were passed over\n`);
-  parts.push(ok ? 'nothing is wrong with what is there\n' : `${faults.length} faults\n`);
+  if (!ok) parts.push(`${faults.length} faults\n`);
+  else if (!verified) {
+    const advice = config === undefined ? ' --config says where the anchors are.' : '';
+    parts.push(
+      'NOT VERIFIED: the lines hang together, but nothing vouches for those that are not anchored. ' +
+        `Whoever has the files could have made them, or cut others off.${advice}\n`,
+    );
+  } else if (rows.every(([, , , , , lines]) => lines === 'none'))
+    parts.push('verified: anchors vouch for every line\n');
+  else parts.push('verified: anchors vouch for every line but the latest of replicas that run\n');
   return parts.join('\n');
 }
 
-/** The lines that could be cut off without a trace. */
-function covered({ anchored, last }: ChainReport, asked: boolean): string {
-  if (!asked) return 'unknown';
-  if (anchored === undefined) return `all, 1-${last}`;
-  return anchored >= last ? 'none' : `${anchored + 1}-${last}`;
+/** The lines that nothing vouches for. */
+function uncovered({ covered, first, last }: ChainReport): string {
+  if (covered === undefined) return `all, ${first}-${last}`;
+  const parts = [
+    covered.first > first ? `${first}-${covered.first - 1}` : '',
+    covered.last < last ? `${covered.last + 1}-${last}` : '',
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? 'none' : parts.join(', ');
 }

@@ -28,7 +28,9 @@ const open = async (path = file): Promise<AuditLog> => openAuditLog({ ...options
 const lines = async (path = file): Promise<string[]> => (await readFile(path, 'utf8')).trim().split('\n');
 const write = async (all: readonly string[], path = file) => writeFile(path, `${all.join('\n')}\n`);
 const verify = async (anchors?: readonly Anchor[], partial = false, files = [file]) =>
-  verifyAudit(files, { anchors, partial });
+  verifyAudit(files, { anchors, partial, now });
+/** Long after what the tests write, unless they say otherwise. */
+let now = Date.now() + 3_600_000;
 const kinds = ({ faults }: { faults: readonly { kind: string }[] }) => faults.map(({ kind }) => kind);
 
 /** A whole audit with `count` exchanges, closed. */
@@ -36,7 +38,7 @@ async function written(count: number): Promise<Anchor> {
   const log = await open();
   for (let index = 0; index < count; index += 1) await log.record(event(`g${index}`));
   await log.close();
-  return { ...log.head, time: 'then' };
+  return { ...log.head, time: new Date().toISOString() };
 }
 
 describe('an audit', () => {
@@ -116,7 +118,7 @@ describe('audit verify shows', () => {
     await write((await lines()).slice(0, -2));
     expect((await verify()).ok).toBe(true);
     expect((await verify([anchor])).faults).toMatchObject([
-      { kind: 'cut', message: 'ends with line 3, but 5 were written by then' },
+      { kind: 'cut', message: `ends with line 3, but 5 were written by ${anchor.time}` },
     ]);
   });
 
@@ -143,6 +145,55 @@ describe('audit verify shows', () => {
     const forged = all[1]!.replace('"g0"', '"g9"');
     await write([...all, forged]);
     expect(kinds(await verify())).toEqual(['edited']);
+  });
+
+  it.each([undefined, []])(
+    'no audit as verified that no anchor (%j) vouches for, however well it hangs together',
+    async (anchors) => {
+      await written(3);
+      expect(await verify(anchors)).toMatchObject({ ok: true, verified: false, chains: [{ covered: undefined }] });
+    },
+  );
+
+  it('an invented chain beside a genuine one as not verified, also under its name', async () => {
+    const anchor = await written(3);
+    expect(await verify([anchor])).toMatchObject({
+      ok: true,
+      verified: true,
+      chains: [{ covered: { first: 1, last: 5 } }],
+    });
+    await written(2);
+    expect(await verify([anchor])).toMatchObject({ ok: true, verified: false });
+    // Made of the beginning alone, as if the rest were in other files.
+    await write((await lines()).slice(0, 3));
+    expect(await verify([anchor], true)).toMatchObject({ ok: true, verified: false, chains: [{ covered: undefined }] });
+  });
+
+  it('lines that were added after the anchor as not verified once the replica would have anchored them', async () => {
+    const log = await open();
+    await log.record(event('a'));
+    const anchor = { ...log.head, time: new Date().toISOString() };
+    await log.record(event('b'));
+    now = Date.now();
+    expect(await verify([anchor])).toMatchObject({
+      verified: true,
+      chains: [{ last: 3, covered: { first: 1, last: 2 } }],
+    });
+    now += 181_000;
+    expect(await verify([anchor])).toMatchObject({ ok: true, verified: false });
+    await log.close();
+    now += 3_600_000;
+  });
+
+  it('lines after a replica had stopped', async () => {
+    const anchor = await written(1);
+    const last = JSON.parse((await lines()).at(-1)!);
+    const { seal } = await import('../../../broker/audit/chain.ts');
+    await appendFile(
+      file,
+      `${seal({ chain: last.chain, seq: last.seq, hash: last.hash }, event('b'), Date.now()).line}\n`,
+    );
+    expect((await verify([anchor])).faults).toMatchObject([{ kind: 'edited', place: `${file}:4` }]);
   });
 
   it('which lines no anchor covers yet', async () => {

@@ -44,7 +44,7 @@ const grantsIn = async (path = file): Promise<string[]> =>
     .split('\n')
     .filter((line) => line.includes('"exchange"'))
     .map((line) => (JSON.parse(line) as { grant: string }).grant);
-const audit = async (...files: string[]) => verifyAudit(files, { anchors: undefined, partial: false });
+const audit = async (...files: string[]) => verifyAudit(files, { anchors: undefined, partial: false, now: Date.now() });
 /** What it says of itself, by a look that costs no line. */
 const fault = async (pattern: RegExp) => until(`${pattern}`, () => pattern.test(log.health.lastError ?? ''));
 const recovery = async () => until('it is well again', () => log.health.ok);

@@ -118,8 +118,9 @@ describe('an audit that cannot be written', () => {
     for (const { jti, outcome } of withdrawn) expect(outcome).toBe(first.get(jti));
     const { deps, output } = testDeps();
     const files = [`${own.auditFile}.1`, own.auditFile];
-    expect(await run(['audit', 'verify', ...files], deps)).toBe(0);
-    expect(output()).toContain('nothing is wrong');
+    // Without anchors: whole, and vouched for by nobody.
+    expect(await run(['audit', 'verify', ...files], deps)).toBe(5);
+    expect(output()).toContain('NOT VERIFIED: the lines hang together');
   });
 });
 
@@ -160,11 +161,14 @@ describe('SIGTERM', () => {
     const report = JSON.parse(output());
     expect(report.faults).toEqual([]);
     expect(report.chains[0].anchored).toBe(report.chains[0].last);
+    const whole = testDeps();
+    expect(await run(['audit', 'verify', own.auditFile, '--config', config, '--partial'], whole.deps)).toBe(0);
+    expect(whole.output()).toContain('verified: anchors vouch for every line');
     world.state.standIn.fault = () => ({ kind: 'answer', status: 503 });
     const blind = testDeps();
     const verify = ['audit', 'verify', own.auditFile, '--partial', '--config', config];
     expect(await run(verify, blind.deps)).toBe(5);
-    expect(blind.output()).toMatch(/the anchors cannot be read[^]*nothing is wrong with what is there/);
+    expect(blind.output()).toMatch(/the anchors cannot be read[^]*NOT VERIFIED/);
     world.state.standIn.fault = undefined;
     await writeFile(own.auditFile, `${text.trim().split('\n').slice(0, -1).join('\n')}\n`);
     const cut = testDeps();
