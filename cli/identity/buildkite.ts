@@ -12,6 +12,10 @@ import { readSubject } from './subject-token.ts';
 const program = 'buildkite-agent';
 const timeout = 30_000;
 const maxOutput = 64 * 1024;
+/** What never changes hands, which a grant should name; the agent leaves both out unless it is asked. */
+const immutableClaims = ['organization_id', 'pipeline_id'];
+/** Where the agent itself reads further ones; a flag would take its place. */
+const claimsVariable = 'BUILDKITE_OIDC_TOKEN_CLAIMS';
 
 export const buildkite: Platform = {
   name: 'buildkite',
@@ -27,10 +31,19 @@ export const buildkite: Platform = {
     if (env['BUILDKITE'] !== 'true' || (env['BUILDKITE_JOB_ID'] ?? '') === '') {
       throw new KleisError('identity_missing', 'This is no job of Buildkite.', { hint: 'Choose another --identity.' });
     }
-    const output = await run(find(surroundings), ['oidc', 'request-token', '--audience', audience ?? ''], surroundings);
+    const claims = claimsOf(env).flatMap((claim) => ['--claim', claim]);
+    const args = ['oidc', 'request-token', '--audience', audience ?? '', ...claims];
+    const output = await run(find(surroundings), args, surroundings);
     return readSubject(output, `What ${program} printed`, now());
   },
 };
+
+function claimsOf(env: Env): string[] {
+  const more = (env[claimsVariable] ?? '').split(',').map((claim) => claim.trim());
+  return [...new Set([...immutableClaims, ...more])]
+    .filter((claim) => /^[a-z][\w:.-]{0,99}$/i.test(claim))
+    .slice(0, 50);
+}
 
 /** Only in absolute folders of PATH: `.` and its like would run what a checkout brought along. */
 function find({ env, platform }: Surroundings): string {
@@ -56,7 +69,7 @@ function searchPath(env: Env): string[] {
 async function run(file: string, args: readonly string[], { env, signal }: Surroundings): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {
-      env: { ...env },
+      env: { ...env, [claimsVariable]: undefined },
       timeout,
       maxBuffer: maxOutput,
       killSignal: 'SIGKILL',
@@ -81,8 +94,9 @@ function failure(error: Error & { code?: unknown; killed?: boolean }, stderr: st
   // The last line is what it died of. What looks like a token is none of a log's business.
   const last = stderr.trimEnd().split('\n').at(-1) ?? '';
   const said = clean(last.replaceAll(/[\w-]{10,}\.[\w-]{10,}\.[\w-]*/g, '[redacted]'));
+  const command = `${program} oidc request-token ${immutableClaims.map((claim) => `--claim ${claim}`).join(' ')}`;
   return new KleisError('provider_unavailable', `${program} ${why}${said === '' ? '.' : `: ${said}`}`, {
-    hint: `Try \`${program} oidc request-token\` in the job.`,
+    hint: `Try \`${command}\` in the job; an agent that does not know --claim is too old.`,
     cause: error,
   });
 }

@@ -51,6 +51,11 @@ export const tools = {
         ? onPath('dbus-run-session')
         : undefined,
   },
+  actionlint: {
+    what: 'actionlint',
+    get: 'go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12',
+    find: () => onPath('actionlint'),
+  },
   dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },
   bash: { what: 'bash', get: debian('bash'), find: () => onPath('bash') },
   busybox: { what: 'busybox', get: debian('busybox'), find: () => onPath('busybox') },

@@ -28,7 +28,21 @@ describe('the ID token of a Buildkite job', () => {
     await agent(`printf '%s\\n' "$@" >'${home}/args'; echo 'some log line' >&2; echo '${makeToken()}'`);
     expect((await ask('$(touch x); https://kleis.test')).token.reveal()).toBe(makeToken());
     const args = await readFile(join(home, 'args'), 'utf8');
-    expect(args).toBe('oidc\nrequest-token\n--audience\n$(touch x); https://kleis.test\n');
+    expect(args).toMatch(/^oidc\nrequest-token\n--audience\n\$\(touch x\); https:\/\/kleis.test\n--claim\n/);
+  });
+
+  it('holds the ids that a grant names, which the agent leaves out unless it is asked, and what the job asks for', async () => {
+    await agent(
+      `printf '%s ' "$@" >'${home}/args'; echo "\${BUILDKITE_OIDC_TOKEN_CLAIMS-}" >>'${home}/args'; echo '${makeToken()}'`,
+    );
+    const asked = async () => (await readFile(join(home, 'args'), 'utf8')).split(' https://kleis.test ')[1];
+    await ask();
+    expect(await asked()).toBe('--claim organization_id --claim pipeline_id \n');
+    env['BUILDKITE_OIDC_TOKEN_CLAIMS'] = 'pipeline_id, cluster_id,--lifetime,,agent_tag:queue';
+    await ask();
+    expect(await asked()).toBe(
+      '--claim organization_id --claim pipeline_id --claim cluster_id --claim agent_tag:queue \n',
+    );
   });
 
   it('is not asked of a program in the working directory', async () => {
