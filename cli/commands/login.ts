@@ -10,13 +10,14 @@ import { openSession } from '../session/open.ts';
 import { resolveSettings } from '../settings/sign-in.ts';
 
 /** `kleis login`: a new sign-in, for a kubeconfig entry or for the provider that the flags name. */
-export async function login(flags: LoginFlags, deps: Deps): Promise<void> {
+export async function login(flags: LoginFlags, surroundings: Deps): Promise<void> {
+  const entry = flags.issuerUrl === undefined ? await contextSettings(flags, surroundings) : undefined;
+  const deps = entry?.deps ?? surroundings;
   const person = (await loadConfig(deps)).choices;
   const choices =
     flags.browserCommand === undefined
       ? person
       : { ...person, browserCommand: flags.browserCommand.split(/\s+/).filter(Boolean) };
-  const entry = flags.issuerUrl === undefined ? await contextSettings(flags, deps) : undefined;
   const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
   const store = storeOf(deps, settings.cache);
   try {

@@ -1,7 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig, type PersonConfig } from '../settings/person.ts';
-import { contextSettings } from '../settings/of-context.ts';
+import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import type { LogoutFlags } from '../settings/flags.ts';
@@ -19,11 +19,14 @@ import type { SessionEntry, SessionStore } from '../session/store.ts';
 const deadline = 60_000;
 
 /** `kleis logout`: at the provider as far as it lets us, and on this machine in any case. */
-export async function logout(flags: LogoutFlags, deps: Deps): Promise<void> {
+export async function logout(flags: LogoutFlags, surroundings: Deps): Promise<void> {
+  const isNamed = flags.context !== undefined || flags.kubeconfig !== undefined;
+  const context = isNamed ? await contextSettings(flags, surroundings) : undefined;
+  const deps = context?.deps ?? surroundings;
   const person = await loadConfig(deps);
   const store = storeOf(deps);
   try {
-    for (const entry of await choose(flags, await store.list(), person, deps)) {
+    for (const entry of await choose(flags, context, await store.list(), person, deps)) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each line is about one session
       await endSession(entry, store, person, deps);
     }
@@ -35,15 +38,15 @@ export async function logout(flags: LogoutFlags, deps: Deps): Promise<void> {
 
 async function choose(
   flags: LogoutFlags,
+  context: ContextSettings | undefined,
   all: readonly SessionEntry[],
   person: PersonConfig,
   deps: Deps,
 ): Promise<readonly SessionEntry[]> {
-  const { context, kubeconfig, issuerUrl, account } = flags;
+  const { issuerUrl, account } = flags;
   let chosen = all;
-  if (context !== undefined || kubeconfig !== undefined) {
-    const entry = await contextSettings(flags, deps);
-    const key = await keyOf(resolveSettings(entry.flags, entry.extension, person.choices));
+  if (context !== undefined) {
+    const key = await keyOf(resolveSettings(context.flags, context.extension, person.choices));
     chosen = chosen.filter((each) => each.key === key);
   }
   chosen = chosen.filter((each) => {
@@ -52,7 +55,7 @@ async function choose(
       (issuerUrl === undefined || what?.issuerUrl === issuerUrl) && (account === undefined || what?.account === account)
     );
   });
-  const narrowed = [context, kubeconfig, issuerUrl, account].some((each) => each !== undefined);
+  const narrowed = [context, issuerUrl, account].some((each) => each !== undefined);
   if (chosen.length > 1 && !narrowed && flags.all !== true) {
     const list = chosen.map((each) => `\n  ${describe(each)}`).join('');
     throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {

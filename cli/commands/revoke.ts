@@ -35,8 +35,8 @@ export async function revoke(flags: RevokeFlags, deps: Deps): Promise<void> {
   deps.stdout.write(`${say(answer, deps)}\n`);
 }
 
-async function revokeKept(flags: Omit<RevokeFlags, 'tokenFile'>, deps: Deps): Promise<void> {
-  const { settings } = await settingsFor(flags, deps);
+async function revokeKept(flags: Omit<RevokeFlags, 'tokenFile'>, surroundings: Deps): Promise<void> {
+  const { settings, deps } = await settingsFor(flags, surroundings);
   const origin = await originOf(settings);
   if (settings.broker === undefined || origin === undefined) {
     throw new KleisError('usage', 'Only a broker takes tokens back, and none is named.', {
@@ -80,8 +80,9 @@ function say({ revoked, reason, lease, dead_within: deadWithin }: RevokeResponse
 }
 
 /** For a token from elsewhere it takes no more than the broker itself. */
-async function namedBroker(flags: Omit<RevokeFlags, 'tokenFile'>, deps: Deps): Promise<BrokerClient> {
-  const entry = flags.broker === undefined ? await contextSettings(flags, deps) : undefined;
+async function namedBroker(flags: Omit<RevokeFlags, 'tokenFile'>, surroundings: Deps): Promise<BrokerClient> {
+  const entry = flags.broker === undefined ? await contextSettings(flags, surroundings) : undefined;
+  const deps = entry?.deps ?? surroundings;
   const { broker: url, brokerCertificateAuthority: certificateAuthority } = readFlags({ ...entry?.flags, ...flags });
   if (url === undefined) throw new KleisError('usage', 'No broker is named.', { hint: 'Give --broker.' });
   return brokerOf({ url, certificateAuthority }, (await loadConfig(deps)).choices.proxy, deps);

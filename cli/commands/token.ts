@@ -28,8 +28,8 @@ interface TokenText {
 }
 
 /** `kleis token`: what kubectl would get, for scripts. */
-export async function token(flags: TokenFlags, deps: Deps): Promise<void> {
-  const { settings, entry } = await settingsFor(flags, deps);
+export async function token(flags: TokenFlags, surroundings: Deps): Promise<void> {
+  const { settings, entry, deps } = await settingsFor(flags, surroundings);
   const cluster = await targetOf(flags, entry);
   if (flags.output === 'kubeconfig' && cluster === undefined) {
     throw new KleisError('usage', 'A kubeconfig needs to know the cluster.', {
@@ -43,12 +43,19 @@ export async function token(flags: TokenFlags, deps: Deps): Promise<void> {
 /** Flags, and where they name neither provider nor identity nor broker, those of a context of the kubeconfig below them. */
 export async function settingsFor(
   flags: SignInFlags & { readonly context?: string; readonly kubeconfig?: string },
-  deps: Deps,
-): Promise<{ readonly settings: Settings | AmbientSettings; readonly entry: ContextSettings | undefined }> {
+  surroundings: Deps,
+): Promise<{
+  readonly settings: Settings | AmbientSettings;
+  readonly entry: ContextSettings | undefined;
+  /** Those of the context. */
+  readonly deps: Deps;
+}> {
   const alone = flags.issuerUrl ?? flags.identity ?? flags.broker;
-  const entry = flags.context !== undefined || alone === undefined ? await contextSettings(flags, deps) : undefined;
+  const entry =
+    flags.context !== undefined || alone === undefined ? await contextSettings(flags, surroundings) : undefined;
+  const deps = entry?.deps ?? surroundings;
   const { choices } = await loadConfig(deps);
-  return { settings: resolveRequest({ ...entry?.flags, ...flags }, entry?.extension, choices), entry };
+  return { settings: resolveRequest({ ...entry?.flags, ...flags }, entry?.extension, choices), entry, deps };
 }
 
 /** Kept like kubectl's credentials: a script that asks ten times gets one token, and `kleis revoke` finds it. */

@@ -66,6 +66,8 @@ export function buildContext(
 export interface KleisExec {
   /** The flags, without `get-token`. */
   readonly args: readonly string[];
+  /** What kubectl adds to the environment of the plugin. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** How Kleis can be run as a plugin, with the arguments that come before the flags. */
@@ -86,7 +88,18 @@ export function readExec(user: Mapping): KleisExec | undefined {
   const args = texts(exec['args']);
   const before = programs.get(program);
   if (before === undefined || !before.every((each, index) => args[index] === each)) return undefined;
-  return { args: args.slice(before.length) };
+  return { args: args.slice(before.length), env: variables(exec['env']) };
+}
+
+/** client-go, tools/clientcmd/api/v1, ExecEnvVar; of two of one name the last counts. */
+function variables(value: unknown): Record<string, string> {
+  const list: unknown[] = Array.isArray(value) ? value : [];
+  const pairs = list
+    .filter(isObject)
+    .flatMap(({ name, value: content = '' }) =>
+      typeof name === 'string' && typeof content === 'string' ? [[name, content] as const] : [],
+    );
+  return Object.fromEntries(pairs);
 }
 
 function texts(value: unknown): string[] {

@@ -13,6 +13,8 @@ export interface ContextSettings {
   /** Of the cluster, as a session remembers it. */
   readonly identity: string;
   readonly cluster: ExecCluster;
+  /** With the environment that kubectl would give the plugin: proxy, HOME and where sessions are kept may stand there. */
+  readonly deps: Deps;
 }
 
 /** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
@@ -41,5 +43,6 @@ export async function contextSettings(
     extension: entry.cluster.config,
     identity: clusterIdentity(entry.cluster),
     cluster: entry.cluster,
+    deps: { ...deps, env: { ...deps.env, ...entry.env } },
   };
 }

@@ -106,7 +106,7 @@ describe('an example for another platform', () => {
 
 it('in every workflow the last command is the revocation', () => {
   for (const { text } of workflows.filter((each) => each.text.includes('kleis '))) {
-    const { jobs } = parseAllDocuments(text)[0]?.toJS() as {
+    const { jobs } = (parseAllDocuments(text)[0]?.toJS() ?? {}) as {
       jobs: Record<string, { steps: Record<string, unknown>[] }>;
     };
     for (const { steps } of Object.values(jobs)) expect(steps.at(-1)).toEqual({ run: 'kleis revoke', if: 'always()' });

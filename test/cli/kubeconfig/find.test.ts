@@ -61,6 +61,7 @@ test('what kubectl would tell the plugin, with the certificate from beside the k
       user: 'plain',
       file: at('etc', 'config'),
       args: ['--issuer-url=https://sso'],
+      env: {},
       cluster: {
         server: 'https://prod',
         'tls-server-name': 'kubernetes',
