@@ -71,10 +71,16 @@ async function serve(route: Route, request: Request, response: Response, service
   const takeBack = (): void => {
     for (const { what, work } of call.takeUndelivered()) void services.background.run(what, work);
   };
-  const answer = await route.handle(call, services).catch((error: unknown) => {
+  const even = async (): Promise<void> => {
+    const wait = call.wait();
+    if (wait > 0) await services.clock.sleep(wait, call.gone).catch(() => undefined);
+  };
+  const answer = await route.handle(call, services).catch(async (error: unknown) => {
     takeBack();
+    await even();
     throw error;
   });
+  await even();
   if (call.gone.aborted) return takeBack();
   // Finished: handed to the network. What is lost after that, the caller has an Idempotency-Key for.
   response.once('close', () => {

@@ -20,12 +20,19 @@ export interface Call {
   header(name: string): string | undefined;
   /** Read when it is asked for, so that what is wrong with it is an outcome like any other. Throws what `translate` knows. */
   form(): Promise<Form>;
+  /**
+   * Whatever the answer is, it goes out some whole steps of 50 ms after that moment (by `performance.now()`): how long the
+   * work took tells the caller nothing. The moment must be one that the caller has no hand in.
+   */
+  evenOut(since: number): void;
   /** What to do in the background unless the answer is handed to the network as a whole. */
   unlessDelivered(what: string, work: () => Promise<void>): void;
 }
 
 /** As those see it who serve it. */
 export interface OpenCall extends Call {
+  /** Milliseconds until the answer may go out. */
+  wait(): number;
   /** What `unlessDelivered` was told; each of it once. */
   takeUndelivered(): readonly Undelivered[];
 }
@@ -44,6 +51,9 @@ export interface Trace {
 /** A subject token has up to 16 kB; the rest of the form is small. */
 export const maxBody = 48 * 1024;
 
+/** Milliseconds; several times what any condition of a grant takes. */
+const evenStep = 50;
+
 const readRaw = express.raw({ type: 'application/x-www-form-urlencoded', limit: maxBody, inflate: false });
 
 const calls = new WeakMap<Request, OpenCall>();
@@ -60,6 +70,7 @@ export function openCall(request: Request, response: Response): OpenCall {
     if (!response.writableFinished) gone.abort();
   });
   let undelivered: Undelivered[] = [];
+  let evenSince: number | undefined;
   const call: OpenCall = {
     requestId: randomUUID(),
     trace: readTrace(request.get('traceparent'), request.get('tracestate')),
@@ -79,6 +90,14 @@ export function openCall(request: Request, response: Response): OpenCall {
         readRaw(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
       });
       return parseForm(request.body);
+    },
+    evenOut(since) {
+      evenSince ??= since;
+    },
+    wait() {
+      if (evenSince === undefined) return 0;
+      const taken = performance.now() - evenSince;
+      return Math.ceil(taken / evenStep) * evenStep - taken;
     },
     unlessDelivered: (what, work) => void undelivered.push({ what, work }),
     takeUndelivered() {

@@ -14,9 +14,10 @@ import type { MintTarget } from '../leases/bound-objects.ts';
 import { leaseNameFor, type Lease } from '../leases/lease.ts';
 import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecycle.ts';
 import type { CompiledGrant } from '../policy/compile.ts';
-import { decide, isStranger } from '../policy/decide.ts';
+import { isStranger } from '../policy/decide.ts';
 import { Denial } from '../policy/denial.ts';
 import type { Services } from '../service/services.ts';
+import { decideEvenly } from './decide-evenly.ts';
 
 /** API servers work by their own clock, and some seconds after us: a ceiling must not be too low. Milliseconds. */
 const ceilingSlack = 60_000;
@@ -34,7 +35,7 @@ export async function exchange(call: Call, services: Services, trail: Trail): Pr
   const subject = await issuers.verify(asked.subjectToken.reveal());
   trail.addSubject(subject);
 
-  const decision = decide(loaded.policy, subject, asked, clock.now());
+  const decision = decideEvenly(call, services, subject, asked);
   countSubject(counters, subject, isStranger(decision), loaded.config.limits, clock.now());
   trail.addDecision(decision);
   if (!decision.allowed) throw new Denial(decision);

@@ -5,9 +5,10 @@ import { countSubject } from '../http/limits.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import { isAdmin } from '../policy/admins.ts';
-import { decide, isStranger } from '../policy/decide.ts';
+import { isStranger } from '../policy/decide.ts';
 import { explain as explainDecision } from '../policy/explain.ts';
 import type { Services } from '../service/services.ts';
+import { decideEvenly } from './decide-evenly.ts';
 
 /** `POST /explain`: the decision that an exchange would come to. Mints nothing. */
 export async function explain(call: Call, services: Services, trail: Trail): Promise<Answer> {
@@ -20,7 +21,7 @@ export async function explain(call: Call, services: Services, trail: Trail): Pro
   trail.addSubject(subject);
 
   const admin = isAdmin(asker ?? subject, loaded.config.admins);
-  const decision = decide(loaded.policy, subject, asked, clock.now());
+  const decision = decideEvenly(call, services, subject, asked);
   if (asker === undefined) {
     countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
   }
