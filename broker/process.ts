@@ -5,6 +5,7 @@ import type { Deps } from './surroundings.ts';
 /** The real surroundings; with `main.ts` the only place that touches `process`. */
 export function createDeps(): Deps {
   process.umask(0o077);
+  Reflect.deleteProperty(process.env, 'NODE_TLS_REJECT_UNAUTHORIZED');
   const { env, stdout, stderr } = process;
   const ended = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

@@ -15,13 +15,23 @@ export const environment: Readonly<Record<string, { readonly help: string; reado
     reference: '`silent`, `error`, `info` (the default) or `debug`; anything else gets a warning',
   },
   KUBECONFIG: { help: 'as for kubectl' },
-  HTTPS_PROXY: { help: 'the proxy for https; never for loopback' },
+  'HTTPS_PROXY, ALL_PROXY': {
+    help: 'the proxy for https; never for loopback',
+    reference:
+      'the proxy for https, the first if both are set; never for loopback. `http://`, `https://`, `socks5://` or `socks5h://`; a SOCKS proxy looks names up, as for kubectl',
+  },
   NO_PROXY: { help: 'hosts, domains, addresses and networks that no proxy is used for' },
+  'SSL_CERT_FILE, SSL_CERT_DIR': {
+    help: "authorities in place of the system's, as Go programs read them",
+    reference:
+      "authorities in place of the system's bundle and folders, as Go programs read them (kubectl, helm). They are asked about a server that Node's own list does not vouch for, unless an authority is named ([decision 12](decisions/0012-authorities-of-the-machine.md))",
+  },
   NODE_EXTRA_CA_CERTS: {
     help: 'further authorities, as for any Node program',
     reference:
-      'further authorities, as for any Node program. The launcher hands it on as `KLEIS_EXTRA_CA_CERTS`, which is read only when a connection is made',
+      'further authorities, as for any Node program. The launcher hands it on as `KLEIS_EXTRA_CA_CERTS`, which is read only when a server needs it',
   },
+  'NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED': { help: 'cannot switch the verification of certificates off' },
   'BROWSER, DISPLAY, WAYLAND_DISPLAY': { help: 'say with --login auto that a browser can open' },
   'SSH_CONNECTION, SSH_CLIENT, SSH_TTY': { help: 'say with --login auto that none can' },
   'NO_COLOR, FORCE_COLOR': { help: 'colour off, on' },

@@ -25,6 +25,8 @@ export const thisProcess = {
 export function createDeps(): Deps {
   // libuv, the keyring's library and the launcher make files too: none of them for others.
   process.umask(0o077);
+  // As the launcher does: what they weaken or load is not for the programs that we start either.
+  for (const name of ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED']) Reflect.deleteProperty(process.env, name);
   Object.assign(globalThis, lightFetch);
   const { argv, env, ppid, stdin, stdout, stderr } = process;
   const log = env['KLEIS_LOG'] ?? '';

@@ -87,10 +87,16 @@ function counted(text: string): Buffer {
 
 /** Exactly so many bytes: what comes after them is the other end's. */
 async function read(socket: Socket, size: number): Promise<Buffer> {
+  let held = Buffer.alloc(0);
   for (;;) {
-    const bytes = socket.read(size) as Buffer | null;
-    if (bytes?.length === size) return bytes;
-    if (bytes !== null || socket.readableEnded || socket.destroyed) throw new SocksFault('does not speak SOCKS 5');
+    // All that is there: with a part left behind, the stream would call itself readable again and again.
+    const bytes = socket.read() as Buffer | null;
+    if (bytes !== null) held = Buffer.concat([held, bytes]);
+    if (held.length >= size) {
+      if (held.length > size) socket.unshift(held.subarray(size));
+      return held.subarray(0, size);
+    }
+    if (socket.readableEnded || socket.destroyed) throw new SocksFault('does not speak SOCKS 5');
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: Error) => {
         for (const name of ['readable', 'end', 'close', 'error']) socket.off(name, settle);
