@@ -12,7 +12,7 @@ interface Others {
   readonly stopped: Holder | undefined;
 }
 
-const writing = ['mint', 'secrets', 'secrets-create', 'rbac', 'escalate', 'pods', 'workloads', 'exec'];
+const writing = ['mint', 'secrets', 'secrets-create', 'rbac', 'escalate', 'pods', 'workloads', 'exec', 'namespaces'];
 /** What gets at an account's token where no policy of Kleis is: its namespace is the application's. */
 const minting = ['mint', 'pods', 'workloads', 'exec'];
 /** Who else, besides the control plane, has power over the namespaces and accounts that Kleis relies on. */

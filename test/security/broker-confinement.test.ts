@@ -457,6 +457,26 @@ for (const { kind, controllers, tool } of servers) {
         );
       });
 
+      test('nor does whoever may delete and label namespaces', async () => {
+        const rbac = `/apis/${rbacGroup}/v1`;
+        const subjects = [{ kind: 'ServiceAccount', name: 'stranger', namespace: 'web' }];
+        const rules = [{ apiGroups: [''], resources: ['namespaces'], verbs: ['delete', 'patch'] }];
+        await world.admin('POST', `${rbac}/clusterroles`, { metadata: { name: 'spaces' }, rules });
+        await world.admin('POST', `${rbac}/clusterrolebindings`, {
+          metadata: { name: 'spaces' },
+          roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: 'spaces' },
+          subjects,
+        });
+        const call = world.as(await world.mintAsAdmin('web', 'stranger'));
+        const allowed = '/api/v1/namespaces/web?dryRun=All';
+        await until('the right is in force', async () => (await call('DELETE', allowed)).status === 200);
+        const patch = { body: { metadata: { labels: { a: 'b' } } }, contentType: 'application/merge-patch+json' };
+        for (const name of ['kleis-state', 'kleis-identities', 'kleis-system']) {
+          expect((await call('DELETE', `/api/v1/namespaces/${name}`)).status).toBe(422);
+          expect((await call('PATCH', `/api/v1/namespaces/${name}`, patch)).status).toBe(422);
+        }
+      });
+
       const as = (name: string) => ({ headers: { 'impersonate-user': `system:serviceaccount:kube-system:${name}` } });
       test('does nothing there as an account of kube-system that it impersonates', async () => {
         const made = await attack('POST', leases('kleis-state'), { body: { ...lease, metadata: { name: 'held' } } });

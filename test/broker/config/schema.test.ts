@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
 import { brokerJsonSchema } from '../../../broker/config/json-schema.ts';
+import { knownPlatform, platforms } from '../../../broker/config/platforms.ts';
 import { operators } from '../../../broker/policy/parse-where.ts';
 import { formatDuration, parseDuration } from '../../../shared/duration.ts';
 import { settingsOf } from '../../house/broker-reference.ts';
@@ -41,7 +42,20 @@ describe('docs/broker-config.schema.json', () => {
 });
 
 describe('docs/grants.md', () => {
-  const base = stringify(baseDocument({ grants: undefined }));
+  const { issuers, clusters, ...rest } = baseDocument({ grants: undefined });
+  const more = {
+    circleci: { url: 'https://oidc.circleci.com/org/0', audience: '0' },
+    buildkite: { url: 'https://agent.buildkite.com', audience: 'https://kleis.example.com' },
+    'ci-cluster': { cluster: 'ci', audience: 'https://kleis.example.com' },
+  };
+  const base = stringify(
+    {
+      ...rest,
+      issuers: { ...(issuers as object), ...more },
+      clusters: { ...(clusters as object), ci: { credentials: { inCluster: true } } },
+    },
+    { aliasDuplicateObjects: false },
+  );
   const blocks = [...page.matchAll(/```yaml\n(grants:\n[^]*?)```/g)].map((match) => match[1]!);
 
   it('has examples', () => {
@@ -53,6 +67,14 @@ describe('docs/grants.md', () => {
     const said = [...block.matchAll(/# warns: (.*)/g)].flatMap((match) => match[1]!.split(' ')).toSorted();
     expect(warnings.map((warning) => warning.code).toSorted()).toEqual(said);
     expect(Object.keys(config.grants)).toEqual(Object.keys((parse(block) as { grants: object }).grants));
+  });
+
+  it('lists every platform with its ids', () => {
+    for (const platform of platforms) {
+      const ids = (knownPlatform(platform)?.idClaims ?? ['sub']).map((claim) => `\`${claim}\``);
+      const row = page.split('\n').find((line) => line.startsWith(`| \`${platform}\` |`));
+      for (const id of ids) expect(row).toContain(id);
+    }
   });
 
   it('explains every warning that there is', async () => {
