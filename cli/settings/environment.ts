@@ -32,7 +32,12 @@ export const environment: Readonly<Record<string, { readonly help: string; reado
       'further authorities, as for any Node program. The launcher hands it on as `KLEIS_EXTRA_CA_CERTS`, which is read only when a server needs it',
   },
   'NODE_OPTIONS, NODE_TLS_REJECT_UNAUTHORIZED': { help: 'cannot switch the verification of certificates off' },
-  'BROWSER, DISPLAY, WAYLAND_DISPLAY': { help: 'say with --login auto that a browser can open' },
+  BROWSER: {
+    help: 'opens the address where browserCommand says nothing',
+    reference:
+      'opens the address where `browserCommand` says nothing: a program, or several divided by colons, `%s` for the address. With `--login auto` it says that a browser can open; over SSH and in a container only if it is none that opens there (firefox, xdg-open). Text browsers do not count',
+  },
+  'DISPLAY, WAYLAND_DISPLAY': { help: 'say with --login auto that a browser can open' },
   'SSH_CONNECTION, SSH_CLIENT, SSH_TTY': { help: 'say with --login auto that none can' },
   'NO_COLOR, FORCE_COLOR': { help: 'colour off, on' },
 };

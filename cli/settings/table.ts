@@ -70,7 +70,7 @@ export const table = {
     parse: values.file,
     help: 'confidential client: a file that holds its secret',
     reference:
-      'confidential client: the file with its secret. There is no flag for the secret itself: every process of the machine can read a command line',
+      'confidential client: the file with its secret, one line; a byte order mark and blanks at its end are left out. Everybody must not be able to read it, unless a container was given it (a Secret volume of Kubernetes, /run/secrets). There is no flag for the secret itself: every process of the machine can read a command line',
     signInOnly: true,
   },
   clientKeyFile: {
@@ -79,7 +79,7 @@ export const table = {
     parse: values.file,
     help: 'confidential client: its private key, PEM or JWK (private_key_jwt)',
     reference:
-      'confidential client: its private key, PEM (PKCS#8) or JWK; Kleis then authenticates with private_key_jwt',
+      'confidential client: its private key, PEM (PKCS#8) or JWK, kept as `--client-secret-file` is; Kleis then authenticates with private_key_jwt',
     signInOnly: true,
   },
   certificateAuthority: {
@@ -170,7 +170,7 @@ export const table = {
     parse: values.oneOf(choices.login),
     help: 'how a person signs in (default: auto)',
     reference:
-      'how a person signs in. `auto`: a browser where one can open; over SSH, in a container or without a display the device code if the provider has it, else paste',
+      'how a person signs in. `auto`: a browser where one can open; over SSH, in a container or without a display the device code if the provider has it, else paste. A way that fails at once is left for the next; where nobody can read what to do it ends with exit 3',
     config: { otherwise: 'auto', example: 'auto' },
     signInOnly: true,
   },
