@@ -1,8 +1,8 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
-import type { Cluster } from '../cluster/clusters.ts';
-import { boundName, type Lease, mintWindow } from './lease.ts';
+import type { Cluster, Clusters } from '../cluster/clusters.ts';
+import { boundName, type Lease, mintWindow, placementOf } from './lease.ts';
 
 /** What to mint, so that it dies with the lease. */
 export interface MintTarget {
@@ -99,9 +99,9 @@ function roleBinding(lease: Lease, index: number, { namespace, role }: { namespa
 const ofLease = ({ name }: Lease) => ({ 'kleis.dev/lease': name });
 
 function boundObject(lease: Lease, turn: number): { namespace: string; plural: string; manifest: object } {
-  const { namespace } = lease.account;
+  const { bound, namespace } = placementOf(lease, turn);
   const metadata = { name: boundName(lease, turn), namespace, labels: ofLease(lease) };
-  return lease.bound === 'account'
+  return bound === 'account'
     ? {
         namespace,
         plural: 'serviceaccounts',
@@ -136,33 +136,52 @@ export interface RemoveOptions {
  * Removes what the tokens of the lease depend on. Repeating it is harmless. Gives the seconds after which they are
  * dead; throws `ClusterFault` if that is not certain.
  */
-export async function removeBound(cluster: Cluster, lease: Lease, options: RemoveOptions = {}): Promise<number> {
-  if (lease.bound === 'none') return deadWithin.atOnce;
+export async function removeBound(
+  clusters: Pick<Clusters, 'get'>,
+  lease: Lease,
+  options: RemoveOptions = {},
+): Promise<number> {
   const last = options.turn ?? lease.turn;
   const turns = options.only === true ? [last] : Array.from({ length: last + 1 }, (_, turn) => turn);
+  const seconds = await Promise.all(turns.map((turn) => removeTurn(clusters, lease, turn, options)));
+  return Math.max(...seconds);
+}
+
+async function removeTurn(
+  clusters: Pick<Clusters, 'get'>,
+  lease: Lease,
+  turn: number,
+  { block = false }: RemoveOptions,
+): Promise<number> {
+  const placement = placementOf(lease, turn);
+  if (placement.bound === 'none') return deadWithin.atOnce;
+  const cluster = clusters.get(placement.cluster);
+  if (cluster === undefined) {
+    // Of an earlier turn that was freed there is no token, and nobody who could still remove what it left.
+    if (placement.cluster !== lease.cluster) return deadWithin.atOnce;
+    throw new ClusterFault(placement.cluster, 'unavailable', 'The configuration has this cluster no more.', {
+      ambiguous: false,
+      retryable: false,
+    });
+  }
   try {
-    const seconds = await Promise.all(turns.map((turn) => removeTurn(cluster.kube, lease, turn, options)));
-    return Math.max(...seconds);
+    return await removeObjects(cluster.kube, lease, turn, block);
   } catch (error) {
     throw clusterFault(cluster.name, error);
   }
 }
 
-async function removeTurn(
-  kube: KubeClient,
-  lease: Lease,
-  turn: number,
-  { block = false }: RemoveOptions,
-): Promise<number> {
+async function removeObjects(kube: KubeClient, lease: Lease, turn: number, block: boolean): Promise<number> {
   const { namespace, plural, manifest } = boundObject(lease, turn);
   const name = boundName(lease, turn);
   // The account first: without it the bindings give nobody anything.
   let seconds: number = await removeOne(kube, apiPath('v1', namespace, plural, name));
   if (block && seconds !== deadWithin.finalizer)
     seconds = Math.max(seconds, await occupy(kube, namespace, plural, name, manifest));
-  if (lease.bound === 'account') {
+  const { bound, access } = placementOf(lease, turn);
+  if (bound === 'account') {
     await Promise.all(
-      lease.access.map((space, index) =>
+      access.map((space, index) =>
         removeOne(kube, apiPath(rbac, space, 'rolebindings', bindingName(lease, turn, index))),
       ),
     );

@@ -1,5 +1,6 @@
+import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
-import { type Bound, isLeaseState, type Lease } from './lease.ts';
+import { type Bound, isLeaseState, lastMinute, lastTurn, type Lease, mostPlacements } from './lease.ts';
 
 /** coordination.k8s.io/v1 Lease, as much of it as a lease uses. */
 export interface LeaseObject {
@@ -35,6 +36,7 @@ const annotations = {
   account: 'kleis.dev/account',
   bound: 'kleis.dev/bound',
   access: 'kleis.dev/access',
+  earlier: 'kleis.dev/earlier',
   subject: 'kleis.dev/subject',
   key: 'kleis.dev/key',
   nonce: 'kleis.dev/nonce',
@@ -65,6 +67,7 @@ export function toObject(lease: Unstored, namespace: string): LeaseObject {
         [annotations.account]: `${lease.account.namespace}/${lease.account.name}`,
         [annotations.bound]: lease.bound,
         ...(lease.access.length === 0 ? {} : { [annotations.access]: lease.access.join(',') }),
+        ...(lease.earlier.length === 0 ? {} : { [annotations.earlier]: JSON.stringify(lease.earlier) }),
         [annotations.subject]: lease.subjectHash,
         ...(lease.idempotencyHash === undefined ? {} : { [annotations.key]: lease.idempotencyHash }),
         [annotations.nonce]: lease.nonce,
@@ -81,27 +84,45 @@ export function toObject(lease: Unstored, namespace: string): LeaseObject {
   };
 }
 
-/** Undefined for what is no lease of ours, or was changed into something that makes no sense. */
+/** A day is the longest that a token lives, by the rules of the configuration; seconds. */
+const longest = 2 * 24 * 60 * 60;
+/** Namespaces that an ephemeral account may have RoleBindings in. */
+const mostAccess = 1_000;
+const objectName = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+/**
+ * Undefined for what is no lease of ours, or was changed into something that makes no sense: whoever may write there
+ * must not decide how much work a sweep is.
+ */
 export function fromObject({ metadata, spec }: LeaseObject): Lease | undefined {
   const label = metadata.labels ?? {};
   const note = metadata.annotations ?? {};
-  const [namespace, account, ...more] = (note[annotations.account] ?? '').split('/');
+  const [namespace = '', account = '', ...more] = (note[annotations.account] ?? '').split('/');
   const state = label[labels.state] ?? 'active';
-  const bound = note[annotations.bound] ?? '';
+  const bound = note[annotations.bound];
+  const access = namesIn(note[annotations.access]);
   const acquiredAt = Date.parse(spec?.acquireTime ?? '');
   const renewedAt = Date.parse(spec?.renewTime ?? '');
+  const seconds = spec?.leaseDurationSeconds;
   const until = Number(label[labels.until]);
   const turn = spec?.leaseTransitions ?? 0;
+  const earlier = readEarlier(note[annotations.earlier], turn);
   const { uid, resourceVersion, name } = metadata;
   if (
-    !namespace ||
-    !account ||
+    !objectName.test(namespace) ||
+    !objectName.test(account) ||
     more.length > 0 ||
     uid === undefined ||
     resourceVersion === undefined ||
+    access === undefined ||
+    earlier === undefined ||
     !isLeaseState(state) ||
     !isBound(bound) ||
-    ![acquiredAt, renewedAt, until, turn].every(Number.isSafeInteger)
+    !isWithin(turn, 0, lastTurn) ||
+    !isWithin(until, 0, lastMinute) ||
+    !isWithin(acquiredAt, 0, lastMinute * 60_000) ||
+    !isWithin(renewedAt, 0, lastMinute * 60_000) ||
+    !isWithin(seconds, 1, longest)
   ) {
     return undefined;
   }
@@ -111,25 +132,62 @@ export function fromObject({ metadata, spec }: LeaseObject): Lease | undefined {
     cluster: label[labels.cluster] ?? '',
     account: { namespace, name: account },
     bound,
-    access: (note[annotations.access] ?? '').split(',').filter((each) => each !== ''),
-    holder: spec?.holderIdentity ?? '',
+    access,
+    holder: clean(spec?.holderIdentity ?? '', 120),
     subjectHash: note[annotations.subject] ?? '',
     idempotencyHash: note[annotations.key],
     acquiredAt,
     renewedAt,
-    endsAt: renewedAt + (spec?.leaseDurationSeconds ?? 0) * 1000,
+    endsAt: renewedAt + seconds * 1000,
     until,
     turn,
+    earlier,
     state,
-    why: note[annotations.why],
+    why: note[annotations.why] === undefined ? undefined : clean(note[annotations.why], 120),
     nonce: note[annotations.nonce] ?? '',
     uid,
     resourceVersion,
   };
 }
 
-function isBound(text: string): text is Bound {
-  return bounds.includes(text);
+function readEarlier(text: string | undefined, turn: number): Lease['earlier'] | undefined {
+  if (text === undefined) return [];
+  const found = parseList(text) ?? [];
+  const read = found.slice(0, mostPlacements).flatMap((each) => {
+    const { cluster, bound, namespace, access, lastTurn: last } = isObject(each) ? each : {};
+    const names = Array.isArray(access) ? namesIn(access.join(',')) : undefined;
+    const makesSense =
+      typeof cluster === 'string' &&
+      typeof namespace === 'string' &&
+      objectName.test(namespace) &&
+      isBound(bound) &&
+      names !== undefined &&
+      isWithin(last, 0, turn - 1);
+    return makesSense ? [{ cluster, bound, namespace, access: names, lastTurn: last }] : [];
+  });
+  return read.length > 0 && read.length === found.length && read.length < mostPlacements ? read : undefined;
+}
+
+function parseList(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(text = ''): readonly string[] | undefined {
+  const names = text.split(',').filter((each) => each !== '');
+  return names.length <= mostAccess && names.every((each) => objectName.test(each)) ? names : undefined;
+}
+
+function isBound(value: unknown): value is Bound {
+  return typeof value === 'string' && bounds.includes(value);
+}
+
+function isWithin(value: unknown, least: number, most: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 }
 
 /** meta/v1 MicroTime, which takes exactly six decimals. */

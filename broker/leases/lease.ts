@@ -23,6 +23,15 @@ export interface Account {
   readonly name: string;
 }
 
+/** Where the objects of a turn are that its token is bound to, and of what kind. */
+export interface Placement {
+  readonly cluster: string;
+  readonly bound: Bound;
+  readonly namespace: string;
+  /** Namespaces with RoleBindings of an ephemeral account: one for each entry, in this order. */
+  readonly access: readonly string[];
+}
+
 /** The record of one minted token, or of several that came one after the other of the same request. Times in ms. */
 export interface Lease {
   /** Of the object, and the handle that people revoke it by. */
@@ -49,6 +58,11 @@ export interface Lease {
   readonly until: number;
   /** How often it was taken again: the objects of each turn have names of their own. */
   readonly turn: number;
+  /**
+   * Where the objects of earlier turns are, when a free lease was taken for another grant: whatever is made late is
+   * found. Each up to and with that turn; the lease itself says where those of the others are.
+   */
+  readonly earlier: readonly (Placement & { readonly lastTurn: number })[];
   readonly state: LeaseState;
   readonly why: string | undefined;
   /** Of this attempt: tells a create that timed out and was carried out from somebody else's. */
@@ -82,7 +96,13 @@ export const retryWindow = 120_000;
 /** No request is under way for longer than this: what was begun before can be cleaned up. */
 export const mintWindow = 120_000;
 /** In two minutes; each of them costs a Secret until the lease is removed. */
-const mostTurns = 20;
+const mostRetries = 20;
+/** A job may try again when minting failed for certain, but not for ever: sweeping asks for the objects of each turn. */
+export const lastTurn = 40;
+/** How often a free lease may be taken for a grant with another account. */
+export const mostPlacements = 4;
+/** The last minute (since the epoch) that a lease may name, in the year 3871: later ones are no times. */
+export const lastMinute = 1_000_000_000;
 /** How long a lease stays after everything that it is about has ended: leeways and clocks are within this. */
 const keepFor = 600_000;
 
@@ -122,6 +142,7 @@ export function leaseOfBound(name: string): { readonly name: string; readonly tu
 export function newLease(request: LeaseRequest): Omit<Lease, 'uid' | 'resourceVersion'> {
   return {
     ...partsOf(request, 0),
+    earlier: [],
     name: checkName(request.name),
     acquiredAt: request.now,
     until: keepUntil(request),
@@ -133,8 +154,28 @@ export function nextTurn(lease: Lease, request: LeaseRequest): Lease {
   return {
     ...lease,
     ...partsOf({ ...request, name: lease.name }, lease.turn + 1),
+    earlier: isDeepStrictEqual(placementOf(lease), requestedPlacement(request))
+      ? lease.earlier
+      : [...lease.earlier, { ...placementOf(lease), lastTurn: lease.turn }],
     until: Math.max(lease.until, keepUntil(request)),
   };
+}
+
+/** Where the objects of a turn are; of the latest if none is given. */
+export function placementOf(
+  lease: Pick<Lease, 'cluster' | 'bound' | 'account' | 'access' | 'earlier' | 'turn'>,
+  turn = lease.turn,
+): Placement {
+  const found = lease.earlier.find((each) => turn <= each.lastTurn) ?? {
+    ...lease,
+    namespace: lease.account.namespace,
+  };
+  const { cluster, bound, namespace, access } = found;
+  return { cluster, bound, namespace, access };
+}
+
+function requestedPlacement({ cluster, bound, account, access = [] }: LeaseRequest): Placement {
+  return { cluster, bound, namespace: account.namespace, access };
 }
 
 function partsOf(request: LeaseRequest, turn: number) {
@@ -164,7 +205,7 @@ function partsOf(request: LeaseRequest, turn: number) {
 
 /** A subject token that is not single-use may come again at any time: nothing is to be remembered of it. */
 function keepUntil({ subjectExpiresAt, endsAt, singleUse }: LeaseRequest): number {
-  return Math.ceil((Math.max(endsAt, singleUse ? subjectExpiresAt : 0) + keepFor) / 60_000);
+  return Math.min(lastMinute, Math.ceil((Math.max(endsAt, singleUse ? subjectExpiresAt : 0) + keepFor) / 60_000));
 }
 
 function checkName(name: string): string {
@@ -179,10 +220,15 @@ function checkHash(hash: string): string {
 
 /**
  * What becomes of a request whose lease is there already. `take`: minting failed for certain before, so nothing of the
- * subject token was used up. `retry`: the request that made the lease, sent again. Anything else is a replay.
+ * subject token was used up. `retry`: the request that made the lease, sent again, where the token that it got can be
+ * ended. Anything else is a replay.
  */
 export function judge(lease: Lease, request: LeaseRequest): 'take' | 'retry' | 'replayed' {
-  if (lease.state === 'free') return 'take';
+  if (lease.turn >= lastTurn) return 'replayed';
+  if (lease.state === 'free') {
+    const moved = !isDeepStrictEqual(placementOf(lease), requestedPlacement(request));
+    return moved && lease.earlier.length + 1 >= mostPlacements ? 'replayed' : 'take';
+  }
   if (lease.state === 'revoked' || lease.state === 'revoking') return 'replayed';
   const age = request.now - lease.acquiredAt;
   const same =
@@ -191,12 +237,11 @@ export function judge(lease: Lease, request: LeaseRequest): 'take' | 'retry' | '
     // One `jti`, two tokens: an issuer may do that, and the second is no less used up than the first.
     lease.subjectHash === request.subjectHash &&
     lease.grant === request.grant &&
-    lease.cluster === request.cluster &&
     // A configuration that came between them made it another grant of the same name.
-    lease.bound === request.bound &&
-    lease.account.namespace === request.account.namespace &&
-    isDeepStrictEqual(lease.access, request.access ?? []) &&
-    lease.turn < mostTurns;
+    isDeepStrictEqual(placementOf(lease), requestedPlacement(request)) &&
+    // Of what nothing can end, a second token would live beside the first.
+    lease.bound !== 'none' &&
+    lease.turn < mostRetries;
   // Clocks of replicas differ a little, so the age may be negative.
   return same && Math.abs(age) <= retryWindow ? 'retry' : 'replayed';
 }

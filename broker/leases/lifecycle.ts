@@ -28,7 +28,7 @@ export async function openLease(
   const { kind, lease } = acquired;
   // The first request may be under way still: what it has not made yet it must not make after this. If this fails, the
   // same request finds the lease as it is and begins with this again.
-  if (kind === 'retry') await removeBound(cluster, acquired.previous, { block: true });
+  if (kind === 'retry') await removeBound(services.clusters, acquired.previous, { block: true });
   try {
     return { kind, lease, target: await createBound(cluster, lease, access) };
   } catch (error) {
@@ -48,7 +48,7 @@ export async function freeLease(
   services: LeaseServices,
   { kind, lease }: { readonly kind: 'new' | 'retry'; readonly lease: Lease },
 ): Promise<boolean> {
-  await removeBound(clusterOf(services, lease), lease, { only: true });
+  await removeBound(services.clusters, lease, { only: true });
   // Before a retry something was minted, so the subject token is used: only the request that it was for may go on.
   const state = kind === 'new' ? 'free' : 'withdrawn';
   return (await services.store.mark(lease, state, 'minting failed')) !== undefined && state === 'free';
@@ -66,7 +66,7 @@ export async function withdrawLease(services: LeaseServices, lease: Lease, why: 
     return false;
   }
   const [marking] = await Promise.allSettled([store.mark(lease, 'withdrawing', why)]);
-  await removeBound(clusterOf(services, lease), lease, { only: true });
+  await removeBound(services.clusters, lease, { only: true });
   if (marking.status === 'rejected') throw marking.reason;
   // Nobody else writes a lease in that state but the sweep and a retry, which both do the same.
   if (marking.value !== undefined) await store.mark(marking.value, 'withdrawn', why);

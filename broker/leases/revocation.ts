@@ -77,7 +77,7 @@ async function close(services: LeaseServices, lease: Lease, why: string): Promis
 /** Kills the token of one turn; gives the seconds after which it is dead. Throws `ClusterFault` when it may live. */
 async function revokeTurn(services: LeaseServices, lease: Lease, turn: number): Promise<number> {
   const block = mayBeUnderWay(lease, await services.store.now());
-  const seconds = await removeBound(clusterOf(services, lease), lease, { turn, only: true, block });
+  const seconds = await removeBound(services.clusters, lease, { turn, only: true, block });
   // What was gone already may have been used until a moment ago.
   return Math.max(seconds, deadWithin.cached);
 }
@@ -96,7 +96,7 @@ export async function finishLease(
 
 async function removeAll(services: LeaseServices, lease: Lease): Promise<number> {
   const block = mayBeUnderWay(lease, await services.store.now());
-  return removeBound(clusterOf(services, lease), lease, { block });
+  return removeBound(services.clusters, lease, { block });
 }
 
 /** Seconds; all of its life if nobody knows the time. */

@@ -3,7 +3,7 @@ import type { Cluster } from '../cluster/clusters.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
 import { removeBound } from './bound-objects.ts';
-import type { Lease } from './lease.ts';
+import { type Lease, placementOf } from './lease.ts';
 import type { LeaseServices } from './lifecycle.ts';
 import { finishLease } from './revocation.ts';
 import type { LeaseQuery } from './store.ts';
@@ -77,16 +77,16 @@ export async function sweep(services: LeaseServices, options: SweepOptions = {})
 
   const remove = (minute: number) => (lease: Lease) =>
     attempt(lease, async () => {
-      const cluster = services.clusters.get(lease.cluster);
-      if (lease.bound !== 'none') {
-        if (cluster === undefined) {
-          if (lease.until + abandonAfter > minute) return;
-          tally.abandoned += 1;
-        } else {
-          if (!(await agrees(cluster))) throw new Error(`The time of the cluster ${lease.cluster} is not certain.`);
-          await removeBound(cluster, lease);
+      const placements = [...lease.earlier, placementOf(lease)].filter(({ bound }) => bound !== 'none');
+      const clusters = placements.map(({ cluster }) => services.clusters.get(cluster));
+      if (clusters.includes(undefined) && lease.until + abandonAfter > minute) return;
+      for (const cluster of clusters) {
+        if (cluster !== undefined && !(await agrees(cluster))) {
+          throw new Error(`The time of the cluster ${cluster.name} is not certain.`);
         }
       }
+      if (lease.bound !== 'none' && services.clusters.get(lease.cluster) === undefined) tally.abandoned += 1;
+      else await removeBound(services.clusters, lease);
       if (await services.store.remove(lease)) tally.removed += 1;
     });
 

@@ -158,7 +158,7 @@ async function undo({ leases, background }: Services, lease: Lease, retry: boole
 
 const probing = new WeakMap<Cluster, Promise<unknown>>();
 
-/** The cluster, unless it is known not to confine the broker as the configuration demands. */
+/** The cluster, if it confines the broker as the configuration demands. */
 async function confinedCluster({ loaded, leases }: Services, grant: CompiledGrant): Promise<Cluster> {
   const cluster = leases.clusters.get(grant.cluster);
   if (cluster === undefined) {
@@ -168,17 +168,16 @@ async function confinedCluster({ loaded, leases }: Services, grant: CompiledGran
     });
   }
   if (loaded.config.admissionPolicy === 'optional') return cluster;
-  const ephemeral = grant.config.account.kind === 'ephemeral';
-  const sure = ({ policy }: { policy: string }) => policy === 'in_force' || (!ephemeral && policy === 'unknown');
-  const { probedAt } = cluster.health();
-  if (probedAt === undefined || !sure(cluster.health())) {
+  // What cannot be told is not so: an admission policy that is asked for must be seen.
+  const isSure = () => cluster.health().policy === 'in_force';
+  if (!isSure()) {
     const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
     probing.set(cluster, probe);
     await probe;
-    if (!sure(cluster.health())) {
+    if (!isSure()) {
       throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
         detail: `cluster ${cluster.name}: ${cluster.health().problem ?? 'the admission policy is not in force'}`,
-        retryAfter: 30,
+        retryAfter: cluster.health().policy === 'unknown' ? 5 : 30,
       });
     }
   }

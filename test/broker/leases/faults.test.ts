@@ -200,6 +200,30 @@ describe('what a token depends on', () => {
   });
 });
 
+describe('an account that was made too late', () => {
+  it('for a lease that another grant took meanwhile goes with the lease', async () => {
+    const request = leaseRequest(now());
+    const accounts = '/api/v1/namespaces/kleis-ephemeral/serviceaccounts';
+    fail('POST', /kleis-ephemeral.serviceaccounts$/, { kind: 'hang' });
+    const ephemeral = { bound: 'account' as const, account: { namespace: 'kleis-ephemeral', name: '' } };
+    const access = [{ namespace: 'web', role: 'deployer' }];
+    await expect(openLease(one, { ...request, ...ephemeral }, access)).rejects.toMatchObject({ ambiguous: true });
+    const taken = await openLease(other, request);
+    expect(taken).toMatchObject({ kind: 'new', lease: { turn: 1, bound: 'secret' } });
+    const { token } = await mintFor(other, taken);
+    // Only now the API server comes to it.
+    const metadata = { name: `kleis-${request.name}-0`, namespace: 'kleis-ephemeral' };
+    await world.cluster.request('POST', accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata });
+    // Where it is must not be forgotten by a third turn either.
+    await freeLease(other, taken as Exclude<Opened, { kind: 'replayed' }>);
+    expect(await openLease(one, request)).toMatchObject({ kind: 'new', lease: { turn: 2, bound: 'secret' } });
+    await world.later(60 * minute, () => sweep(one));
+    expect(await one.store.get(request.name)).toBeUndefined();
+    expect(await world.names(accounts)).not.toContain(`kleis-${request.name}-0`);
+    expect(await world.ask(token.reveal())).toBe(401);
+  }, 20_000);
+});
+
 describe('the sweep', () => {
   beforeEach(async () => {
     world.clock.offset = 24 * 60 * minute;

@@ -113,6 +113,33 @@ for (const kind of stateKinds()) {
       expect((await other.acquire({ ...request, now: request.now + later, ...more })).kind).toBe('replayed');
     });
 
+    it('lets no request in again whose token nothing can end', async () => {
+      for (const state of ['active', 'withdrawn'] as const) {
+        const request = leaseRequest(now(), { idempotencyHash: key, bound: 'none' });
+        await one.mark(leaseOf(await one.acquire(request)), state, 'x');
+        expect((await other.acquire(request)).kind).toBe('replayed');
+      }
+    });
+
+    it('lets a job try again when minting failed for certain, but not for ever', async () => {
+      const request = leaseRequest(now());
+      let tries = 0;
+      for (let kindOf = 'new'; kindOf === 'new' && tries < 100; tries += 1) {
+        const acquired = await one.acquire(request);
+        kindOf = acquired.kind;
+        if (kindOf === 'new') await one.mark(leaseOf(acquired), 'free');
+      }
+      expect(tries).toBeGreaterThan(20);
+      expect(tries).toBeLessThan(60);
+      for (let index = 0, last = ''; last !== 'replayed'; index += 1) {
+        expect(index).toBeLessThan(10);
+        const own = leaseRequest(now(), { name: `p-${request.name}`.slice(0, 40) });
+        const acquired = await one.acquire({ ...own, account: { namespace: `ns-${index}`, name: 'x' } });
+        last = acquired.kind;
+        if (last === 'new') await one.mark(leaseOf(acquired), 'free');
+      }
+    });
+
     it('takes the same request without any key for a replay', async () => {
       const request = leaseRequest(now());
       await one.acquire(request);

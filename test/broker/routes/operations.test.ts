@@ -74,4 +74,22 @@ describe('operations', () => {
     expect([answered.status, answered.body.code]).toEqual([503, 'broker_not_ready']);
     expect((await strict.call('/readyz')).status).toBe(503);
   });
+
+  it('mint nothing where the admission policy is required and cannot be seen, since the probe is refused', async () => {
+    const { standIn } = world.state;
+    const body = { kind: 'Status', status: 'Failure', reason: 'Forbidden', message: 'forbidden', code: 403 };
+    standIn.fault = ({ method, path, query }) =>
+      method === 'POST' && path.endsWith('/secrets') && query?.includes('dryRun')
+        ? { kind: 'answer', status: 403, body }
+        : undefined;
+    try {
+      const strict = await world.start({ admissionPolicy: 'required' });
+      for (const scope of ['deploy-web', 'plain']) {
+        const answered = await strict.exchange(await world.issue(), { scope });
+        expect([answered.status, answered.body.code]).toEqual([503, 'broker_not_ready']);
+      }
+    } finally {
+      standIn.fault = undefined;
+    }
+  });
 });

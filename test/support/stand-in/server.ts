@@ -37,7 +37,9 @@ export interface StandIn {
   /** 401 for this token from now on, however valid it is. */
   refuse(token: string): void;
   /** Asked before each request is dealt with; undefined lets it be. */
-  fault: ((request: { readonly method: string; readonly path: string }) => Fault | undefined) | undefined;
+  fault:
+    | ((request: { readonly method: string; readonly path: string; readonly query?: string }) => Fault | undefined)
+    | undefined;
   /** Milliseconds that its clock is ahead of ours. */
   clockOffset: number;
   /** A list that was begun before now cannot be continued: 410. */
@@ -114,7 +116,7 @@ export async function startStandIn({ tls, adminToken, oidc }: StandInOptions): P
     const record = (status: number) =>
       requests.push({ method: method.toLowerCase(), uri: request.url ?? '/', user: user?.username, status });
     try {
-      const fault = standIn.fault?.({ method, path });
+      const fault = standIn.fault?.({ method, path, query: query.toString() });
       if (fault?.kind === 'wait') await fault.until;
       else if (fault && (await fail(fault, request, response))) return;
       user = await identify(request.headers.authorization);
