@@ -20,7 +20,7 @@ export interface AuditLog {
   readonly health: AuditHealth;
   /** Opens the file anew: it was rotated. */
   reopen(): void;
-  /** Writes what is left and says goodbye. */
+  /** Writes what is left, and a last line. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface AuditHealth {
   readonly ok: boolean;
   /** Lines that are written. */
   readonly lines: number;
-  /** Outcomes that nothing is left of but this number. */
+  /** Outcomes that were not recorded; only their number is known. */
   readonly lost: number;
   /** How often somebody cut the file short; lines that were written may be gone. */
   readonly truncations: number;
@@ -117,25 +117,25 @@ export function createAuditLog(
     return settled;
   };
 
-  /** All that came while the last lot was written goes out as one: under load one sync serves many. */
+  /** Writes all lines that came meanwhile as one batch: under load one sync serves many. */
   const write = async (): Promise<void> => {
-    // Whoever comes within the same turn goes along.
+    // Lines of the same turn of the event loop go into one batch.
     await Promise.resolve();
     do {
-      const lot = queue;
+      const batch = queue;
       queue = [];
-      const bytes = Buffer.concat([backlog, ...lot.map((one) => one.bytes)]);
-      const last = lot.at(-1)?.head ?? backlogHead;
+      const bytes = Buffer.concat([backlog, ...batch.map((one) => one.bytes)]);
+      const last = batch.at(-1)?.head ?? backlogHead;
       try {
         await sink.write(bytes);
         backlog = Buffer.alloc(0);
         lastError = undefined;
         written = last;
-        for (const one of lot) one.done();
+        for (const one of batch) one.done();
       } catch (error) {
         backlog = bytes;
         lastError = reasonOf(error);
-        for (const one of lot) one.failed(unavailable(error));
+        for (const one of batch) one.failed(unavailable(error));
       }
       backlogHead = last;
       queued = backlog.length + queue.reduce((sum, one) => sum + one.bytes.length, 0);
@@ -146,7 +146,7 @@ export function createAuditLog(
     if (sink.truncations > truncations) tellTruncated();
   };
 
-  // Without lines as well: a disk that has room again is noticed, and a file that went away before somebody needs it.
+  // Also without lines: so a disk that has room again and a file that was moved away are noticed early.
   const looking = setInterval(() => {
     writing ??= write();
   }, lookEvery).unref();
@@ -162,7 +162,7 @@ export function createAuditLog(
     append({ event: 'resumed', outcome: 'done', lost: missing }).catch(() => undefined);
   };
 
-  const farewell = async (): Promise<void> => {
+  const writeLast = async (): Promise<void> => {
     await append({ event: 'stopped', outcome: 'done' }).catch(() => undefined);
     await writing;
   };
@@ -191,7 +191,7 @@ export function createAuditLog(
     async close() {
       clearInterval(looking);
       // A sink that hangs must not keep the process from ending.
-      await within(patience, farewell());
+      await within(patience, writeLast());
       await within(patience, sink.close()).catch(() => undefined);
     },
   };
@@ -206,7 +206,7 @@ async function within(milliseconds: number, work: Promise<void>): Promise<void> 
   await Promise.race([work, over]).finally(() => clearTimeout(timer));
 }
 
-/** A Kubernetes name that says whose it is to people and is no one else's. */
+/** A Kubernetes name: readable, and unique. */
 function chainName(host: string): string {
   const readable = host
     .toLowerCase()

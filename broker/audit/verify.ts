@@ -59,7 +59,7 @@ interface Line {
 
 // What container runtimes write before each line of standard output.
 const runtimePrefix = /^\S+ stdout F (?=\{)/;
-/** A replica anchors once a minute what it wrote: lines that no anchor names after this time are nobody's. */
+/** A replica anchors once a minute what it wrote: after this time, lines that no anchor covers are suspect. */
 const anchoringTime = 3 * 60_000;
 /** More than any event; a longer line is none, and is not kept in memory. */
 const maxLine = 256 * 1024;

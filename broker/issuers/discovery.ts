@@ -15,7 +15,7 @@ export interface LoadedKeys {
   readonly maxAge: number;
 }
 
-/** Loads the keys of one issuer; remembers what spares the next call a request. */
+/** Loads the keys of one issuer. Keeps what saves the next call a request. */
 export type KeyLoader = () => Promise<LoadedKeys>;
 
 export interface FetchRequirements {
@@ -53,21 +53,21 @@ export function discoveredKeys(
   issuer: { readonly url: string; readonly certificateAuthority?: string | undefined },
   deps: DiscoveryDeps,
 ): KeyLoader {
-  let door: { readonly authority: string | undefined; readonly fetch: Fetch } | undefined;
+  let client: { readonly authority: string | undefined; readonly fetch: Fetch } | undefined;
   let found: { readonly keysUrl: URL; readonly at: number } | undefined;
   let last: { readonly text: string; readonly keys: readonly VerificationKey[] } | undefined;
 
-  async function openDoor(): Promise<Fetch> {
+  async function trustedFetch(): Promise<Fetch> {
     const file = issuer.certificateAuthority;
     const authority = file === undefined ? undefined : await readSmallFile(file, 'the certificate authority');
-    if (door === undefined || door.authority !== authority) {
-      door = { authority, fetch: deps.fetchFor({ ...requirements, certificateAuthority: authority }) };
+    if (client === undefined || client.authority !== authority) {
+      client = { authority, fetch: deps.fetchFor({ ...requirements, certificateAuthority: authority }) };
     }
-    return door.fetch;
+    return client.fetch;
   }
 
   return async () => {
-    const fetch = await openDoor();
+    const fetch = await trustedFetch();
     const now = deps.now();
     const known = found !== undefined && now >= found.at && now - found.at < discoveryMaxAge ? found : undefined;
     // Forgotten until it has proved good again: the keys may have moved.
@@ -173,11 +173,11 @@ for (const [network, bits] of [
   inside.addSubnet(network, bits, 'ipv6');
 }
 
-/** One such address is enough: which of several is used later is not ours to say. */
+/** One such address is enough: the request may go to any of them. */
 async function isInside(hostname: string, lookup: (host: string) => Promise<readonly string[]>): Promise<boolean> {
   const bare = hostname.replace(/^\[|\]$/g, '');
   const addresses = isIP(bare) === 0 ? await lookup(bare) : [bare];
-  // A BlockList knows IPv4 in the clothes of IPv6 (::ffff:10.0.0.1) by itself.
+  // A BlockList finds IPv4 addresses that are written as IPv6 (::ffff:10.0.0.1) by itself.
   return addresses.some((address) => inside.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4'));
 }
 
@@ -193,7 +193,7 @@ async function systemAddresses(host: string): Promise<readonly string[]> {
 }
 
 async function bodyOf(response: Response, url: URL): Promise<string> {
-  // The door follows no redirect to another origin: it is then the redirect that arrives here.
+  // A redirect to another origin is not followed: it arrives here.
   if (response.status !== 200) throw new KeySetFault(`${clean(url.host)} answers with HTTP ${response.status}`);
   return response.text();
 }

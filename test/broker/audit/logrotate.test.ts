@@ -7,6 +7,8 @@ import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openAuditLog } from '../../../broker/audit/log.ts';
 import { verifyAudit } from '../../../broker/audit/verify.ts';
+import { decodeUnverified } from '../../../shared/jwt.ts';
+import { startAppWorld } from '../routes/world.ts';
 import { needs } from '../../support/needs.ts';
 
 const logrotate = needs('logrotate');
@@ -56,15 +58,18 @@ async function load(config: string, rotations: number) {
     }
   };
   const callers = Promise.all(Array.from({ length: 20 }, async (_, index) => caller(index)));
-  for (let count = 0; count < rotations; count += 1) {
-    await runProgram(logrotate!, ['-f', '-s', join(folder, 'state'), settings], {
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-    });
-  }
+  await rotate(settings, rotations);
   ending.abort();
   await callers;
   const { health } = log;
   await log.close();
+  const { files, allowed } = await found();
+  const there = new Set(allowed.map(({ grant }) => grant));
+  return { recorded, lost: recorded.filter((grant) => !there.has(grant)), files, health };
+}
+
+/** What logrotate left, and the outcomes in it. */
+async function found() {
   const files = (await readdir(folder))
     .filter((name) => name.startsWith('audit.jsonl'))
     .map((name) => join(folder, name));
@@ -74,14 +79,20 @@ async function load(config: string, rotations: number) {
       return (name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString();
     }),
   );
-  const there = new Set(
-    texts
-      .join('\n')
-      .split('\n')
-      .filter((line) => line.includes('"exchange"'))
-      .map((line) => (JSON.parse(line) as { grant: string }).grant),
-  );
-  return { recorded, lost: recorded.filter((grant) => !there.has(grant)), files, health };
+  const allowed = texts
+    .join('\n')
+    .split('\n')
+    .filter((line) => line.includes('"exchange"') && line.includes('"allowed"'))
+    .map((line) => JSON.parse(line) as { readonly grant: string; readonly jti?: string });
+  return { files, allowed };
+}
+
+async function rotate(settings: string, times: number): Promise<void> {
+  for (let count = 0; count < times; count += 1) {
+    await runProgram(logrotate!, ['-f', '-s', join(folder, 'state'), settings], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    });
+  }
 }
 
 describe.skipIf(logrotate === undefined)('under load, logrotate loses no line that was recorded', () => {
@@ -108,6 +119,38 @@ describe.skipIf(logrotate === undefined)('under load, logrotate loses no line th
     expect(await verifyAudit(files, { anchors: undefined, partial: false, now: Date.now() })).toMatchObject({
       faults: [],
     });
+  });
+
+  it('nor that of a token that went out', async () => {
+    const world = await startAppWorld();
+    const settings = join(folder, 'logrotate.conf');
+    await writeFile(settings, await documented(), { mode: 0o600 });
+    const many = 1_000_000;
+    try {
+      const broker = await world.start({
+        audit: { file: join(folder, 'audit.jsonl') },
+        limits: { perAddress: many, perTenant: many, perIssuer: many },
+      });
+      const ending = new AbortController();
+      const out: unknown[] = [];
+      const caller = async (): Promise<void> => {
+        while (!ending.signal.aborted) {
+          const { status, body } = await broker.exchange(await world.issue(), { scope: 'plain' });
+          expect(status).toBe(200);
+          out.push(decodeUnverified((body as { access_token: string }).access_token).claims['jti']);
+        }
+      };
+      const callers = Promise.all(Array.from({ length: 8 }, caller));
+      for (let count = 0; count < 15 || out.length < 300; count += 1) await rotate(settings, 1);
+      ending.abort();
+      await callers;
+      await broker.stop();
+      const there = new Set((await found()).allowed.map(({ jti }) => jti));
+      expect(out.length).toBeGreaterThan(299);
+      expect(out.filter((jti) => !there.has(String(jti)))).toEqual([]);
+    } finally {
+      await world.stop();
+    }
   });
 
   it('but for copytruncate, which is noticed', async () => {
