@@ -23,16 +23,18 @@ const options = {
 const builds = await Promise.all([
   build({
     ...options,
-    entryPoints: { kleis: 'cli/main.ts', 'kleis-broker': 'broker/main.ts' },
+    entryPoints: { 'main/kleis': 'cli/main.ts', 'main/kleis-broker': 'broker/main.ts' },
     chunkNames: 'chunks/[name]-[hash]',
     splitting: true,
   }),
   // What kubectl waits for at a refresh is all in one file: Node takes half a millisecond to find and load another.
-  build({ ...options, entryPoints: { 'kleis-get-token': 'cli/main-get-token.ts' } }),
+  build({ ...options, entryPoints: { 'main/kleis-get-token': 'cli/main-get-token.ts' } }),
 ]);
 copyFileSync('cli/credentials/kleis-credential.sh', 'dist/kleis-credential');
-for (const program of ['kleis.js', 'kleis-get-token.js', 'kleis-broker.js', 'kleis-credential'])
-  chmodSync(`dist/${program}`, 0o755);
+for (const program of ['kleis', 'kleis-get-token', 'kleis-broker']) {
+  writeFileSync(`dist/${program}.js`, guard(program), { mode: 0o755 });
+}
+chmodSync('dist/kleis-credential', 0o755);
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
@@ -50,4 +52,20 @@ function licences(inputs) {
       return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
     })
     .join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** A program that any Node can read: an old one fails on what the real program imports, with words that help nobody. */
+function guard(program) {
+  const { engines } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines.node);
+  return `#!/usr/bin/env node
+var version = process.versions.node.split('.').map(Number);
+if (version[0] > ${major} || (version[0] === ${major} && version[1] >= ${minor})) {
+  import('./main/${program}.js');
+} else {
+  console.error('error: Kleis needs Node ${major}.${minor} or newer; ' + process.execPath + ' is ' + process.versions.node + '.');
+  console.error('next:  Put a newer node first on PATH, or install Kleis with one.');
+  process.exit(6);
+}
+`;
 }

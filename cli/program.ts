@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import type { Deps } from './surroundings/deps.ts';
-import { toFailure } from './surroundings/failure.ts';
+import { ToldFailure, toFailure } from './surroundings/failure.ts';
 import { environment } from './settings/environment.ts';
 import {
   addGetTokenFlags,
@@ -46,7 +46,8 @@ async function execute(program: Command, argv: readonly string[], deps: Deps): P
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const failure = toFailure(error, deps);
-    deps.report.error(failure);
+    // Whoever was told a moment ago is spared the same two lines: kubectl runs a plugin that fails up to six times.
+    if (!(failure instanceof ToldFailure) || deps.report.level === 'debug') deps.report.error(failure);
     return failure.exitCode;
   }
 }

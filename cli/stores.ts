@@ -1,9 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Asker, askerOf } from './credentials/asker.ts';
 import { Credentials } from './credentials/cache.ts';
 import { Failures } from './credentials/failures.ts';
 import { openFolder } from './credentials/folder.ts';
+import { replaceFile } from './files/draft.ts';
+import { makePrivateFolder } from './files/private-folder.ts';
+import { storageError } from './files/storage-error.ts';
 import { openSessions, type SessionStore } from './session/store.ts';
 import { credentialDirs, placesOf } from './settings/paths.ts';
 import type { Settings } from './settings/sign-in.ts';
@@ -11,7 +14,9 @@ import type { Deps } from './surroundings/deps.ts';
 import { thisProcess } from './surroundings/process.ts';
 
 export function openCredentials(deps: Deps, asker: Asker = askerOf(deps)): Credentials {
-  return new Credentials({ candidates: placesOf(deps).credentials, deps, asker });
+  const { state, credentials } = placesOf(deps);
+  const elsewhere = state && join(state, 'sessions');
+  return new Credentials({ candidates: credentials, elsewhere, deps, asker });
 }
 
 export function storeOf(deps: Deps, cache: Settings['cache'] = 'auto', background = false): SessionStore {
@@ -37,5 +42,22 @@ export function removeCredentials(session: string, deps: Deps): void {
   const usual = thisProcess.uid === undefined ? [] : [`/run/user/${thisProcess.uid}/kleis`];
   for (const dir of new Set([...credentialDirs(env, platform), ...usual])) {
     if (existsSync(dir)) new Credentials({ candidates: [dir], deps }).removeSession(session);
+  }
+}
+
+/**
+ * Notes which Node runs this, for a launcher that finds none on its PATH. Where nothing can be kept there is no note.
+ */
+export function noteNode(deps: Deps): void {
+  const { state } = placesOf(deps);
+  if (state === undefined || deps.platform === 'win32') return;
+  const path = join(state, 'node');
+  const text = `${thisProcess.node}\n`;
+  try {
+    if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
+    makePrivateFolder(state);
+    replaceFile(path, text);
+  } catch (error) {
+    deps.report.debug(`Which Node runs this is not noted: ${storageError(error, 'write', path).message}`);
   }
 }

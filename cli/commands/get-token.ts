@@ -1,8 +1,10 @@
 import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
 import { credentialKey } from '../credentials/key.ts';
 import { type ExecInfo, formatCredential, parseExecInfo } from '../get-token/exec-credential.ts';
 import { getToken, type TokenCall } from '../get-token/get-token.ts';
-import { clusterIdentity } from '../kubeconfig/cluster-identity.ts';
+import { checkServer } from '../kubeconfig/cluster-fields.ts';
+import { addressOf, clusterIdentity } from '../kubeconfig/cluster-identity.ts';
 import type { SignInFlags } from '../settings/flags.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
@@ -26,14 +28,15 @@ export async function printCredential(request: GetTokenRequest, deps: Deps): Pro
   try {
     if (mode === 'normal') credentials.throwTold(key);
     const exec = parseExecInfo(deps.env);
-    const cluster = clusterOf(exec);
     const settings = resolveRequest(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
+    const cluster = clusterOf(exec, flags.clusterServer);
     const call: TokenCall = {
       settings,
       key,
       mode,
       cluster,
-      interactive: exec?.interactive ?? deps.stdin.isTTY,
+      // Whoever does not say may be reading the terminal itself.
+      interactive: exec?.interactive ?? false,
       // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
       format: ({ token, expiresAt }, until) =>
         formatCredential(
@@ -53,16 +56,30 @@ export async function printCredential(request: GetTokenRequest, deps: Deps): Pro
 }
 
 /**
- * Where the credential will be sent. A Kubernetes client that does not say could send it anywhere: then there is none.
- * Undefined where a person or a script asks.
+ * Where the credential will be sent: what the client says, or where it cannot say that the flag. A client of which nobody
+ * knows could send it anywhere: then there is none.
  */
-function clusterOf(exec: ExecInfo | undefined): string | undefined {
-  if (exec === undefined) return undefined;
-  if (exec.cluster === undefined) {
+function clusterOf(exec: ExecInfo | undefined, named: string | undefined): string {
+  const server = named === undefined ? undefined : checkServer('--cluster-server', named);
+  if (exec?.cluster !== undefined) {
+    const said = clusterIdentity(exec.cluster);
+    if (server === undefined || addressOf(said) === addressOf(clusterIdentity({ server }))) return said;
     throw new KleisError(
       'cluster_unknown',
-      'kubectl does not say which cluster the credential is for, so none is given.',
+      `The client asks for the cluster ${clean(addressOf(said))}, and --cluster-server names ${clean(server)}.`,
+      { hint: 'Leave --cluster-server away, or make both the same.' },
     );
   }
-  return clusterIdentity(exec.cluster);
+  if (server !== undefined) return clusterIdentity({ server });
+  throw exec === undefined
+    ? new KleisError('cluster_unknown', 'Nobody says which cluster the credential is for, so none is given.', {
+        hint: 'A person or a script uses `kleis token`. For a client that sets no KUBERNETES_EXEC_INFO add --cluster-server=URL to the args of the kubeconfig user.',
+      })
+    : new KleisError(
+        'cluster_unknown',
+        'The client does not say which cluster the credential is for, so none is given.',
+        {
+          hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user; where a client has no such setting (Terraform, Argo CD, C#), add --cluster-server=URL to its args.',
+        },
+      );
 }

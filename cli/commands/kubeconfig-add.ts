@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../settings/person.ts';
+import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { type KubeconfigAddFlags, toArguments } from '../settings/flags.ts';
 import { addEntries, type AddResult } from '../kubeconfig/add.ts';
@@ -36,6 +37,8 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
     },
     deps,
   );
+  // A desktop program has another PATH than the shell that this runs in.
+  if (result.outcome === 'written') noteNode(deps);
   tell(result, deps);
 }
 

@@ -3,7 +3,7 @@ import { loadConfig } from '../settings/person.ts';
 import { contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { LoginFlags } from '../settings/flags.ts';
-import { openSignInFailures, removeCredentials, storeOf } from '../stores.ts';
+import { noteNode, openSignInFailures, removeCredentials, storeOf } from '../stores.ts';
 import { scriptOf } from '../credentials/asker.ts';
 import { nameOf } from '../provider/tokens.ts';
 import { openSession } from '../session/open.ts';
@@ -33,13 +33,14 @@ export async function login(flags: LoginFlags, surroundings: Deps): Promise<void
     });
     // Of another account, perhaps: what it left must not outlive the new sign-in.
     removeCredentials(opened.session.key, deps);
+    noteNode(deps);
     opened.release();
     const { session } = opened;
     const who = nameOf(session.tokens.subject) ?? 'someone without a name';
     const kept = {
       keyring: 'in the keyring',
       file: 'in a file that only you can read',
-      memory: 'nowhere (cache: none)',
+      memory: 'nowhere',
     };
     deps.report.info(
       `Signed in at ${clean(settings.issuerUrl)} as ${who}. The session is kept ${kept[session.storage]}.`,

@@ -11,7 +11,6 @@ import { keyOf } from '../session/open.ts';
 import { resolveSettings, type Settings } from '../settings/sign-in.ts';
 import { connect } from '../provider/provider.ts';
 import { nameOf } from '../provider/tokens.ts';
-import { withClaim } from '../files/claim.ts';
 import type { Session } from '../session/file-format.ts';
 import type { SessionEntry, SessionStore } from '../session/store.ts';
 
@@ -68,16 +67,16 @@ async function choose(
 }
 
 async function endSession(entry: SessionEntry, store: SessionStore, person: PersonConfig, deps: Deps): Promise<void> {
-  const end = async () => {
-    const session = 'info' in entry ? await store.load(entry.key) : undefined;
+  const claim = await store.claim(entry.key, { deps, deadline, purpose: 'signing out' });
+  let session: Session | undefined;
+  try {
+    session = 'info' in entry ? await store.load(entry.key) : undefined;
     // First here: a provider that does not answer must not keep anybody signed in on this machine.
     await store.remove(entry.key);
     removeCredentials(entry.key, deps);
-    return session;
-  };
-  const path = store.claimPath(entry.key);
-  const session =
-    path === undefined ? await end() : await withClaim(path, { deps, deadline, purpose: 'signing out' }, end);
+  } finally {
+    claim?.release();
+  }
   deps.report.info(`Signed out: ${describe(entry)}.`);
   if (session === undefined) return;
   try {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { ToldFailure, toFailure } from '../surroundings/failure.ts';
 import {
@@ -52,6 +53,8 @@ export interface CredentialsOptions {
   /** `credentialDirs` of settings/paths.ts; the first that can be used is used. */
   readonly candidates: readonly string[];
   readonly deps: Deps;
+  /** Where else it may be noted what was said once. */
+  readonly elsewhere?: string | undefined;
   /** Without it kubectl or its like, which asks again by itself. */
   readonly asker?: Asker;
 }
@@ -61,14 +64,17 @@ export class Credentials {
   readonly asker: Asker;
   readonly #deps: Deps;
   readonly #folder: CredentialFolder;
+  readonly #elsewhere: CredentialFolder;
   readonly #failures: Failures;
   /** The failure that those who wait know of. */
   #noted: KleisError | undefined;
 
-  constructor({ candidates, deps, asker = askerOf(deps) }: CredentialsOptions) {
+  constructor({ candidates, elsewhere, deps, asker = askerOf(deps) }: CredentialsOptions) {
     this.#deps = deps;
     this.#folder = openFolder({ candidates, openToOthers: 'empty' }, deps);
     this.asker = asker;
+    const others = elsewhere === undefined ? [] : [elsewhere];
+    this.#elsewhere = openFolder({ candidates: others, openToOthers: 'pass over' }, deps);
     this.#failures = new Failures(this.#folder, asker, deps);
   }
 
@@ -164,8 +170,9 @@ export class Credentials {
    */
   async takeTurn(key: CredentialKey | undefined, options: TurnOptions): Promise<Turn> {
     const dir = this.#folder.usable();
-    if (key === undefined || dir === undefined) return freeTurn;
     const someoneWaits = options.mode === 'normal';
+    if (someoneWaits) this.#sayPassedOver();
+    if (key === undefined || dir === undefined) return freeTurn;
     if (someoneWaits) this.#throwFailure(key, []);
     const claim = await this.#enter(dir, key, options);
     try {
@@ -235,6 +242,20 @@ export class Credentials {
       this.#deps.report.debug(`Going on without a claim: ${error.message}`);
       return undefined;
     }
+  }
+
+  /** Once a month: where credentials are kept instead, and why. */
+  #sayPassedOver(): void {
+    const reasons = this.#folder.passedOver();
+    if (reasons.length === 0) return;
+    const dir = this.#folder.usable();
+    const where = dir === undefined ? 'No credential is kept, so each call is slow' : `Credentials are kept in ${dir}`;
+    const text = `${clean(where, 400)}: ${reasons.join(' ')}`;
+    const mark = `said-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+    const notebook = dir === undefined ? this.#elsewhere : this.#folder;
+    if (notebook.read(mark) !== undefined) return;
+    notebook.write(mark, '', this.#deps.clock.now() + 30 * 24 * 3_600_000);
+    this.#deps.report.info(text);
   }
 
   /** Lets launchers find the name before there is a credential. */

@@ -2,13 +2,15 @@ import {
   appendFileSync,
   chmodSync,
   closeSync,
+  existsSync,
   fstatSync,
   lstatSync,
   openSync,
   readFileSync,
   type Stats,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { removeFile, replaceFile } from '../files/draft.ts';
 import { maxBytes, readFlags } from '../files/private-files.ts';
@@ -62,7 +64,7 @@ export interface FolderOptions {
 
 export function openFolder(
   { candidates, openToOthers }: FolderOptions,
-  { clock, report }: Pick<Deps, 'clock' | 'report'>,
+  { clock, env, report }: Pick<Deps, 'clock' | 'env' | 'report'>,
 ): CredentialFolder {
   const passedOver: string[] = [];
   let chosen: { readonly path: string | undefined } | undefined;
@@ -75,7 +77,7 @@ export function openFolder(
   function isUsable(path: string): boolean {
     try {
       const stat = lstatSync(path, { throwIfNoEntry: false });
-      if (stat === undefined) makePrivateFolder(path);
+      if (stat === undefined) make(path);
       else {
         checkKind(path, stat);
         if (openToOthers === 'empty' && !isPrivate(stat)) close(path, stat);
@@ -87,6 +89,15 @@ export function openFolder(
       passedOver.push(storageError(error, 'write', path).message);
       return false;
     }
+  }
+
+  function make(path: string): void {
+    const runtime = env['XDG_RUNTIME_DIR'] ?? '';
+    // The folder of a login session is made by the system.
+    if (dirname(path) === runtime && !existsSync(runtime)) {
+      throw new KleisError('storage_unavailable', `XDG_RUNTIME_DIR is ${clean(runtime, 400)}, which does not exist.`);
+    }
+    makePrivateFolder(path);
   }
 
   // Whatever is in it may be another's work, and the launcher would run it.

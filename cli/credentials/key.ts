@@ -39,12 +39,23 @@ export function credentialKey(
 ): CredentialKey | undefined {
   const all = joinLines(args);
   const job = jobOf(env);
-  // kubectl says `interactive` by whether there is a terminal; the answer is the same. It is the last thing kubectl says.
-  const execInfo = /^([^]*)"interactive":(?:true|false)\}\}\n?$/.exec(env['KUBERNETES_EXEC_INFO'] ?? '')?.[1];
-  if (all === undefined || job === undefined || execInfo === undefined || execInfo.includes('\uFFFD')) return undefined;
+  const execInfo = execInfoOf(env['KUBERNETES_EXEC_INFO'] ?? '');
+  if (all === undefined || job === undefined || execInfo === undefined) return undefined;
   const lengths = `${Buffer.byteLength(all)}-${Buffer.byteLength(execInfo)}`;
   const hash = createHash('sha256').update([all, execInfo, job].join('\0')).digest('hex').slice(0, 32);
   return { name: `${lengths}-${hash}`, lengths, arguments: all, execInfo, job };
+}
+
+/**
+ * What a client says about the cluster, as far as the answer depends on it. kubectl says `interactive` at the end, by
+ * whether there is a terminal; the answer is the same. Of every other spelling (another order, blanks, nothing at all)
+ * each byte counts, behind a mark that kubectl's never begins with.
+ */
+function execInfoOf(text: string): string | undefined {
+  // Some shells change these; of two texts with U+FFFD nobody can tell whether they are the same.
+  if (/[^\P{Cc}\n\t]|\uFFFD/u.test(text)) return undefined;
+  const [, ofKubectl] = /^([^]*)"interactive":(?:true|false)\}\}\n?$/.exec(text) ?? [];
+  return ofKubectl ?? `=${text.replace(/\n$/, '')}`;
 }
 
 /** As `key`, but only for that subject: a hash of its token, or whatever else only Node can find out. */

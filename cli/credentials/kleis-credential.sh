@@ -29,8 +29,8 @@
 \set +aCefuvx
 \unset -f command kill mkdir mv printf read readlink rm sleep test umask
 # Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
-unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined link \
-  locale locale_was_set mode name newline owner patience pause program rejected search slot stamped start_time waited
+unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined known link locale \
+  locale_was_set mode name newline node owner patience pause program rejected search slot stamped start_time waited
 umask 077
 # In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
 # after how long without one ahead the queue is left.
@@ -66,18 +66,40 @@ find_node() {
   # A version manager may put a process between this one and Node: whose pid is in the claim, and who asked.
   export KLEIS_LAUNCHER="$$ $PPID"
 
-  program=$0
+  program=$0 node=''
   case $program in */*) ;; *) program=$(command -v "$program") ;; esac
   while :; do
     case $program in */*) ;; *) break ;; esac
+    case ${node:+known}$program in
+      /*) if test -f "${program%/*}/node" && test -x "${program%/*}/node"; then node=${program%/*}/node; fi ;;
+    esac
     for file in "${program%/*}/kleis-get-token" "${program%/*}/kleis-get-token.js"; do
-      if test -x "$file"; then program=$file && return; fi
+      if test -x "$file"; then program=$file && put_node_on_path && return; fi
     done
     test -h "$program" || break
     link=$(readlink "$program")
     case $link in /*) program=$link ;; *) program=${program%/*}/$link ;; esac
   done
   printf 'error: kleis-get-token is not beside %s.\nnext:  Install the package again.\n' "$0" >&2
+  exit 6
+}
+
+# For a program that is run by whatever `node` is on PATH: the one beside us comes first, as a version manager lays it;
+# where there is none (desktop programs have another PATH than a shell) the one that ran Kleis last.
+put_node_on_path() {
+  read -r link <"$program"
+  case $link in '#!'*/env\ node) ;; *) return 0 ;; esac
+  if test -n "$node"; then
+    test "$(command -v node)" = "$node" || PATH=${node%/*}:$PATH
+    return 0
+  fi
+  command -v node >/dev/null && return
+  file=${KLEIS_STATE_DIR:-${XDG_STATE_HOME:+$XDG_STATE_HOME/kleis}}
+  file=${file:-${HOME-}/.local/state/kleis}/node
+  if test -O "$file" && ! test -h "$file"; then read -r node <"$file"; fi
+  case $node in /*/node) if test -x "$node"; then PATH=$PATH:${node%/*} && return; fi ;; esac
+  printf 'error: There is no Node for Kleis: none beside %s, none on PATH.\n' "$0" >&2
+  printf 'next:  Add its folder to the PATH of the program that runs kubectl, or run `kleis login` in a shell that has it.\n' >&2
   exit 6
 }
 
@@ -106,33 +128,41 @@ join "${GITHUB_RUN_ID-}" "${GITHUB_RUN_ATTEMPT-}" "${GITHUB_JOB-}" "${ACTIONS_ID
   become_node "$@"
 job=$joined
 
-# kubectl says `interactive` by whether there is a terminal; the answer is the same. It is the last thing kubectl says.
+# kubectl says `interactive` at the end, by whether there is a terminal; the answer is the same. Of every other spelling
+# each byte counts, behind a mark that kubectl's never begins with.
 exec_info=${KUBERNETES_EXEC_INFO-}
 exec_info=${exec_info%"$newline"}
 joined=$exec_info
 exec_info=${exec_info%\"interactive\":*}
 test "$joined" = "$exec_info\"interactive\":true}}" || test "$joined" = "$exec_info\"interactive\":false}}" ||
-  become_node "$@"
+  exec_info="=$joined"
 
-# As credentialDir in cli/stores.ts. A relative path of our own variable is an error that Node explains, any other
-# is passed over.
-for folder in "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" \
-  "${HOME:+$HOME/.cache/kleis}"; do
-  case $folder in /*) break ;; esac
-done
-folder=${KLEIS_CACHE_DIR:-$folder}
-folder=${folder%/}
-case $folder in /*) ;; *) become_node "$@" ;; esac
-if ! test -e "$folder" && ! test -h "$folder"; then
+# As credentialDirs in cli/settings/paths.ts: the first that can be used. A relative path of our own variable is an error
+# that Node explains, any other is passed over.
+case ${KLEIS_CACHE_DIR:-/} in /*) ;; *) become_node "$@" ;; esac
+for folder in "${KLEIS_CACHE_DIR-}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" \
+  "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" "${HOME:+$HOME/.cache/kleis}" ''; do
+  folder=${folder%/}
+  case $folder in /*) ;; *) continue ;; esac
+  # Node sees to the rights of the folder, which built-ins cannot read.
+  if test -O "$folder/." && ! test -h "$folder" && test -w "$folder/."; then break; fi
+  if test -e "$folder" || test -h "$folder"; then continue; fi
+  # The folder of a login session is made by the system.
+  if test "$folder" = "${XDG_RUNTIME_DIR-}/kleis" && ! test -d "$XDG_RUNTIME_DIR"; then continue; fi
   above=${folder%/*}
   while test -n "$above" && ! test -e "$above"; do above=${above%/*}; done
-  # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out.
-  test -O "$above" || become_node "$@"
+  above=${above:-/}
+  # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out. What root
+  # has opened to everybody will do as well, and only Node can tell whose it is.
+  if ! test -O "$above"; then
+    if ! test -O / && test -w "$above"; then become_node "$@"; fi
+    continue
+  fi
   PATH=$search
-  mkdir -p "$folder" 2>/dev/null
-fi
-# Node sees to the rights of the folder, which built-ins cannot read.
-test -O "$folder" && ! test -h "$folder" || become_node "$@"
+  if mkdir -p "$folder" 2>/dev/null; then break; fi
+  PATH=/dev/null
+done
+case $folder in /*) ;; *) become_node "$@" ;; esac
 slot=$folder/asked-$((PPID % 64))
 
 # ---- 3. The answer from the cache.
@@ -182,6 +212,7 @@ ask() {
 answer() {
   trap - EXIT
   printf '%s\n' "$T" || exit
+  case ${KLEIS_LOG-} in debug) printf 'debug: The credential %s is fresh.\n' "$folder/$name" >&2 ;; esac
   if test "$slot" -nt "$folder/soon-$name" && test -e "$folder/soon-$name"; then refresh_behind "$@"; fi
   exit 0
 }
@@ -268,6 +299,11 @@ fi
 
 trap - EXIT
 PATH=$search
+mode=${rejected:+--rejected}
+
+# What others can write may be their work, and what is read from here on is run. It takes a program to see that: on the
+# cached path there is none.
+case $(ls -ldn "$folder/." 2>/dev/null) in d????-??-*) ;; *) become_node ${mode:+"$mode"} "$@" ;; esac
 
 is_answered() {
   test -n "$fresh" && { test "$G" != "$rejected" || ! may_force; }
@@ -281,17 +317,19 @@ is_told() {
   test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
   O='' Q='' C='' M='' W=''
   { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
+  case $W,$Q- in *",$O-$PPID,"* | *",$PPID-") known=yes ;; *) known='' ;; esac
   # An owner whose pid could not be read (0) had just ended, or just begun.
-  case "$O $Q" in "$owner "* | *" $PPID") return 0 ;; esac
-  test "$owner" = 0 && return
-  case $W, in *",$O-$PPID,"*) return 0 ;; *) return 1 ;; esac
+  test -n "$known" || test "$O" = "$owner" || test "$owner" = 0
 }
 
-# Fails as the last attempt did.
+# Fails as the last attempt did; a parent that was told already is spared the words.
 tell() {
+  case $known${KLEIS_LOG-} in
+    silent | yes | yessilent | yeserror | yesinfo) ;;
+    *) printf '%s\n' "$M" >&2 ;;
+  esac
   # shellcheck disable=SC2016
-  { printf 'W=$W,%s-%s\n' "$O" "$PPID" >>"$folder/told-$name"; } 2>/dev/null
-  test "${KLEIS_LOG-}" = silent || printf '%s\n' "$M" >&2
+  test -n "$known" || { printf 'W=$W,%s-%s\n' "$O" "$PPID" >>"$folder/told-$name"; } 2>/dev/null
   case $C in '' | *[!0-9]* | 0) C=1 ;; esac
   exit "$C"
 }
@@ -299,7 +337,6 @@ tell() {
 # In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
 pause=4 waited=0 idle=0
 owner=nobody
-mode=${rejected:+--rejected}
 if is_told; then tell; fi
 while :; do
   claim=$folder/claim-${name:-${#arguments}-${#exec_info}}

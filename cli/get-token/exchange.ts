@@ -40,7 +40,3 @@ export async function exchange(
     });
   }
 }
-
-export function originOfBroker(broker: BrokerSettings | undefined): string | undefined {
-  return broker && new URL(broker.url).origin;
-}

@@ -21,7 +21,7 @@ export interface ExecInfo {
   readonly cluster: ExecCluster | undefined;
 }
 
-/** Undefined when no Kubernetes client is asking, but a person or a script. Throws `kubeconfig_invalid`. */
+/** Undefined where whoever asks does not say anything. Throws `kubeconfig_invalid`. */
 export function parseExecInfo(env: Readonly<Record<string, string | undefined>>): ExecInfo | undefined {
   const text = env['KUBERNETES_EXEC_INFO'];
   if (text === undefined || text.trim() === '') return undefined;
@@ -35,7 +35,10 @@ export function parseExecInfo(env: Readonly<Record<string, string | undefined>>)
   if (!isObject(info) || info['kind'] !== 'ExecCredential') throw invalid('it is not an ExecCredential');
   const apiVersion = versions.find((version) => version === info['apiVersion']);
   if (apiVersion === undefined) {
-    throw invalid(`its apiVersion ${clean(info['apiVersion'], 80)} is not one of ${versions.join(', ')}`);
+    throw invalid(
+      `its apiVersion ${clean(info['apiVersion'], 80)} is not one of ${versions.join(', ')}`,
+      `Set \`apiVersion: ${versions[0]}\` in the exec section of the kubeconfig user; a client that knows only older ones must be updated.`,
+    );
   }
   const spec = isObject(info['spec']) ? info['spec'] : {};
   return {
@@ -89,8 +92,6 @@ function timestamp(milliseconds: number): string {
   return new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-function invalid(why: string): KleisError {
-  return new KleisError('kubeconfig_invalid', `KUBERNETES_EXEC_INFO cannot be used: ${why}.`, {
-    hint: 'Run this through kubectl, or unset KUBERNETES_EXEC_INFO.',
-  });
+function invalid(why: string, hint = 'Run this through kubectl; a person uses `kleis token`.'): KleisError {
+  return new KleisError('kubeconfig_invalid', `KUBERNETES_EXEC_INFO cannot be used: ${why}.`, { hint });
 }

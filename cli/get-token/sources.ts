@@ -12,10 +12,10 @@ import { connect } from '../provider/provider.ts';
 import { keyOf, noSuchToken, openSession } from '../session/open.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
-import { openSignInFailures, storeOf } from '../stores.ts';
+import { noteNode, openSignInFailures, storeOf } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { audienceOf } from './audience.ts';
-import { originOfBroker } from './exchange.ts';
+import { brokerIdentity } from '../session/destinations.ts';
 
 /** A token for the cluster. Times in milliseconds since the epoch. */
 export interface ObtainedToken {
@@ -137,11 +137,12 @@ export async function fromSession(request: SessionSourceRequest): Promise<Source
       // What the cluster refused is the broker's token; the provider's is as good as before.
       mode: settings.broker !== undefined && mode === 'rejected' ? 'background' : mode,
       cluster: request.cluster,
-      broker: originOfBroker(settings.broker),
+      broker: await brokerIdentity(settings.broker),
       interactive: request.interactive,
       allowPaste: false,
       beforeSignIn: (milliseconds) => turn.extend(milliseconds, 'signing in'),
     });
+    if (settings.cache !== 'none') noteNode(deps);
     return {
       token: opened.token,
       type: typeOf(settings),

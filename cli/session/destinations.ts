@@ -1,6 +1,10 @@
 import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
+import type { BrokerSettings } from '../settings/broker.ts';
+import { hashAuthority } from './key.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { addressOf } from '../kubeconfig/cluster-identity.ts';
+import { addressOf, identityOf } from '../kubeconfig/cluster-identity.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { Session } from './file-format.ts';
 
@@ -8,8 +12,16 @@ import type { Session } from './file-format.ts';
 export interface Destinations {
   /** `clusterIdentity` of cluster-identity.ts. */
   readonly cluster: string | undefined;
-  /** Origin. */
+  /** Its origin, and a hash of what vouches for it if that is said. */
   readonly broker?: string | undefined;
+}
+
+/** A broker's address, and a hash of the authority that vouches for it if one is named. */
+export async function brokerIdentity(broker: BrokerSettings | undefined): Promise<string | undefined> {
+  if (broker === undefined) return undefined;
+  const { origin } = new URL(broker.url);
+  const pem = await readAuthority(broker.certificateAuthority);
+  return pem === undefined ? origin : identityOf(origin, [hashAuthority(pem)]);
 }
 
 interface NewDestination {
@@ -31,6 +43,15 @@ export function newDestinations(session: Session | undefined, { broker, cluster 
     const how = changed ? ', whose certificate authority, server name or proxy is not the one known so far,' : '';
     return [{ identity, text: `the ${kind} ${address}${how}` }];
   });
+}
+
+/** "for the cluster https://… through the broker https://…", for the sign-in; nothing where a person signs in for none. */
+export function describeDestinations({ broker, cluster }: Destinations): string {
+  const parts = [
+    ...(cluster === undefined ? [] : [`for the cluster ${addressOf(cluster)}`]),
+    ...(broker === undefined ? [] : [`through the broker ${addressOf(broker)}`]),
+  ];
+  return clean(parts.join(' '), 400);
 }
 
 export function nameOfSession(session: Session | undefined): string {

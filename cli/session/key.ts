@@ -44,7 +44,7 @@ export function sessionKey(settings: SessionSettings, certificateAuthorityPem: s
 const certificates = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----([^-]*)-----END \1-----/g;
 
 /** By what the certificates say: comments, line ends, line lengths and the order in a bundle do not matter. */
-function hashAuthority(pem: string): string {
+export function hashAuthority(pem: string): string {
   const blocks = [...pem.matchAll(certificates)].map(([, , body = '']) =>
     Buffer.from(body, 'base64').toString('base64'),
   );

@@ -2,11 +2,17 @@ import { readAuthority } from '../../shared/net/certificates.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { Secret } from '../../shared/secret.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { confirmDestinations, type Destinations, nameOfSession, newDestinations } from './destinations.ts';
+import {
+  confirmDestinations,
+  describeDestinations,
+  type Destinations,
+  nameOfSession,
+  newDestinations,
+} from './destinations.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import { connect } from '../provider/provider.ts';
 import { type TokenSet, UnusableAnswer } from '../provider/tokens.ts';
-import { type Claim, type ClaimOptions, takeClaim } from '../files/claim.ts';
+import type { Claim, ClaimOptions } from '../files/claim.ts';
 import type { Failures } from '../credentials/failures.ts';
 import { type CredentialTimes, endOf, freshUntil, renewalDueAt } from '../credentials/lifetime.ts';
 import { type Session, startSession } from './file-format.ts';
@@ -68,9 +74,8 @@ export interface OpenSession {
 export async function openSession(request: SessionRequest): Promise<OpenSession> {
   const { settings, deps, store } = request;
   const key = await keyOf(settings);
-  const path = store.claimPath(key);
   for (let attempt = 1; ; attempt += 1) {
-    const claim = path === undefined ? undefined : await takeClaim(path, claimOptions(deps));
+    const claim = await store.claim(key, claimOptions(deps));
     try {
       const earlier = await loadFor(request, key);
       await askForDestinations(earlier, request, claim);
@@ -136,6 +141,9 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
   const patience = settings.loginTimeout + refreshDeadline;
   await claim?.extend(patience, 'signing in');
   await request.beforeSignIn?.(patience);
+  // Whoever is asked to sign in is to know for what: a kubeconfig from elsewhere may name any server.
+  const destinations = describeDestinations(request);
+  if (destinations !== '') deps.report.info(`Signing in at ${settings.issuerUrl} ${destinations}.`);
   const asker = watchAsker(deps);
   try {
     const provider = await connect(settings, { ...deps, signal: asker.signal });

@@ -13,7 +13,8 @@ import {
   type Reservation,
   writePrivate,
 } from '../files/private-files.ts';
-import { listPrivate, sweepTemporary } from '../files/private-folder.ts';
+import { type Claim, type ClaimOptions, takeClaim } from '../files/claim.ts';
+import { ForeignOwner, listPrivate, sweepTemporary } from '../files/private-folder.ts';
 import { thisProcess } from '../surroundings/process.ts';
 import { type Keyring, openKeyring } from './keyring.ts';
 import { chunkSize, planSet, readSet, removeSet, writeSet } from './keyring-items.ts';
@@ -61,8 +62,13 @@ export interface SessionStore {
   remove(key: string): Promise<boolean>;
   /** All sessions, without opening the keyring. */
   list(): Promise<SessionEntry[]>;
-  /** Where the claim of the session is made; undefined where nothing is kept, so that there is nothing to share. */
-  claimPath(key: string): string | undefined;
+  /**
+   * The right to change the session, once nobody else has it. Undefined where nothing is kept, so that there is nothing to
+   * share.
+   *
+   * @throws KleisError as `takeClaim`
+   */
+  claim(key: string, options: ClaimOptions): Promise<Claim | undefined>;
   /** Gives back the room that was not used. */
   close(): Promise<void>;
 }
@@ -108,7 +114,7 @@ class StoredSessions implements SessionStore {
   readonly #chunk: number;
   readonly #rooms = new Map<string, Reservation>();
   /** Where the session that was loaded is, or where `reserve` found that it can be. */
-  readonly #storage = new Map<string, 'keyring' | 'file'>();
+  readonly #storage = new Map<string, Session['storage']>();
 
   constructor(options: SessionsOptions, dir: string) {
     this.#options = options;
@@ -130,7 +136,10 @@ class StoredSessions implements SessionStore {
   async load(key: string): Promise<Session | undefined> {
     // What was listed may be superseded before it is read: then the successor is there.
     for (let attempt = 0; attempt < 20; attempt++) {
-      const newest = await this.#newest(key);
+      const newest = await this.#newest(key).catch((error: unknown) => {
+        if (this.#isNoPlace(error)) return undefined;
+        throw error;
+      });
       if (newest === undefined) return undefined;
       const text = await readPrivate(newest.path);
       if (text === undefined) continue;
@@ -161,7 +170,15 @@ class StoredSessions implements SessionStore {
 
   async reserve(key: string): Promise<void> {
     await this.#release(key);
-    this.#rooms.set(key, await reservePrivate(this.#folder, usualRoom));
+    try {
+      this.#rooms.set(key, await reservePrivate(this.#folder, usualRoom));
+    } catch (error) {
+      // A session that is there must not be lost; where there is none, a token is better than nothing.
+      if (!this.#isNoPlace(error) || this.#storage.has(key)) throw error;
+      this.#storage.set(key, 'memory');
+      this.#options.report.info(`The session is not kept, so it ends with its token. ${error.message}`);
+      return;
+    }
     const { cache } = this.#options;
     if (cache === 'file' || (cache === 'auto' && this.#storage.get(key) === 'file')) return;
     try {
@@ -179,6 +196,7 @@ class StoredSessions implements SessionStore {
 
   async save(session: Session): Promise<Session> {
     const { key } = session;
+    if (this.#storage.get(key) === 'memory') return { ...session, storage: 'memory' };
     let room = this.#rooms.get(key) ?? (await reservePrivate(this.#folder, 0));
     this.#rooms.delete(key);
     try {
@@ -223,8 +241,13 @@ class StoredSessions implements SessionStore {
     return entries.filter((entry) => entry !== undefined);
   }
 
-  claimPath(key: string): string {
-    return join(this.#folder, `${key}.claim`);
+  async claim(key: string, options: ClaimOptions): Promise<Claim | undefined> {
+    try {
+      return await takeClaim(join(this.#folder, `${key}.claim`), options);
+    } catch (error) {
+      if (this.#isNoPlace(error)) return undefined;
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -300,6 +323,12 @@ class StoredSessions implements SessionStore {
     }
   }
 
+  /** With `auto` nobody has asked for a place that there is not. */
+  #isNoPlace(error: unknown): error is KleisError {
+    if (this.#options.cache !== 'auto' || !(error instanceof KleisError)) return false;
+    return error.code === 'storage_unavailable' || error instanceof ForeignOwner;
+  }
+
   async #release(key: string): Promise<void> {
     await this.#rooms.get(key)?.release();
     this.#rooms.delete(key);
@@ -327,7 +356,7 @@ function memorySessions(): SessionStore {
       return was !== undefined;
     },
     list: async () => [],
-    claimPath: () => undefined,
+    claim: async () => undefined,
     close: async () => undefined,
   };
 }

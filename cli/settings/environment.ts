@@ -8,7 +8,7 @@ export const environment: Readonly<Record<string, { readonly help: string; reado
   KLEIS_CACHE_DIR: {
     help: 'where credentials are kept',
     reference:
-      'where credentials are kept; else `$XDG_RUNTIME_DIR/kleis`, else `$XDG_CACHE_HOME/kleis`, else `~/.cache/kleis`',
+      'where credentials are kept; else `$XDG_RUNTIME_DIR/kleis`, else `$XDG_CACHE_HOME/kleis`, else `~/.cache/kleis`: the first of these that can be used',
   },
   KLEIS_LOG: {
     help: 'silent, error, info or debug',

@@ -91,7 +91,7 @@ export function addSignInFlags(command: Command): Command {
 
 /** What `get-token` takes, and so what may stand in a kubeconfig entry. */
 export function addGetTokenFlags(command: Command): Command {
-  return addSignInFlags(command).addOption(optionOf('force'));
+  return addSignInFlags(command).addOption(optionOf('force')).addOption(optionOf('clusterServer'));
 }
 
 const entryNames = flagNames.filter((name) => settingOf(name).only === undefined);

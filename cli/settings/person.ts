@@ -8,6 +8,7 @@ import { systemCode } from '../../shared/read-file.ts';
 import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { thisProcess } from '../surroundings/process.ts';
 import { configFile } from './paths.ts';
 import type { PersonChoices } from './gather.ts';
 import { type ConfigName, configNames, isName, settingOf } from './table.ts';
@@ -177,14 +178,18 @@ async function readConfig(path: string, platform: NodeJS.Platform): Promise<stri
 
 function checkWriters(path: string, found: Stats): void {
   const name = clean(path, 400);
-  const me = process.geteuid?.();
+  const me = thisProcess.uid;
   // Root can do everything already.
   if (found.uid !== me && found.uid !== 0) {
     throw new KleisError(
       'storage_unsafe',
       `${name} belongs to another user (id ${found.uid}), who could make Kleis run a command.`,
       {
-        hint: `Let it belong to you: chown ${me} ${name}`,
+        // With `sudo -E` it is the person's, and is to stay theirs.
+        hint:
+          me === 0
+            ? 'Run Kleis as the user whose file it is, or give root a home of its own (`sudo -H`).'
+            : `Let it belong to you: chown ${me} ${name}`,
       },
     );
   }

@@ -292,6 +292,15 @@ export const table = {
     help: 'sign in anew although the session is alive',
     reference: '`get-token` and `token` only: a new token although the last is fresh',
   },
+  clusterServer: {
+    flag: '--cluster-server <url>',
+    group: 'Options',
+    only: 'get-token',
+    parse: values.text,
+    help: 'the API server, for a client that does not say which cluster it asks for',
+    reference:
+      '`get-token` only: the API server, for a client that cannot say which cluster it asks for (Terraform, Argo CD, the clients for C#, JavaScript and Ruby). It is a destination like any other; a client that says another cluster gets nothing',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type Name = keyof typeof table;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +13,8 @@ import { createWorld, type World } from './world.ts';
 // What a person meets when something is wrong, through the front door: for each a message of its own, the exit code,
 // nothing on stdout, and, once it is mended, everything as it was.
 
+const isRoot = process.geteuid?.() === 0;
+
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
@@ -25,8 +27,19 @@ afterEach(async () => {
 });
 afterAll(() => world?.end());
 
+const asKubectl = {
+  KUBERNETES_EXEC_INFO: JSON.stringify({
+    kind: 'ExecCredential',
+    apiVersion: 'client.authentication.k8s.io/v1',
+    spec: { cluster: { server: 'https://prod.example.com' }, interactive: false },
+  }),
+};
+/** Each below a shell of its own, as below a kubectl: the same parent that asks again is told of the failure again. */
 const ask = (person: Person, env: Record<string, string> = {}, more: readonly string[] = []) =>
-  person.run('kleis', ['get-token', ...flagsOf(person), ...more], { env, timeout: 30_000 });
+  person.run('/bin/sh', ['-c', '"$@"; exit $?', 'kubectl', 'kleis', 'get-token', ...flagsOf(person), ...more], {
+    env: { ...asKubectl, ...env },
+    timeout: 30_000,
+  });
 const flagsOf = (person: Person) => [...world.flags, '--certificate-authority', person.providerCaFile];
 
 function expectFailure(result: RunResult, code: number, reason: RegExp): void {
@@ -144,7 +157,7 @@ describe('the sign-in', () => {
   it('goes on when a forged callback comes, which changes nothing', async () => {
     const person = await world.person();
     await person.behave({ behaviour: 'ignore' });
-    const running = person.start('kleis', ['get-token', ...flagsOf(person)], { timeout: 30_000 });
+    const running = person.start('kleis', ['get-token', ...flagsOf(person)], { env: asKubectl, timeout: 30_000 });
     await expect.poll(() => person.windows(), { timeout: 10_000 }).toHaveLength(1);
     const [window = ''] = await person.windows();
     const redirect = new URL(new URL(window).searchParams.get('redirect_uri') ?? '');
@@ -215,14 +228,87 @@ describe('where sessions are kept', () => {
     expect(await ask(person)).toMatchObject({ code: 0 });
   });
 
-  it('a credential folder that others can enter is not used; the credential comes all the same', async () => {
+  it('a credential folder that others can enter is emptied and closed to them before it is used', async () => {
     const person = await member();
     const folder = join(person.home, 'run', 'kleis');
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o777);
+    await writeFile(join(folder, '1-1-theirs'), '');
     const result = await ask(person);
     expect(result.code, result.stderr).toBe(0);
-    expect((await readdir(folder)).filter((name) => /^\d/.test(name))).toEqual([]);
+    expect(result.stderr).toMatch(/could be used by others/);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    expect(await readdir(folder)).not.toContain('1-1-theirs');
+  });
+
+  it.skipIf(!needs('mount'))(
+    'no place at all: a reason, and a token; a person who asked for a file is told that there is none',
+    async () => {
+      const person = await world.person({ cache: 'auto' });
+      const fixed = join(person.home, 'fixed');
+      await mkdir(fixed, { mode: 0o700 });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=0700', 'tmpfs', fixed]);
+      try {
+        const env = { KLEIS_STATE_DIR: join(fixed, 'a', 'state'), KLEIS_CACHE_DIR: join(fixed, 'b') };
+        const nowhere = { ...env, XDG_RUNTIME_DIR: '', XDG_CACHE_HOME: fixed };
+        const result = await ask(person, nowhere);
+        expect(result.code, result.stderr).toBe(0);
+        expect(result.stdout).toContain('"token"');
+        expect(result.stderr.match(/The session is not kept.*read-only/g)).toHaveLength(1);
+        expectFailure(await ask(person, nowhere, ['--cache', 'file']), 6, /read-only/);
+      } finally {
+        execFileSync('umount', [fixed]);
+      }
+    },
+  );
+
+  it.skipIf(!isRoot)(
+    'the home of somebody else is no place: a reason, and a token, and nothing of ours in it',
+    async () => {
+      const person = await world.person({ cache: 'auto' });
+      const home = join(person.home, 'theirs');
+      await mkdir(home);
+      await chown(home, 12345, 12345);
+      await chmod(home, 0o770);
+      const result = await ask(person, { KLEIS_STATE_DIR: join(home, 'state'), KLEIS_CACHE_DIR: join(home, 'cache') });
+      expect(result.code, result.stderr).toBe(0);
+      expect(result.stderr).toMatch(/The session is not kept.*belongs to another user/);
+      expect(await readdir(home)).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['whose XDG_RUNTIME_DIR has vanished', { XDG_RUNTIME_DIR: '/run/user/4711-gone' }],
+    ['whose KLEIS_CACHE_DIR is where the system lets nobody make a folder', { KLEIS_CACHE_DIR: '/proc/kleis' }],
+  ])('a client %s has one failed sign-in, one window, and is told the reason once', async (_name, env) => {
+    const person = await world.person();
+    await person.behave({ behaviour: 'refuse' });
+    const five = 'i=0; while [ $i -lt 5 ]; do "$@"; code=$?; i=$((i + 1)); done; exit "$code"';
+    const args = ['-c', five, 'kubectl', 'kleis-credential', ...flagsOf(person)];
+    const result = await person.run('/bin/sh', args, { env: { ...asKubectl, ...env }, timeout: 60_000 });
+    expect(result.code, result.stderr).toBe(3);
+    expect(await person.windows()).toHaveLength(1);
+    expect(result.stderr.match(/^error: /gm)).toHaveLength(1);
+    expect(result.stderr.match(/Credentials are kept in .*kleis: /g)).toHaveLength(1);
+  });
+
+  it('no folder for credentials at all: one window all the same', async () => {
+    const person = await world.person();
+    await person.behave({ behaviour: 'refuse' });
+    const five = 'i=0; while [ $i -lt 5 ]; do "$@"; code=$?; i=$((i + 1)); done; exit "$code"';
+    const nowhere = {
+      KLEIS_CACHE_DIR: '/proc/a',
+      XDG_RUNTIME_DIR: '/proc/b',
+      XDG_CACHE_HOME: '/proc/c',
+      HOME: '/proc/d',
+    };
+    const env = { ...asKubectl, ...nowhere, KLEIS_STATE_DIR: join(person.home, 'state') };
+    const args = ['-c', five, 'kubectl', 'kleis-credential', ...flagsOf(person), '--login=browser'];
+    const config = { XDG_CONFIG_HOME: join(person.home, '.config') };
+    const result = await person.run('/bin/sh', args, { env: { ...env, ...config }, timeout: 60_000 });
+    expect(result.code, result.stderr).toBe(3);
+    expect(await person.windows()).toHaveLength(1);
+    expect(result.stderr.match(/No credential is kept/g)).toHaveLength(1);
   });
 
   it.skipIf(!needs('mount'))('a full disk is said before the refresh token is spent', async () => {
@@ -283,6 +369,41 @@ describe('the configuration', () => {
     const result = await ask(person);
     expectFailure(result, 6, /config\.yaml:1:\d+/);
     expect(result.stderr).toMatch(/config\.yaml:2:\d+/);
+  });
+
+  it.each(['kleis-credential', 'kleis-get-token', 'kleis get-token'])(
+    'a client that says nothing gets nothing from %s, unless its kubeconfig names the cluster',
+    async (program) => {
+      const person = await member();
+      const [name = '', ...before] = program.split(' ');
+      const silent = (...more: string[]) =>
+        person.run('/bin/sh', ['-c', '"$@"; exit $?', 'client', name, ...before, ...flagsOf(person), ...more], {
+          timeout: 30_000,
+        });
+      const refused = await silent();
+      expectFailure(refused, 6, /which cluster/);
+      expect(refused.stderr).toMatch(/kleis token.*--cluster-server/);
+      expectFailure(await silent('--cluster-server', 'http://prod.example.com'), 2, /--cluster-server/);
+      const named = await silent('--cluster-server', 'https://silent.example.com');
+      expect(named.code, named.stderr).toBe(0);
+      expect(named.stderr).toMatch(/New: the cluster https:\/\/silent\.example\.com now gets tokens/);
+      const starts = await person.nodeStarts();
+      expect(await silent('--cluster-server', 'https://silent.example.com')).toMatchObject({ code: 0 });
+      expect((await person.nodeStarts()) - starts).toBe(name === 'kleis-credential' ? 0 : 1);
+    },
+  );
+
+  it('a client that says another cluster than its kubeconfig gets nothing', async () => {
+    const person = await member();
+    expectFailure(await ask(person, {}, ['--cluster-server', 'https://other.example.com']), 6, /prod.*other/);
+    expect(await ask(person, {}, ['--cluster-server', 'https://prod.example.com'])).toMatchObject({ code: 0 });
+  });
+
+  it('of a client that knows only v1alpha1 is refused, and says what to write', async () => {
+    const info = { kind: 'ExecCredential', apiVersion: 'client.authentication.k8s.io/v1alpha1', spec: {} };
+    const result = await ask(await member(), { KUBERNETES_EXEC_INFO: JSON.stringify(info) });
+    expectFailure(result, 6, /v1alpha1/);
+    expect(result.stderr).toMatch(/next: {2}Set `apiVersion: client\.authentication\.k8s\.io\/v1`/);
   });
 
   it('of a kubeconfig that does not say which cluster asks is refused', async () => {

@@ -258,7 +258,9 @@ describe('what goes wrong has an exit code, a reason, a next step, and an empty 
   ];
   it.each(cases)('%s', async (_name, code, work) => {
     const person = await world.person();
-    const result = await person.run('kleis', await work(person));
+    const args = await work(person);
+    const named = args[0] === 'get-token' ? ['--cluster-server', prod] : [];
+    const result = await person.run('kleis', [...args, ...named]);
     expect(said(result)).toMatchObject({ code, stdout: '' });
     expect(result.stderr).toMatch(/error: .+/);
     expect(result.stderr).toMatch(/^(next: .+|.*--help.*)/m);

@@ -65,8 +65,9 @@ describe('the key of a credential', () => {
       expect(credentialKey([bad], env)).toBeUndefined();
       expect(credentialKey(args, { ...env, HOME: bad })).toBeUndefined();
     }
-    expect(credentialKey(args, { HOME: '/home/alice' })).toBeUndefined();
-    expect(credentialKey(args, { ...env, KUBERNETES_EXEC_INFO: '{"spec":{}}' })).toBeUndefined();
+    for (const bad of ['{"a":\u0001}', '{"a":"\r"}', Buffer.from([0xff]).toString()]) {
+      expect(credentialKey(args, { ...env, KUBERNETES_EXEC_INFO: bad })).toBeUndefined();
+    }
   });
 
   test('is the same with a terminal and without, and another for each cluster, job and home', () => {

@@ -185,6 +185,9 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     // And where there was nothing before.
     expect(await world.run({ env, args: ['else'] })).toMatchObject({ code: 0, stdout: brought });
     execFileSync('mount', ['-o', 'remount,ro', disk]);
+    const passedOver = await world.run({ env });
+    expect(passedOver).toMatchObject({ code: 0, stdout: brought });
+    expect(passedOver.stderr).toMatch(/^Credentials are kept in .*\.cache\/kleis: .* read-only\.\n$/);
     expect(await world.run({ env })).toMatchObject({ code: 0, stdout: brought, stderr: '' });
     expect(await world.run({ env, args: ['more'] })).toMatchObject({ code: 0, stdout: brought });
   });

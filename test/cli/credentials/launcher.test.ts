@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { args, type Call, createWorld, execInfo, setTime, shells } from './launcher-world.ts';
@@ -53,10 +53,6 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     ['a line break in an argument', { args: [...args, 'a\nb'] }],
     ['a control character in an argument', { args: [...args, 'a\u0001b\u007f'] }],
     ['a line break in the home', { env: { HOME: '/a\nb' } }],
-    ['no word of kubectl', { env: { KUBERNETES_EXEC_INFO: undefined } }],
-    ['something after what kubectl says', { env: { KUBERNETES_EXEC_INFO: `${execInfo()} ` } }],
-    ['interactive elsewhere', { env: { KUBERNETES_EXEC_INFO: '{"interactive":true,"spec":{}}' } }],
-    ['interactive being something else', { env: { KUBERNETES_EXEC_INFO: '{"spec":{"interactive":null}}' } }],
     ['no folder', { env: { KLEIS_CACHE_DIR: undefined, HOME: undefined } }],
     ['a relative folder', { env: { KLEIS_CACHE_DIR: 'cache' } }],
   ] satisfies [string, Call][])('leaves %s to Node, with all arguments as they are', async (_, call: Call) => {
@@ -65,6 +61,96 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
     expect(world.starts()).toMatchObject([{ mode: 'normal', args: call.args ?? args }]);
     expect(readdirSync(world.cache)).toEqual([]);
+  });
+
+  test.each([
+    ['no word about the cluster', undefined],
+    ['a blank at the end', `${execInfo()} `],
+    ['interactive before the cluster, as kube-rs', '{"spec":{"interactive":true,"cluster":{"server":"https://a"}}}'],
+    [
+      'blanks, as Python',
+      '{"kind": "ExecCredential", "spec": {"interactive": false, "cluster": {"server": "https://a"}}}',
+    ],
+    ['lines', '{\n\t"spec": {\n\t\t"interactive": true\n\t}\n}\n'],
+    ['interactive being something else', '{"spec":{"interactive":null}}'],
+    ["what is before kubectl's last word", execInfo().slice(0, execInfo().indexOf('"interactive"'))],
+  ])('%s is a call of its own: Node once, then none', async (_, info) => {
+    const world = await createWorld(command);
+    world.store(text);
+    const call = { env: { KUBERNETES_EXEC_INFO: info } };
+    for (let times = 0; times < 2; times += 1) {
+      expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    }
+    expect(world.starts()).toMatchObject([{ mode: 'normal', args }]);
+    expect(await world.run()).toMatchObject({ stdout: text });
+    world.plan({ fail: 'normal' });
+    setTime(world.file('', call), -10);
+    expect(await world.run({ ...call, times: 5 })).toMatchObject({ code: 3, stdout: '' });
+    expect(world.starts()).toHaveLength(2);
+  });
+
+  test('a folder that cannot be used gives way to the next, for the shell and for Node alike', async () => {
+    const world = await createWorld(command);
+    const taken = join(world.root, 'taken');
+    writeFileSync(taken, '');
+    const link = join(world.root, 'link');
+    symlinkSync(world.cache, link);
+    const places = [
+      { KLEIS_CACHE_DIR: '/proc/kleis' },
+      { KLEIS_CACHE_DIR: taken },
+      { KLEIS_CACHE_DIR: link },
+      { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: join(world.root, 'vanished') },
+      { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: 'relative' },
+      { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: '/proc/1' },
+    ];
+    for (const [index, env] of places.entries()) {
+      const call = { args: [...args, String(index)], env };
+      expect(await world.run(call), JSON.stringify(env)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n' });
+      expect(await world.run(call), JSON.stringify(env)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n' });
+      expect(world.starts(), JSON.stringify(env)).toHaveLength(index + 1);
+    }
+    const kept = readdirSync(join(world.env.HOME, '.cache', 'kleis')).filter((name) => /^\d+-/.test(name));
+    expect(kept).toHaveLength(places.length);
+  });
+
+  test('a failure is said once to a parent, and to each parent', async () => {
+    const world = await createWorld(command);
+    world.plan({ fail: 'normal' });
+    const first = await world.run({ times: 5 });
+    expect(first.code).toBe(3);
+    expect(first.stderr.match(/^error: /gm)).toHaveLength(1);
+    expect((await world.run({ times: 3 })).stderr.match(/^error: /gm)).toHaveLength(1);
+  });
+
+  test('finds Node beside itself, on PATH, and where it ran last; else it says that there is none', async () => {
+    const world = await createWorld(command);
+    const sibling = join(world.bin, 'kleis-get-token');
+    writeFileSync(sibling, '#!/usr/bin/env node\n');
+    const tools = join(world.root, 'tools');
+    mkdirSync(tools);
+    for (const tool of ['env', 'ls', 'mkdir', 'sleep', 'rm', 'mv', 'readlink', 'sh']) {
+      symlinkSync(
+        execFileSync('/bin/sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).trim(),
+        join(tools, tool),
+      );
+    }
+    const node = (folder: string) => {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'node'), `#!/bin/sh\necho '{"node":"${folder}"}'\n`, { mode: 0o755 });
+    };
+    const said = async () => (await world.run({ env: { PATH: `${tools}:${join(world.root, 'path')}` } })).stdout;
+    const none = await world.run({ env: { PATH: tools } });
+    expect(none).toMatchObject({ code: 6, stdout: '' });
+    expect(none.stderr).toMatch(/^error: There is no Node for Kleis.*\nnext: {2}.*PATH/);
+    const state = join(world.env.HOME, '.local', 'state', 'kleis');
+    mkdirSync(state, { recursive: true });
+    node(join(world.root, 'noted'));
+    writeFileSync(join(state, 'node'), `${join(world.root, 'noted', 'node')}\n`);
+    expect(await said()).toContain('noted');
+    node(join(world.root, 'path'));
+    expect(await said()).toContain('path');
+    node(world.bin);
+    expect(await said()).toContain(world.bin);
   });
 
   test('never evaluates an argument, and hands it on as it is', async () => {

@@ -1,3 +1,4 @@
+import type { ClaimOptions } from '../../../cli/files/claim.ts';
 import { chmod, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -83,6 +84,12 @@ describe('a session file that cannot be used', () => {
   });
 });
 
+const claimOptions: ClaimOptions = {
+  deps: { clock: { now: Date.now, sleep: async () => undefined }, pid: 1, signal: new AbortController().signal },
+  deadline: 1000,
+  purpose: 'testing',
+};
+
 describe('without a place to keep things', () => {
   test.each([{ cache: 'none' as const }, { dir: undefined }])(
     '%j: a session lives as long as the program',
@@ -92,7 +99,7 @@ describe('without a place to keep things', () => {
       const saved = await bed.begin(store);
       expect(saved.storage).toBe('memory');
       expect((await store.load(key))?.tokens.refreshToken?.reveal()).toBe('refresh-one');
-      expect(store.claimPath(key)).toBeUndefined();
+      expect(await store.claim(key, claimOptions)).toBeUndefined();
       expect(await readdir(bed.base)).toEqual([]);
       expect(await bed.open(options).load(key)).toBeUndefined();
     },

@@ -183,7 +183,9 @@ describe('whoever could write the file could make Kleis run a command, so it is 
     const geteuid = process.geteuid?.bind(process);
     if (process.getuid?.() !== 0) process.geteuid = () => 12_345;
     try {
-      await expect(load()).rejects.toEqual(fails('storage_unsafe', /belongs to another user/, /chown/));
+      await expect(load()).rejects.toEqual(
+        fails('storage_unsafe', /belongs to another user/, /^Run Kleis as the user whose file it is/),
+      );
     } finally {
       if (geteuid !== undefined) process.geteuid = geteuid;
     }
