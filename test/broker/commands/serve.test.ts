@@ -82,6 +82,17 @@ describe('a configuration', () => {
   });
 });
 
+describe('without TLS', () => {
+  it.each(['127.0.0.1:0', 'localhost:0', '[::1]:0', '127.8.9.10:0', '[::ffff:127.0.0.1]:0'])(
+    '%s is loopback: who calls from there is served',
+    async (address) => {
+      const own = await world.start({ listen: { address } });
+      expect((await own.exchange(await world.issue())).status).toBe(200);
+      expect((await own.call('/metrics', { headers: await world.admin() })).status).toBe(200);
+    },
+  );
+});
+
 describe('an audit that cannot be written', () => {
   it('lets no token out, and goes on where it stopped', async () => {
     const own = await world.start();
