@@ -9,6 +9,7 @@ import { loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
 import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
+import { watchHealth } from '../service/health-log.ts';
 import { createCounters } from '../service/counters.ts';
 import { trustOf } from '../http/guards.ts';
 import { listen, type Listening } from '../http/listener.ts';
@@ -28,6 +29,7 @@ const droppedEvery = 10 * 60_000;
 interface Condition {
   draining: boolean;
   stateFault: string | undefined;
+  stateAsked: boolean;
   certificateFault: string | undefined;
   main: Listening | undefined;
 }
@@ -42,6 +44,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   const condition: Condition = {
     draining: false,
     stateFault: 'It was not asked yet.',
+    stateAsked: false,
     certificateFault: undefined,
     main: undefined,
   };
@@ -59,7 +62,16 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   const version = packageJson.version;
   log.info({ address: main.url, operations: operations?.url, version, hash: first.hash }, 'listening');
   const stopWork = startWork(composition, condition, ending.signal);
-  void announce(broker, startedAt, deps, ending.signal);
+  void watchHealth({
+    assess: broker.health,
+    log,
+    clock: deps.clock,
+    facts: () => ({
+      grants: Object.keys(broker.current.loaded.config.grants).length,
+      milliseconds: Math.round(performance.now() - startedAt),
+    }),
+    signal: ending.signal,
+  });
   const unlisten = deps.onHangUp(() => {
     composition.current.audit.reopen();
     void composition.source.check();
@@ -86,9 +98,10 @@ function createBroker(composition: Composition, condition: Condition, { clock }:
     reload: source.state,
     draining: condition.draining,
     stateFault: condition.stateFault,
+    stateAsked: condition.stateAsked,
     anchorFault: anchoring?.health.lastError,
     anchoredAt: anchoring?.health.at,
-    certificateExpires: condition.main?.certificateExpires,
+    certificate: condition.main?.certificate,
     certificateFault: condition.certificateFault,
   });
   const { telemetry } = composition.current;
@@ -109,7 +122,7 @@ async function openAddresses(
   broker: Broker,
   condition: Condition,
 ): Promise<{ readonly main: Listening; readonly operations: Listening | undefined }> {
-  const { log, loaded } = broker.current;
+  const { loaded } = broker.current;
   const { listen: where, metrics } = loaded.config;
   const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host);
   const main = await listen({
@@ -118,10 +131,7 @@ async function openAddresses(
     isProxy: (address) => trustOf(broker.current).covers(address, 0),
     listener: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
     onCertificate(fault) {
-      condition.certificateFault = fault?.message;
-      if (fault !== undefined) {
-        log.error({ fault: fault.message }, 'the renewed certificate cannot be used; the old one stays');
-      }
+      condition.certificateFault = fault && `${fault.message} The old one stays in use.`;
     },
   });
   condition.main = main;
@@ -144,6 +154,7 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
       () => undefined,
       (error: unknown) => clean(error instanceof Error ? error.message : error, 400),
     );
+    condition.stateAsked = true;
   };
   const dropped = async () => revokeDropped(composition.current, leases, signal);
   const timers = [
@@ -169,15 +180,6 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
 function every(interval: number, work: () => void): NodeJS.Timeout {
   work();
   return setInterval(work, interval).unref();
-}
-
-/** Says once when it takes requests. */
-async function announce(broker: Broker, startedAt: number, { clock }: Deps, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !broker.health().ready) await clock.sleep(20, signal).catch(() => undefined);
-  if (signal.aborted) return;
-  const { log, loaded } = broker.current;
-  const milliseconds = Math.round(performance.now() - startedAt);
-  log.info({ grants: Object.keys(loaded.config.grants).length, milliseconds }, 'ready');
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

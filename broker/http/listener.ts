@@ -27,7 +27,7 @@ export interface Listening {
   /** `https://127.0.0.1:8443`; what was asked for with the port that it became. */
   readonly url: string;
   /** Milliseconds since the epoch; undefined without TLS. */
-  readonly certificateExpires: number | undefined;
+  readonly certificate: { readonly from: number; readonly until: number } | undefined;
   reloadCertificate(): Promise<void>;
   /**
    * Takes no more connections, lets what is under way end for so long (milliseconds), and then cuts it. True if nothing
@@ -95,8 +95,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 
   return {
     url: urlOf(server, files !== undefined, place.host),
-    get certificateExpires() {
-      return pair?.expires;
+    get certificate() {
+      return pair?.lifetime;
     },
     reloadCertificate,
     async drain(patience) {
@@ -153,7 +153,7 @@ function urlOf(server: Server, secure: boolean, host: string | undefined): strin
 interface Pair {
   readonly cert: string;
   readonly key: string;
-  readonly expires: number;
+  readonly lifetime: { readonly from: number; readonly until: number };
 }
 
 /** Throws `config_invalid` if the two do not belong together, which is what half a renewal looks like. */
@@ -161,7 +161,8 @@ async function readPair({ certFile, keyFile }: { certFile: string; keyFile: stri
   const [cert, key] = await Promise.all([certFile, keyFile].map(readPem));
   try {
     tls.createSecureContext({ cert, key });
-    return { cert: cert!, key: key!, expires: Date.parse(new X509Certificate(cert!).validTo) };
+    const { validFrom, validTo } = new X509Certificate(cert!);
+    return { cert: cert!, key: key!, lifetime: { from: Date.parse(validFrom), until: Date.parse(validTo) } };
   } catch (cause) {
     throw new KleisError('config_invalid', `The certificate ${clean(certFile)} and its key cannot be used.`, {
       detail: clean((cause as NodeJS.ErrnoException).code ?? cause),

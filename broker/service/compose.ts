@@ -6,6 +6,7 @@ import { openAuditLog } from '../audit/log.ts';
 import { createBackground } from './background.ts';
 import { type Clusters, openClusters } from '../cluster/clusters.ts';
 import { createClusterPlaces } from '../cluster/places.ts';
+import { describeChanges } from '../config/changes.ts';
 import { formatFault } from '../config/documents.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from '../config/reload.ts';
@@ -81,7 +82,7 @@ export async function compose(
     current = { ...common, loaded: next, issuers };
     printWarnings(next, stderr);
     const { hash } = next;
-    log.info({ hash, grants: Object.keys(next.config.grants).length, dropped, changed }, 'new configuration');
+    log.info({ hash, ...describeChanges(before, next.config), material: changed }, 'new configuration');
     const late = needRestart(first.config, next.config);
     if (late.length > 0) log.warn({ settings: late }, 'these settings take effect when the broker is started anew');
     const services = current;
@@ -151,6 +152,7 @@ function follow(clusters: Clusters, name: string): KubeClient {
     skew: () => kube().skew(),
     connectedAt: () => kube().connectedAt(),
     token: async () => kube().token(),
+    lifetime: () => kube().lifetime(),
     fault: () => kube().fault(),
     close: () => undefined,
   };

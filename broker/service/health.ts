@@ -1,6 +1,7 @@
 import type { Cluster } from '../cluster/clusters.ts';
 import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
+import { endsSoon, type Lifetime } from './lifetime.ts';
 import type { Services } from './services.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -8,6 +9,8 @@ export interface HealthCheck {
   /** Like `cluster prod`. */
   readonly name: string;
   readonly ok: boolean;
+  /** Nobody has looked yet; it counts as not well. */
+  readonly pending?: true;
   /** Whether a replica with this fault must not get requests. */
   readonly critical: boolean;
   /** For operators. */
@@ -25,9 +28,12 @@ export interface HealthInputs {
   readonly draining: boolean;
   /** What is wrong with the store of leases; undefined if nothing is. */
   readonly stateFault: string | undefined;
+  /** Whether the store was asked yet. */
+  readonly stateAsked: boolean;
   readonly anchorFault: string | undefined;
   readonly anchoredAt: number | undefined;
-  readonly certificateExpires: number | undefined;
+  /** Of the certificate for HTTPS. */
+  readonly certificate: Lifetime | undefined;
   readonly certificateFault: string | undefined;
 }
 
@@ -36,12 +42,17 @@ export interface HealthInputs {
  * replica stays ready; it is not when nothing could be minted, recorded, or judged by a configuration that holds.
  */
 export function assessHealth(inputs: HealthInputs): Health {
-  const { services, reload, draining, stateFault, anchorFault, certificateFault } = inputs;
+  const { services, reload, draining, stateFault, anchorFault, certificate, certificateFault } = inputs;
   const { loaded, issuers, leases, audit, clock } = services;
   const { config } = loaded;
   const checks: HealthCheck[] = [];
-  const add = (name: string, ok: boolean, critical: boolean, message?: string): void => {
-    checks.push({ name, ok, critical: critical && !ok, ...(!ok && message !== undefined && { message }) });
+  const add = (name: string, ok: boolean, critical: boolean, message?: string, known = true): void => {
+    const more = { ...(!ok && message !== undefined && { message }), ...(!known && { pending: true as const }) };
+    checks.push({ name, ok, critical: critical && !ok, ...more });
+  };
+  const addLifetime = (name: string, lifetime: Lifetime): void => {
+    const message = `It ends at ${new Date(lifetime.until).toISOString()}, and nothing has renewed it.`;
+    add(name, !endsSoon(lifetime, clock.now()), false, message);
   };
 
   add('draining', !draining, true, 'This replica is ending.');
@@ -49,8 +60,11 @@ export function assessHealth(inputs: HealthInputs): Health {
   add('configuration', reload.failingSince === undefined, denies, describeReload(reload, denies));
   add('audit', audit.health.ok, true, audit.health.lastError);
   add('audit anchors', anchorFault === undefined, false, anchorFault);
-  add('state', stateFault === undefined, true, stateFault);
-  if (certificateFault !== undefined) add('certificate', false, false, certificateFault);
+  add('state', stateFault === undefined, true, stateFault, inputs.stateAsked);
+  if (certificate !== undefined) {
+    add('certificate', certificateFault === undefined, false, certificateFault);
+    addLifetime('lifetime of the certificate', certificate);
+  }
 
   const clusters = leases.clusters.all();
   const demanded = config.admissionPolicy === 'required';
@@ -59,11 +73,15 @@ export function assessHealth(inputs: HealthInputs): Health {
   const stateCluster = 'memory' in config.state ? undefined : config.state.cluster;
   for (const [index, cluster] of clusters.entries()) {
     const fault = faults[index];
-    add(`cluster ${cluster.name}`, fault === undefined, !anyUsable || cluster.name === stateCluster, fault);
+    const critical = !anyUsable || cluster.name === stateCluster;
+    add(`cluster ${cluster.name}`, fault === undefined, critical, fault, cluster.health().probedAt !== undefined);
+    const lifetime = cluster.kube.lifetime();
+    if (lifetime !== undefined) addLifetime(`credential for cluster ${cluster.name}`, lifetime);
   }
   for (const [name, { ok, keys, lastError }] of Object.entries(issuers.health())) {
     const kept = keys > 0 ? ' The last good keys are in use.' : '';
-    add(`issuer ${name}`, ok, false, `${lastError ?? 'Its keys are not loaded yet.'}${kept}`);
+    const message = `${lastError ?? 'Its keys are not loaded yet.'}${kept}`;
+    add(`issuer ${name}`, ok, false, message, ok || lastError !== undefined);
   }
   return { ready: checks.every(({ critical }) => !critical), checks };
 }
@@ -85,7 +103,7 @@ function faultOf(cluster: Cluster, policyDemanded: boolean): string | undefined 
 
 /** Sets what Prometheus asks for. */
 export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void {
-  const { services, reload, anchoredAt, certificateExpires } = inputs;
+  const { services, reload, anchoredAt, certificate } = inputs;
   const { loaded, issuers, leases, audit } = services;
   telemetry.set('ready', {}, assessHealth(inputs).ready);
   telemetry.set('config_ok', {}, reload.failingSince === undefined);
@@ -98,13 +116,14 @@ export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void 
   telemetry.set('audit_lost', {}, audit.health.lost);
   telemetry.set('audit_truncations', {}, audit.health.truncations);
   if (anchoredAt !== undefined) telemetry.set('audit_anchor_timestamp_seconds', {}, anchoredAt / 1000);
-  if (certificateExpires !== undefined) {
-    telemetry.set('certificate_expires_timestamp_seconds', {}, certificateExpires / 1000);
+  if (certificate !== undefined) {
+    telemetry.set('certificate_expires_timestamp_seconds', {}, certificate.until / 1000);
   }
   for (const name of ['issuer_up', 'issuer_keys', 'cluster_up', 'cluster_clock_skew_seconds'] as const) {
     telemetry.clear(name);
   }
   telemetry.clear('admission_policy_in_force');
+  telemetry.clear('cluster_credential_expires_timestamp_seconds');
   for (const [issuer, { ok, keys }] of Object.entries(issuers.health())) {
     telemetry.set('issuer_up', { issuer }, ok);
     telemetry.set('issuer_keys', { issuer }, keys);
@@ -113,6 +132,10 @@ export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void 
     const { reachable, policy, skew } = cluster.health();
     const labels = { cluster: cluster.name };
     telemetry.set('cluster_up', labels, reachable);
+    const lifetime = cluster.kube.lifetime();
+    if (lifetime !== undefined) {
+      telemetry.set('cluster_credential_expires_timestamp_seconds', labels, lifetime.until / 1000);
+    }
     if (skew !== undefined) telemetry.set('cluster_clock_skew_seconds', labels, skew / 1000);
     telemetry.set('admission_policy_in_force', labels, policy === 'in_force');
   }

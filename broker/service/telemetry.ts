@@ -38,6 +38,10 @@ const gauges = {
   audit_lost: ['Outcomes that could not be recorded.', []],
   audit_truncations: ['How often somebody cut the audit file short: lines may be gone.', []],
   audit_anchor_timestamp_seconds: ['When the audit was last anchored in the cluster.', []],
+  cluster_credential_expires_timestamp_seconds: [
+    'When the credential expires with which the broker signs in to the cluster.',
+    ['cluster'],
+  ],
   certificate_expires_timestamp_seconds: ['When the certificate for HTTPS expires.', []],
 } as const satisfies Record<string, readonly [help: string, labels: readonly string[]]>;
 

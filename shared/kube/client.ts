@@ -5,6 +5,7 @@ import { createAgent } from '../net/agent.ts';
 import { KubeError } from './error.ts';
 import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './call.ts';
 import { type KubeConnection, type KubeConnectionOptions, readConnection } from './connection.ts';
+import { credentialLifetime } from './credential.ts';
 import { proxyChooser, proxyOf } from '../net/proxy.ts';
 import { backoff } from '../net/retry.ts';
 import { createTrust } from '../net/trust.ts';
@@ -27,6 +28,8 @@ export interface KubeClient {
   connectedAt(): number | undefined;
   /** The bearer token in use, if there is one. Reads the files if none was read yet. */
   token(): Promise<string | undefined>;
+  /** From when to when the credential in use is good, ms; undefined where it does not say, or none was read yet. */
+  lifetime(): ReturnType<typeof credentialLifetime>;
   /** What is wrong with the files of the credentials, while the last good ones are in use. */
   fault(): Error | undefined;
   close(): void;
@@ -159,6 +162,7 @@ export function openCluster(options: KubeOptions): KubeClient {
     skew: () => valid()?.skew,
     connectedAt: () => connectedAt,
     token: async () => (await current()).connection.token,
+    lifetime: () => (live === undefined ? undefined : credentialLifetime(live.connection)),
     fault: () => fault,
     close: () => live?.agent.destroy(),
   };

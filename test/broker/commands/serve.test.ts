@@ -62,6 +62,28 @@ describe('a configuration', () => {
     }
   });
 
+  it('that is new is told by what is different in it, without the values', async () => {
+    const own = await world.start();
+    const { other: _, open, ...rest } = grants;
+    const { ci, github } = world.document()['issuers'] as Record<string, object>;
+    const { prod } = world.document()['clusters'] as Record<string, object>;
+    await own.reconfigure({
+      grants: { ...rest, open: { ...open, ttl: { default: '20m' } }, newer: grants['plain'] },
+      issuers: { ci, github: { ...github, leeway: '10s' }, more: { ...ci, url: 'https://more.example.com' } },
+      clusters: { prod: { ...prod, audiences: ['https://api.example.com'] }, edge: prod },
+      limits: { perAddress: 7 },
+    });
+    const line = await until('the line', () => own.lines().find(({ msg }) => msg === 'new configuration'));
+    expect(line).toMatchObject({
+      grants: { added: ['newer'], dropped: ['other'], changed: ['open'] },
+      issuers: { added: ['more'], changed: ['github'] },
+      clusters: { added: ['edge'], changed: ['prod'] },
+      settings: ['limits'],
+      material: [],
+    });
+    expect(JSON.stringify(line)).not.toContain('example.com');
+  });
+
   it('that cannot be used leaves the last good one in force, and is told at once', async () => {
     const own = await world.start();
     await own.reconfigure({ grants: { bad: { issuer: 'nobody' } } });

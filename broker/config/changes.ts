@@ -1,0 +1,48 @@
+import { canonicalJson } from './load.ts';
+import type { BrokerConfig } from './schema.ts';
+
+/** Names, as the configuration has them. */
+export interface EntryChanges {
+  readonly added?: readonly string[];
+  readonly dropped?: readonly string[];
+  readonly changed?: readonly string[];
+}
+
+/** What is different; what is not is left out. */
+export interface ConfigChanges {
+  readonly grants?: EntryChanges;
+  readonly issuers?: EntryChanges;
+  readonly clusters?: EntryChanges;
+  /** All else, by the name of its section. */
+  readonly settings?: readonly string[];
+}
+
+const sections = ['grants', 'issuers', 'clusters'] as const;
+
+/** For the log: names alone, none of the values. */
+export function describeChanges(before: BrokerConfig, after: BrokerConfig): ConfigChanges {
+  const entries = sections.map((section) => [section, compareEntries(before[section], after[section])] as const);
+  const { grants: _, issuers: __, clusters: ___, ...settings } = { ...before, ...after };
+  const changed = Object.keys(settings).filter((name) => {
+    const [old, next] = [before, after].map((config) => canonicalJson(config[name as keyof BrokerConfig] ?? null));
+    return old !== next;
+  });
+  return {
+    ...Object.fromEntries(entries.filter(([, changes]) => Object.keys(changes).length > 0)),
+    ...(changed.length > 0 && { settings: changed }),
+  };
+}
+
+function compareEntries(
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): EntryChanges {
+  const all = {
+    added: Object.keys(after).filter((name) => !Object.hasOwn(before, name)),
+    dropped: Object.keys(before).filter((name) => !Object.hasOwn(after, name)),
+    changed: Object.keys(before).filter(
+      (name) => Object.hasOwn(after, name) && canonicalJson(before[name]) !== canonicalJson(after[name]),
+    ),
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, names]) => names.length > 0));
+}
