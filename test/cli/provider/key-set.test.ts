@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { failure } from '../../support/failure.ts';
-import { addressShown, connectTo, createTestDeps, settingsFor, withProvider } from '../sign-in/world.ts';
+import { connectTo, createTestDeps, refreshed, settingsFor, signInAt, withProvider } from '../sign-in/world.ts';
 
 const faults: [string, number, string, string][] = [
   ['404', 404, '', 'provider_invalid'],
@@ -20,11 +20,7 @@ describe('keys of the provider that cannot be had', () => {
           response.writeHead(status, { 'content-type': 'application/json' }).end(body);
           return true;
         };
-        const deps = createTestDeps({ terminal: true });
-        const tokens = (await connectTo(settingsFor(at.issuer), deps)).signIn();
-        tokens.catch(() => undefined);
-        await at.browser().open(await addressShown(deps));
-        const error = await failure(tokens);
+        const error = await failure(signInAt(at));
         expect(error).toMatchObject({ code, exitCode: 5 });
         expect(error.message).toContain(`${at.issuer}/jwks`);
         expect(error.message).toContain(`HTTP ${status}`);
@@ -51,25 +47,16 @@ describe('keys of the provider that cannot be had', () => {
       discovery: (document: Record<string, unknown>) => ({ ...document, jwks_uri: 'http://keys.example/' }),
     };
     await withProvider({ quirks }, async (at) => {
-      const deps = createTestDeps({ terminal: true });
-      const tokens = (await connectTo(settingsFor(at.issuer), deps)).signIn();
-      tokens.catch(() => undefined);
-      await at.browser().open(await addressShown(deps));
-      expect((await failure(tokens)).message).toContain('jwks_uri is not an https URL');
+      expect((await failure(signInAt(at))).message).toContain('jwks_uri is not an https URL');
       expect(at.count('token')).toBe(0);
     });
   });
 
   test('a refresh does not ask for them', async () => {
     await withProvider({}, async (at) => {
-      const deps = createTestDeps({ terminal: true });
-      const kleis = await connectTo(settingsFor(at.issuer), deps);
-      const signedIn = kleis.signIn();
-      await at.browser().open(await addressShown(deps));
-      const { refreshToken } = await signedIn;
-      if (refreshToken === undefined) throw new Error('no refresh token');
+      const session = await signInAt(at);
       at.quirks.before = (_request, response, path) => path === '/jwks' && (response.destroy(), true);
-      expect((await kleis.refresh({ refreshToken })).idToken).toBeDefined();
+      expect((await refreshed(session)).idToken).toBeDefined();
     });
   });
 });

@@ -1,374 +1,27 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { UnusableAnswer, type TokenSet } from '../../../cli/provider/tokens.ts';
+import { UnusableAnswer } from '../../../cli/provider/tokens.ts';
 import { Secret } from '../../../shared/secret.ts';
-import type { Provider } from '../../../cli/provider/provider.ts';
 import { failure } from '../../support/failure.ts';
-import { clientSecret, startProvider, type Quirks, type TestProvider } from '../../support/provider.ts';
-import { addressShown, createTestDeps, settingsFor, type TestDeps, withProvider, connectTo } from '../sign-in/world.ts';
+import { type Quirks, startProvider, type TestProvider } from '../../support/provider.ts';
+import {
+  connectTo,
+  createTestDeps,
+  refreshed,
+  serving,
+  settingsFor,
+  signInAt,
+  withProvider,
+} from '../sign-in/world.ts';
 
 let provider: TestProvider;
-let folder: string;
-let privateKey: KeyObject;
-
 beforeAll(async () => {
-  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  ({ privateKey } = pair);
-  provider = await startProvider({ clientJwk: { ...pair.publicKey.export({ format: 'jwk' }), kid: 'one' } });
-  folder = await mkdtemp(join(tmpdir(), 'kleis-provider-'));
+  provider = await startProvider();
 });
-afterAll(async () => {
-  await provider.stop();
-  await rm(folder, { recursive: true });
-});
-
-type Changes = Parameters<typeof settingsFor>[1];
-
-async function signIn(at: TestProvider, changes: Changes = {}, deps: TestDeps = createTestDeps({ terminal: true })) {
-  const kleis = await connectTo(settingsFor(at.issuer, changes), deps);
-  const tokens = kleis.signIn();
-  tokens.catch(() => undefined);
-  await at.browser().open(await addressShown(deps));
-  return { kleis, tokens: await tokens };
-}
-
-function refreshed({ kleis, tokens }: { kleis: Provider; tokens: TokenSet }): Promise<TokenSet> {
-  if (tokens.refreshToken === undefined) throw new Error('no refresh token');
-  return kleis.refresh({ refreshToken: tokens.refreshToken, idTokenSub: tokens.subject?.sub });
-}
-
-/** Anything that answers HTTP on loopback. */
-async function serving(listener: RequestListener, work: (origin: string) => Promise<void>): Promise<void> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  try {
-    await work(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  } finally {
-    server.close();
-    server.closeAllConnections();
-  }
-}
-
-/** What `connect` fails with where discovery is answered like this. */
-async function discoveryFailure(
-  answer: (origin: string) => { status?: number; headers?: Record<string, string>; body: string },
-) {
-  let error;
-  await serving(
-    (request, response) => {
-      const { status = 200, headers = {}, body } = answer(`http://${request.headers.host ?? ''}`);
-      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
-    },
-    async (origin) => {
-      error = await failure(connectTo(settingsFor(origin), createTestDeps()));
-    },
-  );
-  return error as unknown as Awaited<ReturnType<typeof failure>>;
-}
-
-describe('discovery', () => {
-  test('another issuer than asked for: both are named, without control characters', async () => {
-    const error = await discoveryFailure(() => ({
-      body: JSON.stringify({ issuer: 'https://other.example\u001b[31m', token_endpoint: 'https://x' }),
-    }));
-    expect(error).toMatchObject({ code: 'issuer_mismatch' });
-    expect(error.message).toMatch(
-      /^The provider at http:\/\/127\.0\.0\.1:\d+ calls itself https:\/\/other\.example \[31m\.$/,
-    );
-  });
-
-  test('an issuer that differs by the slash at its end: the hint is the right spelling', async () => {
-    const error = await discoveryFailure((origin) => ({
-      body: JSON.stringify({ issuer: `${origin}/`, token_endpoint: `${origin}/t` }),
-    }));
-    expect(error).toMatchObject({ code: 'issuer_mismatch' });
-    expect(error.hint).toMatch(/--issuer-url http:\/\/127\.0\.0\.1:\d+\/$/);
-  });
-
-  test.each([
-    ['a web page', { headers: { 'content-type': 'text/html' }, body: '<html>hello</html>' }, 'provider_invalid'],
-    ['nothing there', { status: 404, body: '' }, 'provider_invalid'],
-    ['an array', { body: '[]' }, 'provider_invalid'],
-    ['a body of 2 MB', { body: JSON.stringify({ issuer: 'x'.repeat(2_000_000) }) }, 'provider_invalid'],
-    [
-      'a redirect to another origin',
-      { status: 302, headers: { location: 'https://elsewhere.example/' }, body: '' },
-      'provider_invalid',
-    ],
-    ['503, again and again', { status: 503, body: '' }, 'provider_unavailable'],
-    ['no issuer', { body: '{"token_endpoint":"https://x"}' }, 'provider_invalid'],
-  ])('%s is told apart', async (_what, answer, code) => {
-    expect(await discoveryFailure(() => answer)).toMatchObject({ code, exitCode: 5 });
-  });
-
-  test.each(['http://login.example.com/token', 'javascript:alert(1)', 'file:///etc/passwd', 7])(
-    'the endpoint %s is refused',
-    async (endpoint) => {
-      const error = await discoveryFailure((origin) => ({
-        body: JSON.stringify({ issuer: origin, token_endpoint: endpoint }),
-      }));
-      expect(error).toMatchObject({ code: 'provider_invalid' });
-      expect(error.message).toContain('token_endpoint');
-    },
-  );
-
-  test('is left out when a cached description of this issuer is given, and done when it is of another', async () => {
-    const before = provider.count('discovery');
-    const { metadata } = await connectTo(settingsFor(provider.issuer), createTestDeps());
-    await connectTo(
-      settingsFor(provider.issuer),
-      createTestDeps(),
-      JSON.parse(JSON.stringify(metadata)) as typeof metadata,
-    );
-    expect(provider.count('discovery')).toBe(before + 1);
-    await connectTo(settingsFor(provider.issuer), createTestDeps(), { ...metadata, issuer: 'https://other.example' });
-    expect(provider.count('discovery')).toBe(before + 2);
-    expect(JSON.stringify(metadata).length).toBeLessThan(2000);
-  });
-});
-
-async function file(name: string, text: string, mode = 0o600): Promise<string> {
-  const path = join(folder, name);
-  await writeFile(path, text);
-  await chmod(path, mode);
-  return path;
-}
-
-describe('the client', () => {
-  test('a provider that does not list `none` still takes a public client', async () => {
-    const quirks: Quirks = {
-      discovery: (d) => ({ ...d, token_endpoint_auth_methods_supported: ['client_secret_basic'] }),
-    };
-    await withProvider({ quirks }, async (at) => {
-      expect((await signIn(at)).tokens.idToken).toBeDefined();
-    });
-  });
-
-  test.each([
-    ['kleis-basic', undefined],
-    ['kleis-post', undefined],
-    ['kleis-post', ['client_secret_basic']],
-    ['kleis-basic', ['client_secret_post']],
-    ['kleis-post', 'absent'],
-  ])('the secret of %s is accepted where the provider lists %s', async (clientId, listed) => {
-    const quirks: Quirks = {
-      discovery: ({ token_endpoint_auth_methods_supported: all, ...rest }) =>
-        listed === 'absent' ? rest : { ...rest, token_endpoint_auth_methods_supported: listed ?? all },
-    };
-    await withProvider({ quirks }, async (at) => {
-      const session = await signIn(at, { clientId, clientSecretFile: await file('secret', `${clientSecret}\n`) });
-      expect((await refreshed(session)).idToken).toBeDefined();
-    });
-  });
-
-  test('a wrong secret is client_refused, and stands in no message', async () => {
-    const clientSecretFile = await file('wrong', 'wrong-secret');
-    const kleis = await connectTo(
-      settingsFor(provider.issuer, { clientId: 'kleis-basic', clientSecretFile }),
-      createTestDeps(),
-    );
-    const error = await failure(kleis.clientCredentials());
-    expect(error).toMatchObject({ code: 'client_refused', exitCode: 6 });
-    expect(`${error.message}${error.hint}`).not.toContain('wrong-secret');
-  });
-
-  test.each([
-    ['everybody may read', 'secret', 0o644, 'storage_unsafe'],
-    ['is empty', '\n', 0o600, 'config_invalid'],
-    ['has two lines', 'a\nb\n', 0o600, 'config_invalid'],
-    ['is too large', 'x'.repeat(5000), 0o600, 'config_invalid'],
-  ])('a secret file that %s is refused', async (_what, text, mode, code) => {
-    const clientSecretFile = await file('refused', text, mode);
-    expect(
-      await failure(connectTo(settingsFor(provider.issuer, { clientSecretFile }), createTestDeps())),
-    ).toMatchObject({
-      code,
-    });
-  });
-
-  test('a secret file that is not there is named', async () => {
-    const error = await failure(
-      connectTo(settingsFor(provider.issuer, { clientSecretFile: join(folder, 'none') }), createTestDeps()),
-    );
-    expect(error).toMatchObject({ code: 'config_invalid' });
-    expect(error.message).toContain('does not exist');
-  });
-
-  test.each(['pem', 'jwk'])('private_key_jwt signs with the key of a %s file', async (form) => {
-    const text =
-      form === 'pem'
-        ? privateKey.export({ format: 'pem', type: 'pkcs8' })
-        : JSON.stringify({ ...privateKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256' });
-    const clientKeyFile = await file(`key.${form}`, String(text));
-    const session = await signIn(provider, { clientId: 'kleis-jwt', clientKeyFile });
-    expect((await refreshed(session)).idToken).toBeDefined();
-  });
-
-  test('a key file without a private key is refused', async () => {
-    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    for (const text of [
-      'nonsense',
-      String(publicKey.export({ format: 'pem', type: 'spki' })),
-      JSON.stringify(publicKey.export({ format: 'jwk' })),
-    ]) {
-      const clientKeyFile = await file('not-a-key', text);
-      expect(await failure(connectTo(settingsFor(provider.issuer, { clientKeyFile }), createTestDeps()))).toMatchObject(
-        {
-          code: 'config_invalid',
-        },
-      );
-    }
-  });
-
-  test('client credentials give an access token for the resource, without a person', async () => {
-    const settings = settingsFor(provider.issuer, {
-      clientId: 'kleis-basic',
-      clientSecretFile: await file('machine', clientSecret),
-      scopes: ['api'],
-      resource: 'https://cluster.example.com',
-      token: 'access',
-      identity: 'client-credentials',
-    });
-    const tokens = await (await connectTo(settings, createTestDeps())).clientCredentials();
-    expect(tokens.accessToken?.reveal().split('.')).toHaveLength(3);
-    expect(tokens.refreshToken).toBeUndefined();
-  });
-});
-
-describe('the answer with the tokens', () => {
-  type Json = Record<string, unknown>;
-  const asCode = (alter: (json: Json) => Json): Quirks => ({
-    token: (json, _form, status) => ({ json: status === 200 ? alter(json) : json }),
-  });
-  const claimsOf = (json: Json) =>
-    JSON.parse(Buffer.from(String(json['id_token']).split('.')[1] ?? '', 'base64url').toString()) as Json;
-
-  test.each([
-    ['token_type in small letters', (json: Json) => ({ ...json, token_type: 'bearer' })],
-    ['token_type in capitals', (json: Json) => ({ ...json, token_type: 'BEARER' })],
-    ['no token_type', ({ token_type: _type, ...json }: Json) => json],
-    ['null members', (json: Json) => ({ ...json, scope: null, foo: null })],
-    ['no access token', ({ access_token: _token, ...json }: Json) => json],
-  ])('%s is taken', async (_what, alter) => {
-    await withProvider({ quirks: asCode(alter) }, async (at) => {
-      expect((await signIn(at)).tokens.idToken).toBeDefined();
-    });
-  });
-
-  test.each([
-    ['3600', 3600],
-    [60, 60],
-    [undefined, undefined],
-    ['soon', undefined],
-    [-5, undefined],
-    [1e18, 366 * 86_400],
-  ])('expires_in %s counts as %s seconds', async (expiresIn, seconds) => {
-    const alter = ({ expires_in: _given, ...json }: Json) =>
-      expiresIn === undefined ? json : { ...json, expires_in: expiresIn };
-    await withProvider({ quirks: asCode(alter) }, async (at) => {
-      const { tokens } = await signIn(at, { token: 'access' });
-      const lifetime =
-        tokens.accessTokenExpiresAt === undefined ? undefined : (tokens.accessTokenExpiresAt - tokens.issuedAt) / 1000;
-      expect(lifetime).toBe(seconds);
-    });
-  });
-
-  test.each([
-    ['a nonce of another sign-in', (claims: Json) => ({ ...claims, nonce: 'other' }), 'sign_in_invalid', /nonce/],
-    ['no nonce', ({ nonce: _nonce, ...claims }: Json) => claims, 'sign_in_invalid', /nonce/],
-    ['another audience', (claims: Json) => ({ ...claims, aud: 'other' }), 'sign_in_invalid', /another client/],
-    [
-      'another azp',
-      (claims: Json) => ({ ...claims, aud: ['kleis', 'other'], azp: 'other' }),
-      'sign_in_invalid',
-      /another client/,
-    ],
-    [
-      'another issuer',
-      (claims: Json) => ({ ...claims, iss: 'https://other.example' }),
-      'sign_in_invalid',
-      /another issuer/,
-    ],
-    ['no sub', ({ sub: _sub, ...claims }: Json) => claims, 'sign_in_invalid', /sub/],
-    [
-      'an expiry that is past',
-      (claims: Json) => ({ ...claims, exp: Math.floor(Date.now() / 1000) - 5 }),
-      'token_unusable',
-      /already expired/,
-    ],
-    [
-      'an iat in ten minutes',
-      (claims: Json) => ({ ...claims, iat: Math.floor(Date.now() / 1000) + 600 }),
-      'clock_skewed',
-      /10 minutes behind/,
-    ],
-  ])('an ID token with %s is refused', async (_what, alter, code, text) => {
-    await withProvider({}, async (at) => {
-      Object.assign(
-        at.quirks,
-        asCode((json) => ({ ...json, id_token: at.signed(alter(claimsOf(json))) })),
-      );
-      const error = await failure(signIn(at));
-      expect(error).toMatchObject({ code });
-      expect(error.message).toMatch(text);
-    });
-  });
-
-  test.each([
-    [
-      'no signature (alg none)',
-      (json: Json) =>
-        [Buffer.from('{"alg":"none"}').toString('base64url'), String(json['id_token']).split('.')[1], ''].join('.'),
-    ],
-    ['another signature', (json: Json) => `${String(json['id_token']).slice(0, -8)}AAAAAAAA`],
-    ['text that is no JWT', () => 'abc'],
-    [
-      'a key that is not published',
-      (json: Json) =>
-        `${Buffer.from('{"alg":"RS256","kid":"other"}').toString('base64url')}.${String(json['id_token']).split('.').slice(1).join('.')}`,
-    ],
-  ])('an ID token with %s is refused, and its text stands in no message', async (_what, alter) => {
-    let sent = '';
-    const quirks = asCode((json) => ({ ...json, id_token: (sent = alter(json)) }));
-    await withProvider({ quirks }, async (at) => {
-      const error = await failure(signIn(at));
-      expect(error).toMatchObject({ code: 'sign_in_invalid' });
-      if (sent.length > 20)
-        expect(`${error.message}${error.hint}${error.detail ?? ''}`).not.toContain(sent.slice(0, 20));
-    });
-  });
-
-  test('without an ID token where kubectl is to get one it is refused', async () => {
-    await withProvider({ quirks: asCode(({ id_token: _token, ...json }) => json) }, async (at) => {
-      expect(await failure(signIn(at))).toMatchObject({ code: 'token_unusable', exitCode: 6 });
-    });
-  });
-
-  test('a clock that is off is told by how much (this machine is ten minutes ahead)', async () => {
-    await withProvider({ lifetimes: { idToken: 60 } }, async (at) => {
-      const clock = { ...createTestDeps().clock, now: () => Date.now() + 600_000 };
-      const error = await failure(signIn(at, {}, createTestDeps({ terminal: true, clock })));
-      expect(error).toMatchObject({ code: 'clock_skewed', exitCode: 6 });
-      expect(error.message).toContain('10 minutes ahead');
-    });
-  });
-
-  test('a clock that is behind is told as such', async () => {
-    const clock = { ...createTestDeps().clock, now: () => Date.now() - 86_400_000 };
-    const error = await failure(signIn(provider, {}, createTestDeps({ terminal: true, clock })));
-    expect(error).toMatchObject({ code: 'clock_skewed' });
-    expect(error.message).toContain('24 hours behind');
-  });
-});
+afterAll(() => provider.stop());
 
 describe('refresh', () => {
   test('rotates: the new refresh token works, and the old one is refused for good', async () => {
-    const session = await signIn(provider);
+    const session = await signInAt(provider);
     const next = await refreshed(session);
     expect(next.refreshToken?.reveal()).not.toBe(session.tokens.refreshToken?.reveal());
     expect(
@@ -385,7 +38,7 @@ describe('refresh', () => {
           : { json: { ...json, id_token: idToken, refresh_token: refreshToken } },
     };
     await withProvider({ rotate: false, quirks }, async (at) => {
-      const session = await signIn(at);
+      const session = await signInAt(at);
       const next = await refreshed(session);
       expect(next.refreshToken?.reveal()).toBe(session.tokens.refreshToken?.reveal());
       expect(next.idToken).toBeUndefined();
@@ -485,7 +138,7 @@ describe('refresh', () => {
   });
 
   test("somebody else's ID token is refused", async () => {
-    const session = await signIn(provider);
+    const session = await signInAt(provider);
     if (session.tokens.refreshToken === undefined) throw new Error('no refresh token');
     const refreshing = session.kleis.refresh({ refreshToken: session.tokens.refreshToken, idTokenSub: 'bob' });
     expect(await failure(refreshing)).toMatchObject({ code: 'sign_in_invalid' });
@@ -495,7 +148,7 @@ describe('refresh', () => {
     const ahead = { by: 0 };
     const clock = { ...createTestDeps().clock, now: () => Date.now() + ahead.by };
     await withProvider({ lifetimes: { idToken: 60 } }, async (at) => {
-      const session = await signIn(at, {}, createTestDeps({ terminal: true, clock }));
+      const session = await signInAt(at, {}, createTestDeps({ terminal: true, clock }));
       ahead.by = 600_000;
       const error = await failure(refreshed(session));
       expect(error).toBeInstanceOf(UnusableAnswer);
@@ -508,7 +161,7 @@ describe('refresh', () => {
 
   test('an ID token that is as old as the session counts as none', async () => {
     await withProvider({}, async (at) => {
-      const session = await signIn(at);
+      const session = await signInAt(at);
       at.quirks.token = (json) => ({
         json: { ...json, id_token: at.signed({ iss: at.issuer, aud: 'kleis', sub: 'alice', iat: 1, exp: 2 }) },
       });
@@ -521,7 +174,7 @@ describe('refresh', () => {
   test('Ctrl-C ends it while the provider does not answer', async () => {
     await withProvider({}, async (at) => {
       const deps = createTestDeps({ terminal: true });
-      const session = await signIn(at, {}, deps);
+      const session = await signInAt(at, {}, deps);
       at.quirks.before = (_request, _response, path) => path === '/token';
       const refreshing = refreshed(session);
       setTimeout(() => deps.abort(), 50);
@@ -532,7 +185,7 @@ describe('refresh', () => {
 
 describe('the end of a session', () => {
   test('revoke makes the refresh token worthless', async () => {
-    const session = await signIn(provider);
+    const session = await signInAt(provider);
     const { refreshToken } = session.tokens;
     if (refreshToken === undefined) throw new Error('no refresh token');
     expect(await session.kleis.revoke(refreshToken, 'refresh_token')).toBe('revoked');
@@ -558,7 +211,7 @@ describe('the end of a session', () => {
 
 test('no token reaches stderr, however much is logged', async () => {
   const deps = createTestDeps({ terminal: true });
-  const session = await signIn(provider, {}, deps);
+  const session = await signInAt(provider, {}, deps);
   const next = await refreshed(session);
   for (const { idToken, accessToken, refreshToken } of [session.tokens, next]) {
     for (const secret of [idToken, accessToken, refreshToken]) expect(deps.written()).not.toContain(secret?.reveal());

@@ -1,78 +1,29 @@
-import { createServer, request as httpRequest } from 'node:http';
-import { connect as connectSocket, type AddressInfo } from 'node:net';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TokenSet } from '../../../cli/provider/tokens.ts';
-import type { Provider } from '../../../cli/provider/provider.ts';
+import type { Settings } from '../../../cli/settings/sign-in.ts';
 import { failure } from '../../support/failure.ts';
-import { startProvider, type Quirks, type TestProvider } from '../../support/provider.ts';
+import { type Quirks, startProvider, type TestProvider } from '../../support/provider.ts';
+import { beginAt, send, type Sent, type UnderWay } from './browser-world.ts';
 import {
   addressShown,
+  connectTo,
   createTestDeps,
   readUntil,
   settingsFor,
   type TestDeps,
   withProvider,
-  connectTo,
 } from './world.ts';
 
 let provider: TestProvider;
-let folder: string;
-
 beforeAll(async () => {
   provider = await startProvider();
-  folder = await mkdtemp(join(tmpdir(), 'kleis-browser-'));
 });
-afterAll(async () => {
-  await provider.stop();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => provider.stop());
 
-interface UnderWay {
-  readonly deps: TestDeps;
-  readonly kleis: Provider;
-  readonly url: URL;
-  readonly callback: URL;
-  readonly state: string;
-  readonly tokens: Promise<TokenSet>;
-}
-
-/** A sign-in that has come to where the person acts in the browser. */
-async function begin(
-  changes: Parameters<typeof settingsFor>[1] = {},
+function begin(
+  changes: Partial<Settings> = {},
   { at = provider, deps = createTestDeps({ terminal: true }) }: { at?: TestProvider; deps?: TestDeps } = {},
 ): Promise<UnderWay> {
-  const kleis = await connectTo(settingsFor(at.issuer, changes), deps);
-  const tokens = kleis.signIn();
-  tokens.catch(() => undefined);
-  const url = new URL(await addressShown(deps));
-  const callback = new URL(url.searchParams.get('redirect_uri') ?? 'http://none.invalid');
-  return { deps, kleis, url, callback, state: url.searchParams.get('state') ?? '', tokens };
-}
-
-interface Sent {
-  readonly status: number;
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-}
-
-/** Sends exactly what is said, as fetch would not: another Host, another method, a body of any size. */
-async function send(
-  url: URL | string,
-  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
-): Promise<Sent> {
-  return new Promise((resolve, reject) => {
-    const { method = 'GET', headers = {}, body } = options;
-    const outgoing = httpRequest(url, { method, headers, agent: false }, (response) => {
-      let text = '';
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text, headers: response.headers }));
-    });
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
+  return beginAt(at, changes, deps);
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void } {
@@ -213,96 +164,6 @@ describe('signing in', () => {
   });
 });
 
-/** The sign-in ends as if nothing had been. */
-async function stillSignsIn({ url, tokens }: UnderWay): Promise<void> {
-  const page = await provider.browser().open(url);
-  expect(page.body).toContain('You are signed in');
-  expect((await tokens).idToken).toBeDefined();
-}
-
-describe('what is not the callback changes nothing', () => {
-  test('a callback with a wrong state is refused', async () => {
-    const underWay = await begin();
-    const answer = await send(new URL('?code=forged&state=forged', underWay.callback));
-    expect(answer.status).toBe(400);
-    expect(answer.body).toContain('changed nothing');
-    await stillSignsIn(underWay);
-  });
-
-  test('a callback without a state, or with two, is refused', async () => {
-    const underWay = await begin();
-    expect((await send(new URL('?code=forged', underWay.callback))).status).toBe(400);
-    expect(
-      (await send(new URL(`?error=access_denied&state=x&state=${underWay.state}`, underWay.callback))).status,
-    ).toBe(400);
-    await stillSignsIn(underWay);
-  });
-
-  test('an error with a wrong state ends nothing', async () => {
-    const underWay = await begin();
-    expect((await send(new URL('?error=access_denied&state=forged', underWay.callback))).status).toBe(400);
-    await stillSignsIn(underWay);
-  });
-
-  test('another Host is refused even with the right state (DNS rebinding)', async () => {
-    const underWay = await begin();
-    const url = new URL(`?code=forged&state=${underWay.state}`, underWay.callback);
-    for (const host of [`evil.example:${url.port}`, 'localhost', `localhost:${Number(url.port) + 1}`]) {
-      expect((await send(url, { headers: { host } })).status).toBe(400);
-    }
-    await stillSignsIn(underWay);
-  });
-
-  test('another path, method or content type is refused', async () => {
-    const underWay = await begin();
-    const state = `state=${underWay.state}&code=forged`;
-    expect((await send(new URL(`/favicon.ico?${state}`, underWay.callback))).status).toBe(404);
-    expect((await send(new URL(`?${state}`, underWay.callback), { method: 'PUT' })).status).toBe(405);
-    const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
-    expect((await send(underWay.callback, json)).status).toBe(415);
-    const text = { method: 'POST', headers: { 'content-type': 'text/plain' }, body: state };
-    expect((await send(underWay.callback, text)).status).toBe(415);
-    await stillSignsIn(underWay);
-  });
-
-  test('a body without end is cut off', async () => {
-    const underWay = await begin();
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const answer = await send(underWay.callback, {
-      method: 'POST',
-      headers,
-      body: `state=${underWay.state}&code=${'x'.repeat(1_000_000)}`,
-    }).then(
-      ({ status }) => status,
-      () => 413,
-    );
-    expect(answer).toBe(413);
-    const chunked = await send(underWay.callback, {
-      method: 'POST',
-      headers: { ...headers, 'transfer-encoding': 'chunked' },
-      body: `state=${underWay.state}&code=${'x'.repeat(1_000_000)}`,
-    }).then(
-      ({ status }) => status,
-      () => 413,
-    );
-    expect(chunked).toBe(413);
-    await stillSignsIn(underWay);
-  });
-
-  test('what is not HTTP is hung up on', async () => {
-    const underWay = await begin();
-    await new Promise<void>((resolve) => {
-      const socket = connectSocket(Number(underWay.callback.port), '127.0.0.1', () =>
-        socket.end('\u0016\u0003\u0001 garbage\r\n\r\n'),
-      );
-      socket.on('close', () => resolve());
-      socket.on('error', () => undefined);
-      socket.resume();
-    });
-    await stillSignsIn(underWay);
-  });
-});
-
 describe('how it can end without tokens', () => {
   test('a second callback is told that the first was used, and does not disturb it', async () => {
     await withProvider({ quirks: {} }, async (at) => {
@@ -424,114 +285,6 @@ describe('how it can end without tokens', () => {
     const { deps, callback, tokens } = await begin({}, { deps: createTestDeps({ terminal: true, clock }) });
     await readUntil(deps, new RegExp(`register\\n {2}${callback.origin}\\n`));
     expect(sleeps).toEqual([20_000]);
-    deps.abort();
-    await failure(tokens);
-  });
-});
-
-describe('opening the browser', () => {
-  test('the configured command gets the address in the place of {url}, without a shell, and its output goes nowhere', async () => {
-    const log = join(folder, 'opened');
-    const script = join(folder, 'browser.mjs');
-    await writeFile(
-      script,
-      `import { writeFileSync } from 'node:fs'; console.log('Opening in existing browser session.'); console.error('noise');
-       writeFileSync(${JSON.stringify(log)}, JSON.stringify(process.argv.slice(2)));`,
-    );
-    const browserCommand = [process.execPath, script, '--profile', 'a b; echo $HOME', '--app={url}'];
-    const deps = createTestDeps({ terminal: true });
-    const { url, tokens } = await begin({ browserCommand }, { deps });
-    await provider.browser().open(url);
-    await tokens;
-    const opened = JSON.parse(await readFile(log, 'utf8')) as string[];
-    expect(opened).toEqual(['--profile', 'a b; echo $HOME', `--app=${url.href}`]);
-    expect(deps.written()).not.toContain('noise');
-    expect(deps.stdout.read()).toBeNull();
-  });
-
-  test.each([
-    ['does not exist', ['/nonexistent/browser']],
-    ['fails at once', [process.execPath, '-e', 'process.exit(3)']],
-  ])(
-    'a command that %s: the address is printed also where there is no terminal, and the sign-in goes on',
-    async (_what, browserCommand) => {
-      const { deps, url, tokens } = await begin({ browserCommand }, { deps: createTestDeps() });
-      expect(deps.written()).toContain('Open this address yourself');
-      await provider.browser().open(url);
-      expect((await tokens).idToken).toBeDefined();
-    },
-  );
-
-  test('where a browser opens and stderr is no terminal, the address is not printed (k9s draws there)', async () => {
-    const deps = createTestDeps();
-    const kleis = await connectTo(settingsFor(provider.issuer, { loginTimeout: 1200 }), deps);
-    await failure(kleis.signIn());
-    expect(deps.written()).toContain('Opening a browser');
-    expect(deps.written()).not.toContain('/auth?');
-  });
-});
-
-async function occupied(work: (port: number) => Promise<void>, host = '127.0.0.1'): Promise<void> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  try {
-    await work((server.address() as AddressInfo).port);
-  } finally {
-    server.close();
-  }
-}
-
-describe('where it listens', () => {
-  test('the next address is tried when one is in use', async () => {
-    await occupied(async (port) => {
-      const { callback, deps, tokens } = await begin({ listenAddress: [`localhost:${port}`, 'localhost:0'] });
-      expect(callback.port).not.toBe(String(port));
-      deps.abort();
-      await failure(tokens);
-    });
-  });
-
-  test('port_in_use names all addresses when all are in use', async () => {
-    await occupied(async (port) => {
-      const kleis = await connectTo(
-        settingsFor(provider.issuer, { listenAddress: [`localhost:${port}`, `127.0.0.1:${port}`] }),
-        createTestDeps(),
-      );
-      const error = await failure(kleis.signIn());
-      expect(error).toMatchObject({ code: 'port_in_use', exitCode: 6 });
-      expect(error.message).toContain(`localhost:${port} is in use, 127.0.0.1:${port} is in use`);
-    });
-  });
-
-  test('a port that only ::1 has in use is in use: a browser may ask there first', async () => {
-    const hasIpv6 = await occupied(async () => undefined, '::1').then(
-      () => true,
-      () => false,
-    );
-    if (!hasIpv6) return;
-    await occupied(async (port) => {
-      const kleis = await connectTo(
-        settingsFor(provider.issuer, { listenAddress: [`localhost:${port}`] }),
-        createTestDeps(),
-      );
-      expect(await failure(kleis.signIn())).toMatchObject({ code: 'port_in_use' });
-    }, '::1');
-  });
-
-  test('a redirect URI with a path and port 0: told with the port that was got, heard at that path only', async () => {
-    const { callback, url, tokens } = await begin({ listenAddress: [], redirectUri: 'http://127.0.0.1:0/callback' });
-    expect(url.searchParams.get('redirect_uri')).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/callback$/);
-    expect((await send(new URL('/', callback))).status).toBe(404);
-    await provider.browser().open(url);
-    expect((await tokens).idToken).toBeDefined();
-  });
-
-  test('another listen address than the redirect URI (a port that a container forwards): what is told stays as it is', async () => {
-    const { url, deps, tokens } = await begin({
-      listenAddress: ['127.0.0.1:0'],
-      redirectUri: 'http://localhost:18000',
-    });
-    expect(url.searchParams.get('redirect_uri')).toBe('http://localhost:18000');
     deps.abort();
     await failure(tokens);
   });

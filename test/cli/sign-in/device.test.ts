@@ -133,6 +133,29 @@ describe('signing in with a code', () => {
     });
   });
 
+  test.each([undefined, 'soon', -1])(
+    'an answer that does not say when the code ends (expires_in %s) is taken',
+    async (given) => {
+      await withProvider({}, async (at) => {
+        at.quirks.before = (_request, response, path) => {
+          if (path !== '/device/auth') return false;
+          const end = response.end.bind(response);
+          response.end = ((body: Buffer | string) => {
+            const { expires_in: _seconds, ...rest } = JSON.parse(String(body)) as Record<string, unknown>;
+            const text = JSON.stringify({ ...rest, expires_in: given });
+            response.setHeader('content-length', Buffer.byteLength(text));
+            return end(text);
+          }) as typeof response.end;
+          return false;
+        };
+        const { deps, tokens } = await begin(at);
+        const { uri, code } = await codeShown(deps);
+        await at.browser().open(`${uri}?user_code=${code}`);
+        expect((await tokens).idToken).toBeDefined();
+      });
+    },
+  );
+
   test('an answer with the older name of the address and numbers as text is understood', async () => {
     await withProvider({}, async (at) => {
       at.quirks.before = (request, response, path) => {
@@ -171,6 +194,20 @@ describe('how it ends without tokens', () => {
       expect(error).toMatchObject({ code: 'sign_in_timeout' });
       expect(error.message).toContain('expired');
       expect(clock.slept).toBeLessThan(14_000);
+    });
+  });
+
+  test('a refusal that only speaks of an expired token is a refusal: what counts is the error, not its words', async () => {
+    await withProvider({}, async (at) => {
+      at.quirks.before = (request, response, path) => {
+        if (path !== '/token') return false;
+        request.resume();
+        const body = { error: 'access_denied', error_description: 'not because of an expired_token' };
+        response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+        return true;
+      };
+      const { tokens } = await begin(at);
+      expect(await failure(tokens)).toMatchObject({ code: 'sign_in_refused' });
     });
   });
 

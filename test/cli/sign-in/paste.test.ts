@@ -81,6 +81,14 @@ describe('pasting', () => {
     expect(await failure(tokens)).toMatchObject({ code: 'sign_in_refused' });
   });
 
+  test('a refusal that names no sign-in is one too: the person says which it is about', async () => {
+    const { deps, tokens } = await begin();
+    deps.type('http://localhost:8000/?error=invalid_scope&error_description=Invalid+scopes\r');
+    const error = await failure(tokens);
+    expect(error).toMatchObject({ code: 'token_unusable' });
+    expect(error.message).toContain('Invalid scopes');
+  });
+
   test.each([
     ['Ctrl-C', '\u0003'],
     ['Ctrl-D', '\u0004'],

@@ -1,3 +1,5 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PassThrough } from 'node:stream';
 import type { ReadStream, WriteStream } from 'node:tty';
@@ -137,4 +139,39 @@ export interface Connected extends Provider {
 export async function connectTo(settings: Settings, deps: Deps, cached?: ProviderMetadata): Promise<Connected> {
   const provider = await connect(settings, deps, cached);
   return { ...provider, signIn: (options = { allowPaste: false }) => signIn({ provider, settings, deps }, options) };
+}
+
+/** Somebody who has signed in with a browser. */
+export interface SignedIn {
+  readonly kleis: Connected;
+  readonly tokens: TokenSet;
+}
+
+export async function signInAt(
+  at: TestProvider,
+  changes: Partial<Settings> = {},
+  deps: TestDeps = createTestDeps({ terminal: true }),
+): Promise<SignedIn> {
+  const kleis = await connectTo(settingsFor(at.issuer, changes), deps);
+  const tokens = kleis.signIn();
+  tokens.catch(() => undefined);
+  await at.browser().open(await addressShown(deps));
+  return { kleis, tokens: await tokens };
+}
+
+export function refreshed({ kleis, tokens }: SignedIn): Promise<TokenSet> {
+  if (tokens.refreshToken === undefined) throw new Error('no refresh token');
+  return kleis.refresh({ refreshToken: tokens.refreshToken, idTokenSub: tokens.subject?.sub });
+}
+
+/** Anything that answers HTTP on loopback. */
+export async function serving(listener: RequestListener, work: (origin: string) => Promise<void>): Promise<void> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await work(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 }
