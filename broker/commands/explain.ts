@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { createFetch } from '../../shared/net/http.ts';
 import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
+import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
@@ -25,7 +25,7 @@ export interface ExplainFlags {
 /** `kleis-broker explain`: what the broker would decide, without a broker. Gives 0 if allowed, 4 if denied. */
 export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<number> {
   const loaded = await loadConfig(flags.config);
-  const token = await readToken(flags.tokenFile);
+  const token = (await readTextFile(flags.tokenFile, { code: 'usage' })).trim();
   const subject = flags.verify ? await verify(token, loaded, deps) : believe(token, flags.grant, loaded);
   const { issuer } = subject;
   const expiresIn = flags.expiresIn === undefined ? undefined : Number(flags.expiresIn);
@@ -64,14 +64,6 @@ function describe({
     ? ''
     : 'The token was NOT verified (--no-verify): the broker may refuse it for other reasons.\n';
   return `${table}issuer ${issuer}\n${verdict}\n${caution}`;
-}
-
-async function readToken(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new KleisError('usage', `${clean(file)} cannot be read: ${clean(code ?? cause)}.`, { cause });
-  });
-  return text.trim();
 }
 
 async function verify(token: string, { config }: LoadedConfig, { clock, env }: Deps): Promise<Asker> {

@@ -14,6 +14,7 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml';
+import { systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { unusableNames } from '../policy/parse-where.ts';
 
@@ -96,7 +97,7 @@ export interface Sources {
 export async function readSources(location: string): Promise<Sources> {
   const files = await listFiles(location).catch((error: unknown) => {
     const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new ConfigFaults([fileFault(location, `cannot be read: ${reason(error)}`)], gone);
+    throw new ConfigFaults([fileFault(location, `cannot be read: ${systemReason(error)}`)], gone);
   });
   if (files.length === 0) throw new ConfigFaults([fileFault(location, 'has no *.yaml or *.yml file in it')], true);
   if (files.length > maxFiles) refuse(location, `has more than ${maxFiles} files in it`);
@@ -109,7 +110,7 @@ export async function readSources(location: string): Promise<Sources> {
       total += text.length;
       sources.push({ file: shown, text });
     } catch (error) {
-      unread.push(fileFault(shown, `cannot be read: ${reason(error)}`));
+      unread.push(fileFault(shown, `cannot be read: ${systemReason(error)}`));
     }
     if (total > maxTotal) refuse(location, 'is larger than 16 MiB altogether');
   }
@@ -132,12 +133,6 @@ async function statFile(file: string): Promise<{ size: number }> {
   const found = await stat(file);
   if (!found.isFile()) throw new Error('it is no regular file');
   return found;
-}
-
-function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return 'it does not exist';
-  return code === 'EACCES' ? 'no permission' : clean(message);
 }
 
 function refuse(location: string, message: string): never {

@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { clean } from '../../shared/text.ts';
+import { systemCode, systemReason } from '../../shared/read-file.ts';
 import { CompiledPolicy } from '../policy/compile.ts';
 import { type ConfigFault, ConfigFaults, fingerprint } from './documents.ts';
 import { canonicalJson, type LoadedConfig, loadConfig } from './load.ts';
@@ -166,8 +166,7 @@ function pause(milliseconds: number): Promise<void> {
 
 function faultsOf(error: unknown, location: string): readonly ConfigFault[] {
   if (error instanceof ConfigFaults) return error.faults;
-  const { code, message } = error as NodeJS.ErrnoException;
-  const why = code === 'ENOENT' ? 'does not exist any more' : `cannot be read: ${clean(message)}`;
+  const why = systemCode(error) === 'ENOENT' ? 'does not exist any more' : `cannot be read: ${systemReason(error)}`;
   return [{ file: location, line: 1, column: 1, path: '', message: why }];
 }
 
