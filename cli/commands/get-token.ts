@@ -8,6 +8,7 @@ import { addressOf, clusterIdentity } from '../kubeconfig/cluster-identity.ts';
 import type { SignInFlags } from '../settings/flags.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
+import { allowClientFiles } from '../session/client-files.ts';
 import { openCredentials } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
@@ -30,13 +31,15 @@ export async function printCredential(request: GetTokenRequest, deps: Deps): Pro
     const exec = parseExecInfo(deps.env);
     const settings = resolveRequest(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
     const cluster = clusterOf(exec, flags.clusterServer);
+    // Whoever does not say may be reading the terminal itself.
+    const interactive = exec?.interactive ?? false;
+    await allowClientFiles(settings, { byPerson: false, mayAsk: interactive && mode === 'normal' }, deps);
     const call: TokenCall = {
       settings,
       key,
       mode,
       cluster,
-      // Whoever does not say may be reading the terminal itself.
-      interactive: exec?.interactive ?? false,
+      interactive,
       // A token in its last moments is still worth its request; a time that has passed would make kubectl ask again for each.
       format: ({ token, expiresAt }, until) =>
         formatCredential(

@@ -5,6 +5,7 @@ import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { type KubeconfigAddFlags, toArguments } from '../settings/flags.ts';
 import { addEntries, type AddResult } from '../kubeconfig/add.ts';
+import { allowClientFiles } from '../session/client-files.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
 
 /** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
@@ -39,6 +40,9 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
   );
   // A desktop program has another PATH than the shell that this runs in.
   if (result.outcome === 'written') noteNode(deps);
+  if (result.outcome === 'written' || result.outcome === 'unchanged') {
+    await allowClientFiles(settings, { byPerson: true, mayAsk: false }, deps);
+  }
   tell(result, deps);
 }
 

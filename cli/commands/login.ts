@@ -6,6 +6,7 @@ import type { LoginFlags } from '../settings/flags.ts';
 import { noteNode, openSignInFailures, removeCredentials, storeOf } from '../stores.ts';
 import { scriptOf } from '../credentials/asker.ts';
 import { nameOf } from '../provider/tokens.ts';
+import { allowClientFiles } from '../session/client-files.ts';
 import { openSession } from '../session/open.ts';
 import { resolveSettings } from '../settings/sign-in.ts';
 
@@ -19,6 +20,8 @@ export async function login(flags: LoginFlags, surroundings: Deps): Promise<void
       ? person
       : { ...person, browserCommand: flags.browserCommand.split(/\s+/).filter(Boolean) };
   const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
+  const byPerson = (flags.clientSecretFile ?? flags.clientKeyFile) !== undefined;
+  await allowClientFiles(settings, { byPerson, mayAsk: deps.stdin.isTTY }, deps);
   const store = storeOf(deps, settings.cache);
   try {
     const opened = await openSession({

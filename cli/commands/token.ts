@@ -10,6 +10,7 @@ import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { getToken, type TokenCall } from '../get-token/get-token.ts';
 import type { ObtainedToken } from '../get-token/sources.ts';
+import { allowClientFiles } from '../session/client-files.ts';
 import { keyOf } from '../session/open.ts';
 import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
 import { scriptKey } from '../credentials/key.ts';
@@ -30,6 +31,8 @@ interface TokenText {
 /** `kleis token`: what kubectl would get, for scripts. */
 export async function token(flags: TokenFlags, surroundings: Deps): Promise<void> {
   const { settings, entry, deps } = await settingsFor(flags, surroundings);
+  const byPerson = (flags.clientSecretFile ?? flags.clientKeyFile) !== undefined;
+  await allowClientFiles(settings, { byPerson, mayAsk: deps.stdin.isTTY }, deps);
   const cluster = await targetOf(flags, entry);
   if (flags.output === 'kubeconfig' && cluster === undefined) {
     throw new KleisError('usage', 'A kubeconfig needs to know the cluster.', {

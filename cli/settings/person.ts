@@ -55,7 +55,7 @@ export function configRows({ choices, origins }: PersonConfig): ConfigRow[] {
     const { otherwise, unless, plain = (value: unknown) => value } = settingOf(key).config ?? {};
     const chosen: unknown = choices[key];
     const value = chosen === undefined ? otherwise : plain(chosen as never);
-    const text = value === null ? (unless ?? '') : key === 'browserCommand' ? commandLine(value) : listed(value);
+    const text = isEmpty(value) ? (unless ?? '') : key === 'browserCommand' ? commandLine(value) : listed(value);
     return { key, text: clean(text, 500), value, source: origins[key] ?? 'default' };
   });
 }
@@ -63,6 +63,10 @@ export function configRows({ choices, origins }: PersonConfig): ConfigRow[] {
 function commandLine(value: unknown): string {
   const words = Array.isArray(value) ? value.map(String) : [];
   return words.map((item) => (/^[\w./:{}=-]+$/.test(item) ? item : JSON.stringify(item))).join(' ');
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.length === 0);
 }
 
 function listed(value: unknown): string {

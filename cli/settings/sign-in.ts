@@ -42,6 +42,8 @@ export interface Settings extends Pick<
   readonly browserCommand: readonly string[] | undefined;
   readonly proxy: string | undefined;
   readonly confirmNewClusters: boolean;
+  /** Absolute paths, of folders with a slash at the end: what a kubeconfig may name as the secret or key of its client. */
+  readonly clientFiles: readonly string[];
 }
 
 /** Nobody signs in: the token of the job or machine is there. */
@@ -105,5 +107,6 @@ export function resolveSettings(flags: SignInFlags, extension: unknown, person: 
     browserCommand: given.browserCommand,
     proxy: given.proxy,
     confirmNewClusters: given.confirmNewClusters ?? false,
+    clientFiles: given.clientFiles ?? [],
   };
 }

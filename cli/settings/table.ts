@@ -250,6 +250,12 @@ export const table = {
     help: 'ask before a session is used for a cluster that it has not met',
     config: { otherwise: false, example: 'false' },
   },
+  clientFiles: {
+    group: 'Provider',
+    parse: values.absolutePaths,
+    help: 'secrets and keys of clients that a kubeconfig may name; a folder ends in /',
+    config: { otherwise: [], unless: 'those beside this file', example: '[/run/secrets/kleis/]' },
+  },
   brokerAudiences: {
     group: 'Broker',
     parse: values.brokerAudiences,

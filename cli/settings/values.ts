@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { type ErrorCode, KleisError } from '../../shared/errors.ts';
 import { parseProxy } from '../../shared/net/proxy.ts';
@@ -45,6 +45,13 @@ export function texts(value: unknown): readonly string[] | Fault {
 /** Absolute, since a session outlives the folder that a command was typed in. */
 export function file(value: unknown): string | Fault {
   return isText(value) ? resolve(value) : notText;
+}
+
+/** Absolute ones; a folder ends in a slash. */
+export function absolutePaths(value: unknown): readonly string[] | Fault {
+  const list = texts(value);
+  if (!(list instanceof Fault) && list.every((path) => isAbsolute(path))) return list;
+  return new Fault('must be the whole path of a file, of a folder (with / at its end), or a list of them');
 }
 
 export function flag(value: unknown): boolean | Fault {

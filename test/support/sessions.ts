@@ -16,6 +16,7 @@ export const settings: Settings = {
   clientId: 'kleis',
   broker: undefined,
   clientSecretFile: undefined,
+  clientFiles: [],
   clientKeyFile: undefined,
   scopes: ['openid'],
   audience: undefined,

@@ -50,6 +50,7 @@ loginTimeout: 1h
 minValidity: 90s
 confirmNewClusters: true
 brokerAudiences: { "https://kleis.test/": kleis }
+clientFiles: [/run/secrets/kleis/, /etc/kleis.secret]
 `);
   const config = await load();
   expect(config.choices).toEqual({
@@ -63,6 +64,7 @@ brokerAudiences: { "https://kleis.test/": kleis }
     minValidity: 90_000,
     confirmNewClusters: true,
     brokerAudiences: { 'https://kleis.test': 'kleis' },
+    clientFiles: ['/run/secrets/kleis/', '/etc/kleis.secret'],
   });
   expect(configRows(config).map(({ key, text, source }) => `${key} | ${text} | ${source.replace(file, 'F')}`)).toEqual([
     'login | device | F:2',
@@ -74,6 +76,7 @@ brokerAudiences: { "https://kleis.test/": kleis }
     'loginTimeout | 1h | F:10',
     'proxy | http://me:…@proxy.example.com:3128 | F:9',
     'confirmNewClusters | true | F:12',
+    'clientFiles | /run/secrets/kleis/, /etc/kleis.secret | F:14',
     'brokerAudiences | https://kleis.test: kleis | F:13',
   ]);
 });
@@ -106,7 +109,7 @@ confirmNewClusters: "yes"
       'F:2:1: there is no setting "browser-command"; it may be meant for browserCommand.',
       'F:3:1: there is no setting "cahce"; it may be meant for cache.',
       'F:4:1: issuerUrl says what to get, not how: it belongs to the kubeconfig (`kleis kubeconfig add`).',
-      'F:5:1: there is no setting "colour"; there are login, browserCommand, listenAddress, redirectUri, cache, minValidity, loginTimeout, proxy, confirmNewClusters, brokerAudiences.',
+      'F:5:1: there is no setting "colour"; there are login, browserCommand, listenAddress, redirectUri, cache, minValidity, loginTimeout, proxy, confirmNewClusters, clientFiles, brokerAudiences.',
       'F:6:21: confirmNewClusters must be true or false.',
     ]);
   });
@@ -130,6 +133,8 @@ confirmNewClusters: "yes"
     ['brokerAudiences: kleis', /must name an audience for each URL/],
     ['brokerAudiences: { "http://kleis.example.com": kleis }', /must name an audience/],
     ['brokerAudiences: { "https://kleis.example.com": --help }', /must name an audience/],
+    ['clientFiles: secret', /must be the whole path/],
+    ['clientFiles: [/a, ~/b]', /must be the whole path/],
     ['- login', /:1:1: this must be a mapping/],
     ['login', /:1:1: this must be a mapping/],
     ['login: a: b', /:1:8: this is not valid YAML/],
@@ -176,18 +181,15 @@ describe('whoever could write the file could make Kleis run a command, so it is 
     await expect(load()).rejects.toEqual(fails('storage_unsafe', /Others can write .*kleis /));
   });
 
-  test('of another user', async () => {
-    await write('login: device\n');
-    // Not root: then the file is somebody else's as soon as we are.
-    if (process.getuid?.() === 0) await chown(file, 12_345, 12_345);
-    const geteuid = process.geteuid?.bind(process);
-    if (process.getuid?.() !== 0) process.geteuid = () => 12_345;
-    try {
+  // Only root can make a file somebody else's.
+  test.skipIf(process.getuid?.() !== 0)(
+    'of another user, whose it stays: `sudo -E` gives nothing of theirs to root',
+    async () => {
+      await write('login: device\n');
+      await chown(file, 12_345, 12_345);
       await expect(load()).rejects.toEqual(
         fails('storage_unsafe', /belongs to another user/, /^Run Kleis as the user whose file it is/),
       );
-    } finally {
-      if (geteuid !== undefined) process.geteuid = geteuid;
-    }
-  });
+    },
+  );
 });

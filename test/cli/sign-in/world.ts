@@ -81,6 +81,7 @@ export function settingsFor(issuerUrl: string, changes: Partial<Settings> = {}):
     clientId: 'kleis',
     broker: undefined,
     clientSecretFile: undefined,
+    clientFiles: [],
     clientKeyFile: undefined,
     scopes: ['openid'],
     audience: undefined,
