@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -58,8 +58,7 @@ async function load(config: string, rotations: number) {
     }
   };
   const callers = Promise.all(Array.from({ length: 20 }, async (_, index) => caller(index)));
-  await rotate(settings, rotations);
-  ending.abort();
+  await rotate(settings, rotations).finally(() => ending.abort());
   await callers;
   const { health } = log;
   await log.close();
@@ -70,8 +69,8 @@ async function load(config: string, rotations: number) {
 
 /** What logrotate left, and the outcomes in it. */
 async function found() {
-  const files = (await readdir(folder))
-    .filter((name) => name.startsWith('audit.jsonl'))
+  const files = (await readdir(folder, { recursive: true }))
+    .filter((name) => basename(name).startsWith('audit.jsonl'))
     .map((name) => join(folder, name));
   const texts = await Promise.all(
     files.map(async (name) => {
@@ -112,6 +111,8 @@ describe.skipIf(logrotate === undefined)('under load, logrotate loses no line th
     ['create, compress, delaycompress', ['rotate 1000', 'create 0600', 'compress', 'delaycompress']],
     ['nocreate, compress', ['rotate 1000', 'nocreate', 'missingok', 'compress']],
     ['create', ['rotate 1000', 'create 0600']],
+    ['create, compress, olddir', ['rotate 1000', 'create 0600', 'compress', 'olddir old', 'createolddir']],
+    ['renamecopy, compress', ['rotate 1000', 'renamecopy', 'missingok', 'compress']],
   ])('with %s', async (_what, lines) => {
     const { lost, files, health } = await load(stanza(...lines), 12);
     expect(lost).toEqual([]);

@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../../broker/program.ts';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { needs } from '../../support/needs.ts';
-import { audience, type AppWorld, type RunningBroker, startAppWorld } from './world.ts';
+import { audience, type AppWorld, type RunningBroker, startAppWorld, testDeps } from './world.ts';
 import { until } from '../../support/wait.ts';
 
 describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
@@ -74,6 +77,14 @@ describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
     expect([status, body]).toEqual([200, expect.objectContaining({ scope: 'pod' })]);
     const refused = await own.exchange(await token(undefined), { scope: 'pod' });
     expect(refused.body.code).toBe('subject_audience');
+    const tokenFile = join(world.folder, 'pod-token');
+    await writeFile(tokenFile, await token([audience]));
+    for (const more of [[], ['--no-verify']]) {
+      const { deps, output } = testDeps();
+      const config = join(world.folder, 'broker-2.yaml');
+      const explain = ['explain', '--config', config, '--grant', 'pod', '--token-file', tokenFile, ...more];
+      expect([await run(explain, deps), output()]).toEqual([0, expect.stringContaining('issuer pods')]);
+    }
     const { issuers } = (await own.call('/.well-known/kleis')).body as { issuers: unknown };
     expect(issuers).toContainEqual({ name: 'pods', issuer: world.state.cluster.server, audience });
   });
