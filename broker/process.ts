@@ -15,6 +15,8 @@ export function createDeps(): Deps {
       ended.abort(name);
     });
   }
+  // Node's own answer to SIGUSR1 is a debugger, in which whoever may send signals reads every token; to SIGUSR2, the end.
+  for (const name of ['SIGUSR1', 'SIGUSR2'] as const) process.on(name, () => undefined);
   const listeners = new Set<() => void>();
   process.on('SIGHUP', () => {
     for (const listener of listeners) listener();

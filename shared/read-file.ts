@@ -13,6 +13,7 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: 'there is a folder in its place',
   ELOOP: 'there is a symbolic link in its place',
   ENAMETOOLONG: 'the path is too long',
+  ENXIO: 'nobody reads the pipe',
   EIO: 'the device reports an error',
   ESTALE: 'the network file system has lost it',
   EMFILE: 'too many files are open',

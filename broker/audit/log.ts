@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { KleisError } from '../../shared/errors.ts';
+import { systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { seal, startOfChain, type Head } from './chain.ts';
 import type { AuditEvent } from './event.ts';
@@ -60,23 +61,35 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
-/** Begins a chain and writes its first line. Throws `audit_unavailable`. */
+/** Begins a chain and writes its first line. Throws `config_invalid`: a broker without its audit is not to begin. */
 export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
   const { file, stdout, host, version, policy } = options;
-  const sink = await openSink(file, stdout);
+  const sink = await openSink(file, stdout).catch((cause: unknown) => {
+    throw cannotBegin(file, cause);
+  });
   const log = createAuditLog(sink, options);
-  await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version, policy });
-  return log;
+  try {
+    await log.record({ event: 'started', outcome: 'done', host: clean(host, 100), version, policy });
+    return log;
+  } catch (cause) {
+    await log.close();
+    throw cannotBegin(file, cause instanceof KleisError ? cause.cause : cause);
+  }
 }
 
 async function openSink(file: string, stdout: NodeJS.WritableStream): Promise<Sink> {
   if (file === '-') return streamSink(stdout);
-  try {
-    const regular = (await stat(file).catch(() => undefined))?.isFile() ?? true;
-    return await (regular ? openFile(file) : openPipe(file));
-  } catch (cause) {
-    throw unavailable(cause);
-  }
+  const regular = (await stat(file).catch(() => undefined))?.isFile() ?? true;
+  return regular ? openFile(file) : openPipe(file);
+}
+
+function cannotBegin(file: string, cause: unknown): KleisError {
+  const place = file === '-' ? 'standard output' : clean(file, 400);
+  const reason = systemReason(cause instanceof SinkError ? cause.cause : cause);
+  return new KleisError('config_invalid', `The audit cannot be written to ${place}: ${reason}.`, {
+    hint: 'Correct audit.file, or what stands in its way.',
+    cause,
+  });
 }
 
 /** The same on a sink of any kind, without the first line. */

@@ -34,7 +34,7 @@ export interface Composition {
   close(): Promise<void>;
 }
 
-/** Opens what `first` says. `signal` ends what goes on by itself. Throws `audit_unavailable`, `config_invalid`. */
+/** Opens what `first` says. `signal` ends what goes on by itself. Throws `config_invalid`. */
 export async function compose(
   location: string,
   first: LoadedConfig,

@@ -1,5 +1,7 @@
-import { mkdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../../broker/program.ts';
 import { until } from '../../support/wait.ts';
@@ -116,6 +118,28 @@ describe('without TLS', () => {
 });
 
 describe('an audit that cannot be written', () => {
+  it.each<[string, (path: string) => Promise<string>, RegExp]>([
+    ['in a folder that is not there', async (path) => join(path, 'none', 'audit.jsonl'), /it does not exist/],
+    ['where a folder is', async (path) => path, /there is a folder in its place|EISDIR/],
+    ['on a device that is full', async () => '/dev/full', /no space is left/],
+    [
+      'to a pipe that nobody reads',
+      async (path) => {
+        execFileSync('mkfifo', [join(path, 'pipe')]);
+        return join(path, 'pipe');
+      },
+      /nobody reads/,
+    ],
+  ])('%s ends `serve` with 6, its path and the reason', async (_, make, reason) => {
+    const path = await make(await mkdtemp(join(world.folder, 'audit-')));
+    const config = join(world.folder, 'unwritable.yaml');
+    await writeFile(config, stringify(world.document({ audit: { file: path } }), { aliasDuplicateObjects: false }));
+    const { deps, output } = testDeps();
+    expect(await run(['serve', '--config', config], deps)).toBe(6);
+    expect(output()).toContain(`error: The audit cannot be written to ${path}: `);
+    expect(output()).toMatch(reason);
+  });
+
   it('lets no token out, and goes on where it stopped', async () => {
     const own = await world.start();
     const before = await world.state.names(secrets);

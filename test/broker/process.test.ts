@@ -1,0 +1,44 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { built } from '../support/built.ts';
+import { type Running, start } from '../support/run.ts';
+import { baseDocument } from './policy/fixture.ts';
+import { request } from './routes/world.ts';
+
+let folder: string;
+let broker: Running;
+let url: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kleis-process-'));
+  const config = join(folder, 'broker.yaml');
+  const document = baseDocument({
+    listen: { address: '127.0.0.1:0' },
+    state: { memory: true },
+    audit: { file: join(folder, 'audit.jsonl') },
+  });
+  await writeFile(config, stringify(document));
+  const program = join((await built()).dist, 'kleis-broker.js');
+  broker = start(process.execPath, [program, 'serve', '--config', config], { env: { HOME: folder }, timeout: 120_000 });
+  [, url = ''] = await broker.waitFor(/"address":"(http:[^"]+)"/, 60_000);
+});
+afterAll(async () => {
+  broker.kill('SIGKILL');
+  await broker.done;
+  await rm(folder, { recursive: true, force: true });
+});
+
+it('SIGUSR1 opens no debugger, and SIGUSR2 ends nothing', async () => {
+  for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGUSR1'] as const) {
+    broker.kill(signal);
+    expect((await request(`${url}/healthz`)).status).toBe(200);
+  }
+  broker.kill('SIGTERM');
+  const { code, stderr } = await broker.done;
+  expect(code).toBe(0);
+  // What Node says of a debugger that it has opened, or could not open.
+  expect(stderr).not.toMatch(/debugger|inspector/i);
+});
