@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
+import { withoutPassword } from '../../shared/net/proxy.ts';
 import { clean } from '../../shared/text.ts';
 import { askYesNo } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -207,7 +208,7 @@ function planChanges(kubeconfig: Kubeconfig, wanted: Wanted, platform: NodeJS.Pl
     fragment: {
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ cluster: after.clusters, name: names.clusters }],
+      clusters: [{ cluster: fitToShow(after.clusters), name: names.clusters }],
       contexts: [{ context: after.contexts, name: names.contexts }],
       users: [{ name: names.users, user: after.users }],
     },
@@ -226,6 +227,12 @@ function withEntry(value: Mapping, section: Section, name: string, index: number
 
 function mappingOf(value: unknown): Mapping {
   return isObject(value) ? value : {};
+}
+
+/** With the password of its proxy left out: the terminal is not where it is kept. */
+function fitToShow(cluster: Mapping): Mapping {
+  const { 'proxy-url': proxy } = cluster;
+  return typeof proxy === 'string' ? { ...cluster, 'proxy-url': withoutPassword(proxy) } : cluster;
 }
 
 function warnInsecure({ cluster }: Plan, name: string, deps: Deps): void {

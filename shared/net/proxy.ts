@@ -17,12 +17,13 @@ export function parseProxy(text: string): URL | undefined {
   return url !== undefined && protocols.includes(url.protocol) && url.hostname !== '' ? url : undefined;
 }
 
-/** The address of a proxy as people may see it: its password is nobody else's business. */
+/** The address of a proxy as people may see it. */
 export function withoutPassword(address: string): string {
   const proxy = parseProxy(address);
   if (proxy === undefined) return '(no proxy that can be used)';
   const { protocol, username, password, host } = proxy;
-  const user = username === '' ? '' : `${username}${password === '' ? '' : ':…'}@`;
+  // A user without a password is often a token.
+  const user = username === '' ? '' : password === '' ? '…@' : `${username}:…@`;
   return `${protocol}//${user}${host}`;
 }
 

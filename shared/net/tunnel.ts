@@ -50,7 +50,8 @@ function explain(proxy: URL, error: unknown): KleisError {
   const why = refused ? clean(error.message) : `cannot be used: ${explainNetworkError(error, place).detail ?? ''}`;
   return new KleisError('provider_unavailable', `The proxy ${clean(proxy.host)} ${why}.`, {
     hint: 'Check the proxy settings (HTTPS_PROXY, ALL_PROXY, NO_PROXY) and try again; nothing was lost.',
-    cause: error,
+    // Without its cause, which would say of the server what is true of the proxy alone.
+    detail: why,
   });
 }
 

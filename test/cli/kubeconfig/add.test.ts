@@ -375,6 +375,23 @@ describe('the current context', () => {
 });
 
 describe('--dry-run', () => {
+  test('shows no password of a proxy, and what is written keeps it', async () => {
+    const text = `apiVersion: v1
+kind: Config
+clusters:
+- cluster:
+    proxy-url: http://ann:hush@proxy.example.com:3128
+    server: https://api.example.com:6443
+  name: prod
+`;
+    await writeFile(at('config'), text);
+    const { stdout } = await add({ name: 'prod', dryRun: true, kubeconfig: at('config') });
+    expect(stdout).toContain('proxy-url: "http://ann:…@proxy.example.com:3128"');
+    expect(stdout).not.toContain('hush');
+    await add({ name: 'prod', kubeconfig: at('config') });
+    expect(await readFile(at('config'), 'utf8')).toContain('http://ann:hush@proxy.example.com:3128');
+  });
+
   test('prints a kubeconfig of the three entries and writes nothing', async () => {
     await writeFile(at('config'), 'clusters:\n- {name: prod, cluster: {server: "https://old"}}\nusers: []\n');
     const before = await readFile(at('config'), 'utf8');
