@@ -68,6 +68,7 @@ export function openBrokerConnection(options: BrokerConnectionOptions): BrokerCo
     env,
     now: () => clock.now(),
     signal,
+    debug,
     maxBody,
     timeout: attemptTimeout,
     attempts: 1,

@@ -6,6 +6,7 @@ import { getToken, type TokenCall } from '../get-token/get-token.ts';
 import { checkServer } from '../kubeconfig/cluster-fields.ts';
 import { addressOf, clusterIdentity } from '../kubeconfig/cluster-identity.ts';
 import type { SignInFlags } from '../settings/flags.ts';
+import { describeSettings } from '../settings/origins.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
 import { allowClientFiles } from '../session/client-files.ts';
@@ -29,7 +30,9 @@ export async function printCredential(request: GetTokenRequest, deps: Deps): Pro
   try {
     if (mode === 'normal') credentials.throwTold(key);
     const exec = parseExecInfo(deps.env);
-    const settings = resolveRequest(flags, exec?.cluster?.config, (await loadConfig(deps)).choices);
+    const person = await loadConfig(deps);
+    deps.report.debug(describeSettings(flags, exec?.cluster?.config, person));
+    const settings = resolveRequest(flags, exec?.cluster?.config, person.choices);
     const cluster = clusterOf(exec, flags.clusterServer);
     // Whoever does not say may be reading the terminal itself.
     const interactive = exec?.interactive ?? false;

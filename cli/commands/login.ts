@@ -1,4 +1,5 @@
 import { clean } from '../../shared/text.ts';
+import { describeSettings } from '../settings/origins.ts';
 import { loadConfig } from '../settings/person.ts';
 import { contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -14,12 +15,15 @@ import { resolveSettings } from '../settings/sign-in.ts';
 export async function login(flags: LoginFlags, surroundings: Deps): Promise<void> {
   const entry = flags.issuerUrl === undefined ? await contextSettings(flags, surroundings) : undefined;
   const deps = entry?.deps ?? surroundings;
-  const person = (await loadConfig(deps)).choices;
+  const config = await loadConfig(deps);
+  const person = config.choices;
   const choices =
     flags.browserCommand === undefined
       ? person
       : { ...person, browserCommand: flags.browserCommand.split(/\s+/).filter(Boolean) };
-  const settings = resolveSettings({ ...entry?.flags, ...flags }, entry?.extension, choices);
+  const all = { ...entry?.flags, ...flags };
+  deps.report.debug(describeSettings(all, entry?.extension, config));
+  const settings = resolveSettings(all, entry?.extension, choices);
   const byPerson = (flags.clientSecretFile ?? flags.clientKeyFile) !== undefined;
   await allowClientFiles(settings, { byPerson, mayAsk: deps.stdin.isTTY }, deps);
   const store = storeOf(deps, settings.cache);

@@ -1,5 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
+import { describeSettings } from '../settings/origins.ts';
 import { loadConfig } from '../settings/person.ts';
 import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -57,8 +58,10 @@ export async function settingsFor(
   const entry =
     flags.context !== undefined || alone === undefined ? await contextSettings(flags, surroundings) : undefined;
   const deps = entry?.deps ?? surroundings;
-  const { choices } = await loadConfig(deps);
-  return { settings: resolveRequest({ ...entry?.flags, ...flags }, entry?.extension, choices), entry, deps };
+  const person = await loadConfig(deps);
+  const all = { ...entry?.flags, ...flags };
+  deps.report.debug(describeSettings(all, entry?.extension, person));
+  return { settings: resolveRequest(all, entry?.extension, person.choices), entry, deps };
 }
 
 /** Kept like kubectl's credentials: a script that asks ten times gets one token, and `kleis revoke` finds it. */

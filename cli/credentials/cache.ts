@@ -91,6 +91,19 @@ export class Credentials {
     return { text: `${text}\n`, generation: values.get('G') ?? '' };
   }
 
+  /** What is kept, and until when it is fresh: for `--verbose`. */
+  describe(key: CredentialKey | undefined): string {
+    if (key === undefined) return 'No credential is read: this call keeps none, or asks for a new one.';
+    const folder = this.#folder.usable();
+    const stored = this.#folder.read(key.name);
+    if (folder === undefined || stored === undefined)
+      return `No credential is kept for this call in ${folder ?? 'any folder'}.`;
+    const path = clean(join(folder, key.name), 400);
+    if (this.read(key) !== undefined) return `The credential ${path} is fresh until ${when(stored.mtime)}.`;
+    const why = stored.mtime <= this.#deps.clock.now() ? `since ${when(stored.mtime)}` : 'being of another call';
+    return `The credential ${path} is not fresh, ${why}.`;
+  }
+
   /**
    * Notes that our parent asks and is answered with this. True if it was answered with the same before: then the server
    * very likely refused it (401). Never for a run that the launcher started: it has looked itself.
@@ -128,6 +141,7 @@ export class Credentials {
       T: text.replace(/\n$/, ''),
     });
     if (!this.#folder.write(key.name, content, until, { report: true })) return;
+    this.#deps.report.debug(`The credential ${key.name} was stored; it is fresh until ${when(until)}.`);
     this.#failures.forget(key.name);
     this.#folder.sweep();
   }
@@ -287,6 +301,10 @@ const freeTurn: Turn = { extend: async () => undefined, fail: () => undefined, r
 /** The claim that Node and launchers share, and the one that launchers make while they do not know the name. */
 function claimPaths(dir: string, key: CredentialKey): readonly [string, string] {
   return [join(dir, `claim-${key.name}`), join(dir, `claim-${key.lengths}`)];
+}
+
+function when(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
 }
 
 /** Says which session a credential is of, without being the key of anything. */

@@ -40,11 +40,13 @@ export async function getToken(call: TokenCall, credentials: Credentials, deps: 
   const writeKey = settings.cache === 'none' ? undefined : key;
   const readKey = settings.force ? undefined : writeKey;
   const cached = credentials.read(readKey);
+  if (deps.report.level === 'debug') deps.report.debug(credentials.describe(readKey));
   const isRefused = cached !== undefined && call.mode === 'normal' && credentials.isAskedAgain(readKey, cached);
   if (cached !== undefined && call.mode === 'normal' && (!isRefused || credentials.isForcedHeld(readKey))) {
     return cached.text;
   }
   const mode = isRefused ? 'rejected' : call.mode;
+  if (mode === 'rejected') deps.report.debug('The same process asks again, so the cluster may have refused it.');
 
   try {
     // Claim it: one process gets a credential, the others wait for what it brings or fails with.

@@ -56,6 +56,7 @@ export async function identityOf(settings: Settings | AmbientSettings, deps: Dep
     proxy: settings.proxy,
     env,
     now: () => clock.now(),
+    debug: (text) => deps.report.debug(text),
     signal,
     maxBody: 64 * 1024,
   });

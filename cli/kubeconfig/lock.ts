@@ -1,8 +1,9 @@
-import { mkdir, open, stat, unlink } from 'node:fs/promises';
+import { open, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { systemCode } from '../../shared/read-file.ts';
+import { makeFolders } from '../files/private-folder.ts';
 import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -42,7 +43,7 @@ export async function withLocks<T>(
 
 async function take(lock: string): Promise<boolean> {
   try {
-    await mkdir(dirname(lock), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(lock));
     const handle = await open(lock, 'wx', 0o600);
     await handle.close();
     return true;

@@ -136,9 +136,16 @@ export async function connect(
   };
 }
 
-async function fetchFor(settings: ProviderSettings, { env, clock, signal }: ProviderDeps): Promise<Fetch> {
+async function fetchFor(settings: ProviderSettings, { env, clock, signal, report }: ProviderDeps): Promise<Fetch> {
   const certificateAuthority = await readAuthority(settings.certificateAuthority);
-  const fetch = createFetch({ certificateAuthority, proxy: settings.proxy, env, now: () => clock.now(), signal });
+  const fetch = createFetch({
+    certificateAuthority,
+    proxy: settings.proxy,
+    env,
+    now: () => clock.now(),
+    debug: (text) => report.debug(text),
+    signal,
+  });
   return async (url, init) => {
     try {
       return await fetch(url, init);

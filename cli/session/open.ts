@@ -78,6 +78,7 @@ export async function openSession(request: SessionRequest): Promise<OpenSession>
     const claim = await store.claim(key, claimOptions(deps));
     try {
       const earlier = await loadFor(request, key);
+      deps.report.debug(describeSession(earlier, key, settings));
       await askForDestinations(earlier, request, claim);
       const renewed = await renew(earlier, { key, claim, request });
       const session = await noteDestinations(renewed, earlier, request);
@@ -100,6 +101,15 @@ function claimOptions(deps: Deps): ClaimOptions {
     purpose: 'renewing the session',
     onWait: (holder) => deps.report.info(`Waiting for ${holder.text}.`),
   };
+}
+
+/** For `--verbose`. */
+function describeSession(session: Session | undefined, key: string, settings: Settings): string {
+  const name = key.slice(0, 12);
+  if (session === undefined) return `There is no session ${name}.`;
+  const until = new Date(freshUntil(timesOf(session, settings))).toISOString();
+  const renews = session.tokens.refreshToken === undefined ? 'no refresh token' : 'a refresh token';
+  return `The session ${name} (${session.storage}, generation ${session.generation}) has a token that is fresh until ${until}, and ${renews}.`;
 }
 
 async function loadFor({ store, mode }: SessionRequest, key: string): Promise<Session | undefined> {

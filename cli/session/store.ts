@@ -272,7 +272,10 @@ class StoredSessions implements SessionStore {
       if (set !== undefined) await this.#dropSets([markOf(this.#folder, key, generation, set)]);
       return undefined;
     }
-    this.#storage.set(key, next.storage === 'keyring' ? 'keyring' : 'file');
+    this.#storage.set(key, next.storage);
+    this.#options.report.debug(
+      `The session ${key.slice(0, 12)} was stored (${next.storage}, generation ${generation}).`,
+    );
     // The new one is on disk. What cannot be removed now stays until the next time; it does not count any more.
     for (const file of files) {
       if (file.generation < generation) await removePrivate(file.path).catch(() => undefined);

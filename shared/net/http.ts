@@ -33,6 +33,8 @@ export interface FetchOptions {
   readonly timeout?: number;
   /** Bytes; 1 MiB if not given. */
   readonly maxBody?: number;
+  /** Told of each attempt: method, host, what came of it, how long it took. Never a path, a header or a body. */
+  readonly debug?: ((text: string) => void) | undefined;
   /** Ends every call; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -93,7 +95,9 @@ export function createFetch(options: FetchOptions): Fetch {
       const last = attempt >= attempts;
       try {
         const single = repeatable ? AbortSignal.any([signal, AbortSignal.timeout(attemptTimeout)]) : signal;
-        const response = await send(url, method, init, agentFor(url), single, options.maxBody ?? 1024 * 1024);
+        const response = await told(url, method, options.debug, () =>
+          send(url, method, init, agentFor(url), single, options.maxBody ?? 1024 * 1024),
+        );
         const target = redirectTarget(response, url);
         if (repeatable && init.redirect !== 'manual' && target !== undefined && redirected < redirects) {
           url = target;
@@ -116,6 +120,25 @@ export function createFetch(options: FetchOptions): Fetch {
       }
     }
   };
+}
+
+async function told(
+  url: URL,
+  method: string,
+  debug: FetchOptions['debug'],
+  attempt: () => Promise<Response>,
+): Promise<Response> {
+  const began = performance.now();
+  const tell = (outcome: string) =>
+    debug?.(`${method} ${clean(url.host)}: ${outcome} after ${Math.round(performance.now() - began)} ms.`);
+  try {
+    const response = await attempt();
+    tell(`HTTP ${response.status}`);
+    return response;
+  } catch (error) {
+    tell(clean(error instanceof Error && 'code' in error ? error.code : 'no answer', 60));
+    throw error;
+  }
 }
 
 function retryDelay({ status, headers }: Response, attempt: number, now: number): number | undefined {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -50,3 +50,20 @@ it('holds the licences of what went into it, and nothing of the tests', async ()
   expect(files).toContain('LICENSE');
   expect(files.filter((file) => /\.ts$|^test/.test(file) && !file.startsWith('node_modules'))).toEqual([]);
 });
+
+it.each(['kleis', 'kleis-get-token', 'kleis-broker', 'kleis-credential'])(
+  '%s on a Node that is too old says so, in place of a stack',
+  async (program) => {
+    const fake = join(prefix, 'old.cjs');
+    const versions = "{ value: { ...process.versions, node: '18.19.1' } }";
+    await writeFile(fake, `Object.defineProperty(process, 'versions', ${versions});`);
+    const bin = join(prefix, 'old');
+    await mkdir(bin, { recursive: true });
+    await writeFile(join(bin, 'node'), `#!/bin/sh\nexec '${process.execPath}' --require '${fake}' "$@"\n`, {
+      mode: 0o755,
+    });
+    const result = await run(program, ['--version'], { env: { ...env(), PATH: `${bin}:${env().PATH}` } });
+    expect(result).toMatchObject({ code: 6, stdout: '' });
+    expect(result.stderr).toMatch(/^error: Kleis needs Node 20\.20 or newer; \/.* is 18\.19\.1\.\nnext: {2}/);
+  },
+);

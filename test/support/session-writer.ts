@@ -2,7 +2,8 @@
  * A process that keeps sessions: `MODE STATE_DIR CACHE`.
  *
  * loop  saves the next generation for ever and says the number of each once it is saved
- * race  loads, says so, and at each line on stdin tries to save a successor; says `won` or `lost`
+ * race  loads, says so, and at each `go` on stdin tries to save a successor and says `won` or `lost`; at each `load` it
+ *       loads the next generation and says so
  */
 import { createInterface } from 'node:readline';
 import type { Session } from '../../cli/session/file-format.ts';
@@ -50,7 +51,12 @@ if (mode === 'loop') {
   }
 }
 process.stdout.write('ready\n');
-for await (const _ of createInterface({ input: process.stdin })) {
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'load') {
+    session = await load();
+    process.stdout.write('ready\n');
+    continue;
+  }
   try {
     await saveNext(session);
     process.stdout.write('won\n');
@@ -58,5 +64,4 @@ for await (const _ of createInterface({ input: process.stdin })) {
     if (!(error instanceof SessionChanged)) throw error;
     process.stdout.write('lost\n');
   }
-  session = await load();
 }
