@@ -89,10 +89,10 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
     sources.set(key, source);
     entries.push({ config, algorithms: new Set(algorithms), keys: source.keys });
   }
-  const configured = new Map(
-    entries.filter(({ config }) => config.cluster === undefined).map((entry) => [entry.config.url, entry]),
-  );
+  const configured = new Map(entries.map((entry) => [entry.config.url, entry]));
+  configured.delete(undefined);
   const clusters = entries.filter(({ config }) => config.cluster !== undefined);
+  const unnamed = clusters.filter(({ config }) => config.url === undefined);
   const urlOf = ({ config, keys }: Entry): string | undefined => config.url ?? keys.issuer();
 
   /**
@@ -103,8 +103,8 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
     const entry = configured.get(iss);
     if (entry !== undefined) return [entry];
     // Whether a token is of a cluster that never answered yet nobody knows, not even where another one has its URL.
-    await Promise.all(clusters.map(async ({ config, keys }) => config.url ?? keys.learn()));
-    const found = clusters.filter((each) => urlOf(each) === iss);
+    await Promise.all(unnamed.map(async ({ keys }) => keys.learn()));
+    const found = unnamed.filter((each) => urlOf(each) === iss);
     if (found.length > 0) return found;
     throw new KleisError('subject_issuer_unknown', 'The issuer of the token is not one that this broker knows.', {
       detail: `iss ${clean(JSON.stringify(iss))}`,
@@ -121,10 +121,10 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
 
   /** What is wrong with a cluster beside its keys. */
   function conflictOf(entry: Entry): string | undefined {
-    const { config, keys } = entry;
-    if (config.cluster === undefined) return undefined;
+    const { keys } = entry;
     const owner = configured.get(urlOf(entry));
-    if (owner !== undefined) return `its URL is that of issuers.${owner.config.name}, which has it alone`;
+    if (owner !== undefined && owner !== entry)
+      return `its URL is that of issuers.${owner.config.name}, which has it alone`;
     let sharer: Entry | undefined;
     keys.has((key) => (sharer ??= sharersOf(entry, key)[0]) !== undefined);
     return sharer && `it signs with a key of issuers.${sharer.config.name}: such tokens are refused`;

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createIssuers, type IssuerDeps } from '../../../broker/issuers/issuers.ts';
 import type { TrustedIssuer } from '../../../broker/issuers/trusted-issuer.ts';
 import type { ClusterConnection } from '../../../broker/issuers/cluster-keys.ts';
+import { until } from '../../support/wait.ts';
 import { KubeError } from '../../../shared/kube/error.ts';
 import {
   audience,
@@ -81,14 +82,15 @@ describe('an API server as issuer', () => {
   });
 
   it('is who the configuration says it is, if it says so', async () => {
-    const api = new Api(one);
-    const issuers = createIssuers([entry('prod', { url: 'https://other.example.com' })], {
-      ...issuerDeps(),
-      connectionTo: () => api,
-    });
+    const [api, clock] = [new Api(one), manualClock()];
+    const configs = [entry('prod', { url: 'https://other.example.com' })];
+    const issuers = createIssuers(configs, { ...issuerDeps(clock), connectionTo: () => api });
     const token = await sign({ url: 'https://other.example.com' }, {}, { key: one });
-    expect((await refusal(issuers.verify(token))).detail).toContain(`the API server is another issuer, "${url}"`);
+    const { detail, retryAfter = 0 } = await refusal(issuers.verify(token));
+    expect(detail).toContain(`the API server is another issuer, "${url}"`);
     api.issuer = 'https://other.example.com';
+    clock.advance(retryAfter * 1000);
+    expect((await issuers.verify(token)).issuer).toBe('prod');
   });
 
   it.each([undefined, '', 7, 'x'.repeat(3000)])('that says it is %j is no issuer', async (issuer) => {
@@ -175,6 +177,34 @@ describe('two API servers with one URL', () => {
     apis.stage.failure = undefined;
     clock.advance((error.retryAfter ?? 0) * 1000);
     expect((await of(one)).issuer).toBe('prod');
+  });
+
+  it('of which one has it in the configuration: that one has it alone and waits for no other', async () => {
+    const apis = { prod: new Api(one), stage: new Api(two) };
+    apis.stage.failure = down();
+    const { deps, clock } = scene(apis);
+    const issuers = createIssuers([entry('prod', { url }), entry('stage')], deps);
+    const verify = async (key: SigningKey) => issuers.verify(await sign({ url }, {}, { key, now: clock.now() }));
+    const later = async (what: string, seen: () => boolean) =>
+      until(what, () => {
+        clock.advance(10_000);
+        return seen();
+      });
+    expect((await verify(one)).issuer).toBe('prod');
+    issuers.start();
+    apis.stage.failure = undefined;
+    await later('stage has answered', () => issuers.urls()['stage'] === url);
+    expect((await verify(one)).issuer).toBe('prod');
+    expect(await codeOf(verify(two))).toBe('subject_signature');
+    expect(issuers.health()).toMatchObject({
+      prod: { ok: true },
+      stage: { ok: false, lastError: 'its URL is that of issuers.prod, which has it alone' },
+    });
+    // Also then a key that both have is nobody's.
+    apis.stage.keys = [one];
+    await later('stage was asked again', () => issuers.health()['prod']?.ok === false);
+    expect(await codeOf(verify(one))).toBe('subject_issuer_unknown');
+    issuers.close();
   });
 
   it('and a cluster that claims the URL of another issuer gets none of its tokens', async () => {
