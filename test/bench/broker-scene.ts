@@ -169,7 +169,12 @@ function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object): o
         credentials: { tokenFile },
       },
     },
-    limits: { perAddress: plenty, perIssuer: plenty, perTenant: plenty },
+    limits: {
+      perAddress: plenty,
+      perIssuer: plenty,
+      perTenant: plenty,
+      leases: { perGrant: plenty, perSubject: plenty },
+    },
     grants: Object.fromEntries([...used, ...others]),
   };
 }
