@@ -35,7 +35,7 @@ export interface Held {
 }
 
 export interface Above {
-  /** By any of its bindings, or those of its groups; and whoever may impersonate anybody counts. */
+  /** By any of its bindings, or those of its groups, or since it is exempt; whoever may impersonate anybody counts. */
   has(subject: Subject): boolean;
   /** It may change the policies itself. */
   writes(subject: Subject): boolean;
@@ -63,10 +63,17 @@ export function findAbove(bindings: readonly Held[], live: Live): Above {
     }
   }
   return {
-    has: (subject) => allKeys(subject).some((key) => keys.has(key)),
+    has: (subject) => isExempt(subject) || allKeys(subject).some((key) => keys.has(key)),
     writes: (subject) => allKeys(subject).some((key) => writers.has(key)),
     reasonOf,
   };
+}
+
+/** Whom the policy takes for the control plane; see `namespacesPolicy`. */
+export function isExempt(subject: Subject): boolean {
+  return allKeys(subject).some((key) =>
+    /^(user system:(kube-|serviceaccount:kube-system:)|group system:(nodes|serviceaccounts:kube-system)$)/.test(key),
+  );
 }
 
 /** Namespaces with an account that may change admission policies; '' if every account may. */

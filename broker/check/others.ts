@@ -3,7 +3,7 @@ import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { about, describeBinding, describeRole, userOf } from './accounts.ts';
 import type { Finding } from './findings.ts';
 import type { Binding, Live } from './live.ts';
-import { findAbove, type Held, minter, powersOf } from './above.ts';
+import { findAbove, type Held, isExempt, minter, powersOf } from './above.ts';
 import { type Holder, toHolder } from './holders.ts';
 
 interface Others {
@@ -26,6 +26,8 @@ export function checkOthers(needs: ClusterNeeds, live: Live): Others {
     const found = aboveFindings(needs, { binding, subjects, ids }, above.reasonOf(binding, ids), reaches);
     if (!reaches || !writing.some((id) => ids.has(id))) return found;
     if (isCluster && ids.has('secrets-create') && !ids.has('admission')) writers.push(...subjects);
+    const exempt = found.length > 0 ? [] : subjects.filter(isExempt);
+    if (exempt.length > 0) found.push(exemptFinding(needs, binding, exempt));
     // Of whoever stands above the policy, by this binding or another, nothing is said to be refused.
     const below = subjects.filter((subject) => !above.has(subject));
     if (below.length === 0) return found;
@@ -92,6 +94,17 @@ function aboveFindings(
     });
   }
   return findings;
+}
+
+function exemptFinding(needs: ClusterNeeds, binding: Binding, subjects: readonly Subject[]): Finding {
+  return {
+    about: `clusters.${needs.cluster.name}`,
+    severity: 'warning',
+    code: 'others-above',
+    what: `${nameHolders(binding, subjects)} could write in Kleis's namespaces, and the policy ${needs.namespacesPolicy} takes them for the control plane.`,
+    why: 'Controllers of kube-system and nodes do their work everywhere.',
+    next: 'Make sure that they may.',
+  };
 }
 
 function nameHolders(binding: Binding, subjects: readonly Subject[]): string {

@@ -316,6 +316,12 @@ describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a 
     const refused = async () =>
       (await check()).findings.filter(({ what }) => what.includes('web/stranger') && what.includes('refuses it'));
     expect(await refused()).toMatchObject([{ severity: 'ok', code: 'others-write' }]);
+    // The policy takes accounts of kube-system for the control plane.
+    const addon = { kind: 'ServiceAccount', name: 'addon', namespace: 'kube-system' };
+    await make(`${rbac}/clusterrolebindings`, bind('addon', 'ClusterRole', 'writer', [addon]));
+    const ofAddon = (await check()).findings.filter(({ what }) => what.includes('kube-system/addon'));
+    expect(ofAddon).toMatchObject([{ severity: 'warning', code: 'others-above' }]);
+    expect(ofAddon[0]!.what).not.toContain('refuses');
     // In kube-system there are accounts that may remove the policies.
     const inSystem = `${rbac}/namespaces/kube-system`;
     await make(`${inSystem}/roles`, { metadata: { name: 'starter' }, rules: [rule('pods', 'create')] });
