@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
+import { revealUnseen, shown } from '../shared/text.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { ToldFailure, toFailure } from './surroundings/failure.ts';
 import { environment } from './settings/environment.ts';
@@ -33,7 +34,7 @@ export async function run(argv: readonly string[], deps: Deps): Promise<number> 
 
 /** `kleis-get-token ARGUMENTS`: one command and nothing else, so that allowing this program allows only that. */
 export async function runGetToken(argv: readonly string[], deps: Deps): Promise<number> {
-  const program = createRoot('kleis-get-token', deps);
+  const program = createRoot('kleis-get-token', argv, deps);
   describeGetToken(program, argv, deps);
   addVerbose(program);
   return execute(program, argv, deps);
@@ -54,7 +55,7 @@ async function execute(program: Command, argv: readonly string[], deps: Deps): P
 
 /** The tree of commands, as `--help` and the completion show it. */
 export function createProgram(argv: readonly string[], deps: Deps): Command {
-  const program = createRoot('kleis', deps)
+  const program = createRoot('kleis', argv, deps)
     .description('Short-lived, scoped access to Kubernetes clusters through your single sign-on.')
     .addHelpText('after', startHere);
 
@@ -171,7 +172,7 @@ fish:  kleis completion fish | source        in ~/.config/fish/config.fish`;
 const colour = (format: Parameters<typeof styleText>[0]) => (text: string) =>
   styleText(format, text, { validateStream: false });
 
-function createRoot(name: string, deps: Deps): Command {
+function createRoot(name: string, argv: readonly string[], deps: Deps): Command {
   return new Command(name)
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain this command')
@@ -181,6 +182,7 @@ function createRoot(name: string, deps: Deps): Command {
     .configureOutput({
       writeOut: (text) => deps.stdout.write(text),
       writeErr: (text) => deps.stderr.write(text),
+      outputError: (text, write) => write(explainArguments(text, argv)),
       getOutHelpWidth: () => Math.min(deps.stdout.columns ?? 100, 120),
       getErrHelpWidth: () => Math.min(deps.stderr.columns ?? 100, 120),
       getOutHasColors: () => useColour(deps.stdout, deps.env),
@@ -189,6 +191,18 @@ function createRoot(name: string, deps: Deps): Command {
     .hook('preAction', (_, command) => {
       if (command.opts<{ verbose?: boolean }>().verbose === true) deps.report.setLevel('debug');
     });
+}
+
+/** What was pasted may hold what nobody sees, and dashes that are none. */
+function explainArguments(text: string, argv: readonly string[]): string {
+  const notes = argv.flatMap((argument) => {
+    const [dash] = /^(?!-)\p{Pd}/u.exec(argument) ?? [];
+    if (dash === undefined && shown(argument).slice(1, -1) === argument.slice(1, -1)) return [];
+    const code = dash?.codePointAt(0)?.toString(16).toUpperCase();
+    const why = dash === undefined ? 'holds what cannot be seen' : `begins with U+${code}, which is no hyphen`;
+    return [`The argument ${shown(argument)} ${why}: type it anew.\n`];
+  });
+  return [text.split('\n').map(revealUnseen).join('\n'), ...notes.slice(0, 5)].join('');
 }
 
 /** On every command, since people add it at the end of what they have typed; and its own help as the next step. */

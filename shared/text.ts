@@ -13,3 +13,20 @@ export function clean(text: unknown, max = 200): string {
     .trim();
   return line.length > max ? `${line.slice(0, max - 1)}…` : line;
 }
+
+// What looks like nothing, or like a blank that it is not.
+const unseen =
+  /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}\p{Variation_Selector}\u034f\u115f\u1160\u2800\u3164\uffa0]|(?! )\p{Zs}/gu;
+
+/** What cannot be seen becomes `\u{200b}`, so that it can. Line ends too. */
+export function revealUnseen(text: string): string {
+  return text.replace(unseen, (char) => String.raw`\u{${char.codePointAt(0)?.toString(16)}}`);
+}
+
+/** What a person typed or pasted, as `clean` shows it; in quotes, with nothing hidden, where it would look like something else. */
+export function shown(text: unknown, max = 200): string {
+  const typed = String(text).slice(0, max * 4);
+  const revealed = revealUnseen(typed);
+  if (revealed === typed && typed.trim() === typed && typed !== '') return clean(typed, max);
+  return `"${revealed.length > max ? `${revealed.slice(0, max - 1)}…` : revealed}"`;
+}

@@ -9,25 +9,16 @@ import type { AmbientSettings } from '../settings/ambient.ts';
  * else the broker's own URL. A broker that could name any audience could have tokens for whoever else trusts the
  * platform (decision 26).
  *
- * @param broker undefined where the token goes to the cluster as it is
- * @throws KleisError `usage` where nobody says, `subject_audience` where the broker names another than its URL, and what
- *   the broker says
+ * @param broker undefined where the token goes to the cluster as it is: then somebody has said an audience
+ * @throws KleisError `subject_audience` where the broker names another than its URL, and what the broker says
  */
 export async function audienceOf(
   { audience, broker: settings }: AmbientSettings,
-  { title, issuer }: Identity,
+  { issuer }: Identity,
   broker: BrokerClient | undefined,
 ): Promise<string> {
   if (audience !== undefined) return audience;
-  if (broker === undefined || settings === undefined) {
-    throw new KleisError(
-      'usage',
-      `The token of ${title} is to go to the cluster, and it is not said for whom it must be.`,
-      {
-        hint: 'Give --audience (what the API server expects), or --broker.',
-      },
-    );
-  }
+  if (broker === undefined || settings === undefined) throw new Error('No audience is given, and no broker.');
   const issuers = await broker.issuers();
   const fitting = issuers.filter((known) => known.issuer === issuer || known.issuer.startsWith(`${issuer}/`));
   const named = [...new Set((fitting.length > 0 ? fitting : issuers).map((known) => known.audience))];

@@ -10,7 +10,7 @@ import { editKubeconfig } from './edit.ts';
 import { checkCluster, checkName, checkPluginHearsOf } from './cluster-fields.ts';
 import { buildCluster, buildContext, buildUser, type ClusterFields } from './entry.ts';
 import { known } from './find.ts';
-import { type Kubeconfig, type KubeconfigFile, kubeconfigSources, loadKubeconfig } from './load.ts';
+import { type Kubeconfig, type KubeconfigFile, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { withLocks } from './lock.ts';
 import { printBlock } from './print.ts';
 import { followLinks, replaceKubeconfig } from './write.ts';
@@ -88,6 +88,9 @@ export async function addEntries(request: AddRequest, deps: Deps): Promise<AddRe
     const { contexts: context, clusters: cluster, users: user } = wanted.names;
     return { outcome, context, cluster, user, changes };
   };
+  const blank = blankHint(sources);
+  if (blank !== '')
+    throw new KleisError('usage', `${blank}Nothing was written.`, { hint: 'Correct KUBECONFIG or --kubeconfig.' });
   let agreedTo: readonly Change[] = [];
   for (;;) {
     // A moment longer than for reading alone: whoever writes now must be done before we can.

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { readCertificates } from '../../shared/net/certificates.ts';
 import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import type { Mapping } from './document.ts';
 
 // RFC 1123 label, as Kubernetes wants a namespace.
@@ -46,7 +46,10 @@ export async function checkCluster(flags: ClusterFlags): Promise<CheckedCluster>
 /** @throws KleisError `usage` */
 export function checkName(flag: string, name: string): string {
   if (name !== '' && name.length <= maxName && clean(name, maxName) === name) return name;
-  throw new KleisError('usage', `${flag} is empty, longer than ${maxName} characters or holds control characters.`);
+  throw new KleisError(
+    'usage',
+    `${flag}${name === '' ? '' : ` ${shown(name, 80)}`} is empty, longer than ${maxName} characters or holds control characters.`,
+  );
 }
 
 /**
@@ -57,7 +60,7 @@ export function checkServer(what: string, server: string): string {
   const [fault] = serverUrlFaults(server);
   if (fault === undefined && /^https:/i.test(server)) return server;
   const why = fault === undefined || fault === 'scheme' ? 'must begin with https://' : urlFaults[fault];
-  throw new KleisError('usage', `${what} ${clean(server)} ${why}.`, {
+  throw new KleisError('usage', `${what} ${shown(server)} ${why}.`, {
     hint: 'Give the address of the API server, such as https://api.example.com:6443.',
   });
 }
@@ -90,5 +93,5 @@ export async function checkPluginHearsOf(cluster: Mapping, name: string, file: s
 
 function checkNamespace(namespace: string): string {
   if (namespacePattern.test(namespace)) return namespace;
-  throw new KleisError('usage', `--namespace ${clean(namespace)} is not the name of a namespace.`);
+  throw new KleisError('usage', `--namespace ${shown(namespace)} is not the name of a namespace.`);
 }

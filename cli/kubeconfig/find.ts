@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { storageError } from '../files/storage-error.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { ExecCluster } from './cluster-identity.ts';
 import { bodyKey, type Mapping } from './document.ts';
 import { extensionName, type KleisExec, readExec } from './entry.ts';
-import { type Kubeconfig, type KubeconfigEntry, kubeconfigSources, loadKubeconfig } from './load.ts';
+import { type Kubeconfig, type KubeconfigEntry, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 
 export interface FoundEntry extends KleisExec {
   readonly user: string;
@@ -29,23 +29,27 @@ export async function findEntry(
 ): Promise<FoundEntry> {
   const sources = kubeconfigSources(request.kubeconfig, deps);
   const kubeconfig = await loadKubeconfig(sources);
-  const where = sources.paths.map((path) => clean(path, 400)).join(', ');
+  const where = sources.paths.map((path) => shown(path, 400)).join(', ');
   if (!kubeconfig.files.some((file) => file.exists)) {
     throw new KleisError('kubeconfig_invalid', `There is no kubeconfig: ${where} does not exist.`, {
-      hint: 'Write one with `kleis kubeconfig add`, or name it with --kubeconfig.',
+      hint: `${blankHint(sources)}Write one with \`kleis kubeconfig add\`, or name it with --kubeconfig.`,
     });
   }
   const name = request.context ?? kubeconfig.currentContext;
   if (name === '') {
     throw new KleisError('kubeconfig_invalid', `${where} has no current context.`, {
-      hint: `Name a context with --context. ${known(kubeconfig, 'contexts')}`,
+      hint: `${blankHint(sources)}Name a context with --context. ${known(kubeconfig, 'contexts')}`,
     });
   }
   const context = kubeconfig.entries.contexts.get(name);
   if (context === undefined) {
-    throw new KleisError('kubeconfig_invalid', `There is no context "${clean(name)}" in ${where}.`, {
-      hint: known(kubeconfig, 'contexts'),
-    });
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `There is no context ${shown(name).startsWith('"') ? shown(name) : `"${shown(name)}"`} in ${where}.`,
+      {
+        hint: `${blankHint(sources)}${known(kubeconfig, 'contexts')}`,
+      },
+    );
   }
   const user = follow(kubeconfig, context, 'users');
   const cluster = follow(kubeconfig, context, 'clusters');

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { systemCode } from '../../shared/read-file.ts';
 import { storageError } from '../files/storage-error.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import {
   bodyKey,
@@ -73,6 +73,12 @@ export function kubeconfigSources(
     return { paths, explicit: false };
   }
   return { paths: [join(kubectlHome(deps), '.kube', 'config')], explicit: false };
+}
+
+/** kubectl takes a blank for a part of a name: `KUBECONFIG="a: b"`. Empty if no name has one, or if the file is there. */
+export function blankHint({ paths }: KubeconfigSources): string {
+  const odd = paths.find((path) => path.trim() !== path && !existsSync(path));
+  return odd === undefined ? '' : `The name ${shown(odd, 400)} begins or ends with a blank: take it away. `;
 }
 
 function noKubeconfig(message: string): KleisError {

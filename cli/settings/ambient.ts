@@ -35,9 +35,16 @@ export function resolveAmbient(flags: SignInFlags, extension: unknown, person: P
   }
   const broker = resolveBroker(given, flags.grant);
   const known = Object.entries(given.brokerAudiences ?? {}).find(([url]) => url === broker?.url);
+  const audience = given.audience ?? known?.[1];
+  if (broker === undefined && audience === undefined) {
+    throw usage(
+      `The token of --identity ${clean(identity, 80)} is to go to the cluster, and it is not said for whom it must be.`,
+      'Give --audience (what the API server expects), or --broker.',
+    );
+  }
   return {
     identity,
-    audience: given.audience ?? known?.[1],
+    audience,
     broker,
     certificateAuthority,
     cache: given.cache ?? 'auto',

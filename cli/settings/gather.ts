@@ -1,6 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import type { SignInFlags } from './flags.ts';
 import { type ConfigName, type ExtensionName, flagNames, isName, names, settingOf, type Values } from './table.ts';
 import { Fault } from './values.ts';
@@ -27,8 +27,8 @@ export function readFlags(flags: SignInFlags): Given {
     if (typed === undefined) continue;
     const value = settingOf(name).parse(typed);
     if (value instanceof Fault) {
-      const shown = clean(Array.isArray(typed) ? typed.join(', ') : typed);
-      throw new KleisError(value.code, `${longOf(name)} ${shown} cannot be used: it ${value.why}.`, {
+      const what = (Array.isArray(typed) ? typed : [typed]).map((item) => shown(item)).join(', ');
+      throw new KleisError(value.code, `${longOf(name)} ${what} cannot be used: it ${value.why}.`, {
         ...(value.hint !== undefined && { hint: value.hint }),
       });
     }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, revealUnseen } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
@@ -31,7 +31,7 @@ export async function contextSettings(
   try {
     parser.parse([...entry.args], { from: 'user' });
   } catch (cause) {
-    const why = clean(cause instanceof Error ? cause.message.replace(/^error: /, '') : cause);
+    const why = clean(cause instanceof Error ? revealUnseen(cause.message.replace(/^error: /, '')) : cause);
     throw new KleisError(
       'kubeconfig_invalid',
       `The user ${clean(entry.user)} in ${clean(entry.file, 400)} cannot be used: ${why}`,

@@ -79,10 +79,21 @@ export function serverUrl(value: unknown): string | Fault {
 
 /** Exactly as written: RFC 8414 compares issuers as strings. */
 export function issuer(value: unknown): string | Fault {
+  const refuse = (why: string, hint?: string) =>
+    new Fault(why, { code: 'issuer_invalid', ...(hint !== undefined && { hint }) });
+  const [, base] = /^(.*?)\/?\.well-known\//.exec(String(value)) ?? [];
+  if (base !== undefined) {
+    return refuse('is the address of a description, which Kleis finds by itself', `Give --issuer-url ${clean(base)}`);
+  }
+  const [placeholder] = /\{.*?\}|%7b.*?%7d|<.*?>/i.exec(String(value)) ?? [];
+  if (placeholder !== undefined) {
+    const hint = 'Put what it stands for in its place, such as the id of your tenant.';
+    return refuse(`holds ${clean(placeholder, 60)}, which stands for something else`, hint);
+  }
   const [fault] = isText(value) ? serverUrlFaults(value) : ['syntax' as const];
   if (fault === undefined) return String(value);
   const ofIssuers = fault === 'query' ? ', which no issuer has (OpenID Connect Discovery)' : '';
-  return new Fault(`${urlFaults[fault]}${ofIssuers}`, { code: 'issuer_invalid' });
+  return refuse(`${urlFaults[fault]}${ofIssuers}`);
 }
 
 /** RFC 8707 section 2: an absolute URI without a fragment. */

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { built } from '../support/built.ts';
@@ -75,6 +75,95 @@ describe('usage', () => {
     expect(stderr).toMatch(reason);
   });
 
+  it.each([
+    [
+      ['login', '--issuer\u200b-url', 'x'],
+      String.raw`unknown option '--issuer\u{200b}-url'`,
+      String.raw`"--issuer\u{200b}-url" holds`,
+    ],
+    [['login\u2060'], String.raw`unknown command 'login\u{2060}'`, String.raw`"login\u{2060}" holds`],
+    [['login', '\u2013-issuer-url', 'x'], 'too many arguments', '–-issuer-url begins with U+2013, which is no hyphen'],
+    [
+      ['login', '--account', 'a\u00a0b', '--issuer-url', 'https://x.example'],
+      String.raw`--account "a\u{a0}b"`,
+      'letters',
+    ],
+    [
+      ['login', '--issuer-url', 'https://x.example\u200b'],
+      String.raw`--issuer-url "https://x.example\u{200b}"`,
+      'not a URL',
+    ],
+    [['login', '--issuer-url', ' https://x.example'], '--issuer-url " https://x.example"', 'not a URL'],
+    [['login', '--context', 'prod\u200b'], String.raw`no context "prod\u{200b}"`, 'There is: prod'],
+    [['login', '\u001b[2J'], 'too many arguments', String.raw`"\u{1b}[2J" holds`],
+    [['kubeconfig', 'add', 'a\u200b', '--issuer-url', 'https://x.example'], String.raw`"a\u{200b}"`, ''],
+    [['token', '-o', 'env', '--server', 'https://a.example\u00ad'], String.raw`--server "https://a.example\u{ad}"`, ''],
+  ])('%j is shown with what nobody sees in it', async (args, what, why) => {
+    await newcomer();
+    const add = [
+      'kubeconfig',
+      'add',
+      'prod',
+      '--server',
+      'https://prod.example.com',
+      '--issuer-url',
+      'https://x.example',
+    ];
+    await person.run('kleis', add);
+    const { code, stdout, stderr } = await person.run('kleis', args);
+    expect([2, 6]).toContain(code);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(what);
+    expect(stderr).toContain(why);
+    // oxlint-disable-next-line no-control-regex -- that is what must not come through
+    expect(stderr).not.toMatch(/[\u001b\u00a0\u00ad\u200b\u2060]/);
+  });
+
+  it.each([
+    ['https://login.microsoftonline.com/{tenantid}/v2.0', 'holds {tenantid}', 'id of your tenant'],
+    ['https://login.example.com/realms/<realm>', 'holds <realm>', 'in its place'],
+    [
+      'https://login.example.com/x/.well-known/openid-configuration',
+      'a description',
+      '--issuer-url https://login.example.com/x\n',
+    ],
+    [
+      'https://login.example.com/.well-known/oauth-authorization-server',
+      'a description',
+      '--issuer-url https://login.example.com\n',
+    ],
+  ])('an issuer %s leads to the right one', async (issuer, what, next) => {
+    await newcomer();
+    const { code, stderr } = await person.run('kleis', ['login', '--issuer-url', issuer]);
+    expect(code).toBe(6);
+    expect(stderr).toContain(what);
+    expect(stderr).toContain(next);
+  });
+
+  it('a KUBECONFIG with blanks beside its names is said, and nothing is written beside the right one', async () => {
+    await newcomer();
+    const add = [
+      'kubeconfig',
+      'add',
+      'prod',
+      '--server',
+      'https://prod.example.com',
+      '--issuer-url',
+      'https://x.example',
+    ];
+    for (const KUBECONFIG of [` ${person.home}/a`, `${person.home}/a : ${person.home}/b`, '   ']) {
+      for (const args of [['login'], ['token', '--context', 'prod'], add]) {
+        const { code, stderr } = await person.run('kleis', args, { env: { KUBECONFIG } });
+        expect([2, 6]).toContain(code);
+        expect(stderr).toMatch(/" .*"|".* "/);
+        expect(stderr).toContain('blank');
+      }
+    }
+    expect(
+      (await readdir(person.home)).filter((name) => /a|b| /.test(name) && !/^(?:\.|bin|browser|provider)/.test(name)),
+    ).toEqual([]);
+  });
+
   it('`kleis-get-token` knows nothing but its flags: no command hides in it', async () => {
     await newcomer();
     for (const word of ['login', 'kubeconfig', 'help', 'get-token', '__complete']) {
@@ -95,10 +184,15 @@ it('status of nobody is an empty list, not an error', async () => {
 it('config shows each setting and where it comes from', async () => {
   await newcomer({ login: 'device' });
   const { stdout } = await person.run('kleis', ['config', '-o', 'json'], { env: { KLEIS_LOG: 'error' } });
-  const { settings } = JSON.parse(stdout) as { settings: { key: string; value: string; source: string }[] };
+  const { settings } = JSON.parse(stdout) as { settings: { key: string; value: unknown; source: string }[] };
   const of = (key: string) => settings.find((setting) => setting.key === key);
   expect(of('login')).toMatchObject({ value: 'device', source: expect.stringMatching(/config\.yaml:\d+$/) });
   expect(of('minValidity')).toMatchObject({ value: '1m', source: 'default' });
+  // As they are, for programs: no words in their place.
+  expect(of('confirmNewClusters')).toMatchObject({ value: false });
+  expect(of('listenAddress')).toMatchObject({ value: ['localhost:8000', 'localhost:18000'] });
+  expect(of('proxy')).toMatchObject({ value: null });
+  expect(of('browserCommand')).toMatchObject({ value: [expect.stringContaining('browse')] });
   expect(of('log')).toMatchObject({ value: 'error', source: 'KLEIS_LOG' });
   expect(of('credentials')).toMatchObject({ source: 'XDG_RUNTIME_DIR' });
 });

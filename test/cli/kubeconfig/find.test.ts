@@ -140,7 +140,7 @@ describe('a user signs in with Kleis', () => {
 describe('what does not lead to an entry, says why', () => {
   test.each([
     ['nowhere', /There is no context "nowhere" in .*config\./, /There are: broken, dangling, empty, prod, token\./],
-    ['bad\u001b[2Jname', /There is no context "bad \[2Jname"/, /./],
+    ['bad\u001b[2Jname', /There is no context "bad\\u\{1b\}\[2Jname"/, /./],
     ['token', /The user "other" of the context "token" does not sign in with Kleis/, /kleis kubeconfig add/],
     [
       'dangling',
