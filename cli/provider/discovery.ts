@@ -76,7 +76,7 @@ function unreachable({ code, message, cause }: KleisError, issuer: string): Klei
 
 function checkStatus(response: Response, url: URL): void {
   const { status } = response;
-  if (status === 200) return;
+  if (response.ok) return;
   const host = clean(url.host);
   if (status >= 500 || status === 429) {
     throw new KleisError(

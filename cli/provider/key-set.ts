@@ -47,7 +47,7 @@ async function fetchKeys(fetch: Fetch, url: string): Promise<readonly JWK[]> {
   const where = clean(url);
   const response = await fetch(url, { headers: { accept: 'application/json' } });
   const { status } = response;
-  if (status !== 200) {
+  if (!response.ok) {
     const passing = status >= 500 || status === 408 || status === 429;
     throw new KleisError(
       passing ? 'provider_unavailable' : 'provider_invalid',

@@ -151,9 +151,6 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
   const patience = settings.loginTimeout + refreshDeadline;
   await claim?.extend(patience, 'signing in');
   await request.beforeSignIn?.(patience);
-  // Whoever is asked to sign in is to know for what: a kubeconfig from elsewhere may name any server.
-  const destinations = describeDestinations(request);
-  if (destinations !== '') deps.report.info(`Signing in at ${settings.issuerUrl} ${destinations}.`);
   const asker = watchAsker(deps);
   try {
     const provider = await connect(settings, { ...deps, signal: asker.signal });
@@ -162,7 +159,10 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
     const loginHint = settings.account?.includes('@') === true ? settings.account : undefined;
     const place = { provider, settings, deps: { ...deps, signal: asker.signal } };
     const withoutRefreshToken = earlier !== undefined && earlier.tokens.refreshToken === undefined;
-    const tokens = await askPerson(place, { allowPaste: request.allowPaste, loginHint, withoutRefreshToken });
+    // Whoever is asked to sign in is to know for what: a kubeconfig from elsewhere may name any server.
+    const destination = describeDestinations(request);
+    const { allowPaste } = request;
+    const tokens = await askPerson(place, { allowPaste, loginHint, destination, withoutRefreshToken });
     requireToken(tokens, settings);
     const session = await store.save(startSession(deps.clock.now(), key, settings, tokens, provider.metadata, earlier));
     failures.forget(key);

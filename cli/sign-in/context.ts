@@ -11,7 +11,7 @@ export interface SignInOptions {
   readonly allowPaste: boolean;
   /** Whom the provider should expect (OpenID Connect Core 3.1.2.1, `login_hint`). */
   readonly loginHint?: string | undefined;
-  /** What the tokens are for, such as "the cluster https://…", for the person to read. */
+  /** What the tokens are for, such as "for the cluster https://…", for the person to read. */
   readonly destination?: string | undefined;
   /** The last sign-in of this session brought no refresh token. */
   readonly withoutRefreshToken?: boolean | undefined;
@@ -60,6 +60,5 @@ export function nameOfProvider({ metadata }: Provider): string {
 
 /** Where the person signs in, and for what: a kubeconfig from elsewhere may name a server that nobody knows. */
 export function purpose({ provider, options }: Pick<SignInContext, 'provider' | 'options'>): string {
-  const { destination } = options;
-  return `at ${nameOfProvider(provider)}${destination === undefined ? '' : ` for ${clean(destination, 300)}`}`;
+  return `at ${nameOfProvider(provider)} ${clean(options.destination ?? '', 400)}`.trimEnd();
 }

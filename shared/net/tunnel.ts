@@ -49,7 +49,7 @@ function explain(proxy: URL, error: unknown): KleisError {
   const place = new URL(`http://${proxy.host}`);
   const why = refused ? clean(error.message) : `cannot be used: ${explainNetworkError(error, place).detail ?? ''}`;
   return new KleisError('provider_unavailable', `The proxy ${clean(proxy.host)} ${why}.`, {
-    hint: 'Check the proxy settings (HTTPS_PROXY, ALL_PROXY, NO_PROXY) and try again; nothing was lost.',
+    hint: 'Check the proxy settings (HTTPS_PROXY, ALL_PROXY, NO_PROXY) and try again.',
     // Without its cause, which would say of the server what is true of the proxy alone.
     detail: why,
   });

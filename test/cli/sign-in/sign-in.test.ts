@@ -218,7 +218,7 @@ describe('what the person reads', () => {
     async (login) => {
       const deps = createTestDeps({ terminal: true });
       const kleis = await connectTo(settingsFor(provider.issuer, { login }), deps);
-      const destination = 'the cluster https://prod.example.com\u001b[2J';
+      const destination = 'for the cluster https://prod.example.com\u001b[2J';
       const tokens = kleis.signIn({ allowPaste: true, destination });
       await readUntil(deps, /for the cluster https:\/\/prod\.example\.com \[2J/);
       deps.abort();
