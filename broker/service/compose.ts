@@ -17,6 +17,7 @@ import { createCounters } from './counters.ts';
 import { createLog } from './log.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
+import { limitLive } from '../leases/live.ts';
 import { createMemoryStore } from '../leases/memory.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { LeaseStore } from '../leases/store.ts';
@@ -49,7 +50,12 @@ export async function compose(
   const audit = await openAuditLog({ file: first.config.audit.file, policy: first.hash, stdout, now, host, version });
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
   const clusters = openClusters(first.config.clusters, { clock, env });
-  const leases: LeaseServices = { store: openStore(first.config, clusters, now), clusters };
+  const store = limitLive(openStore(first.config, clusters, now), {
+    limits: () => current.loaded.config.limits.leases,
+    now,
+    background: (what, work) => void background.run(what, work),
+  });
+  const leases: LeaseServices = { store, clusters };
   const gone = createDropped(now);
   const common = {
     leases,

@@ -67,6 +67,20 @@ describe('limits', () => {
     expect([await go('2'), await go('3'), await go('4'), await go('5')]).toEqual([400, 400, 400, 429]);
   });
 
+  it('hold for live tokens of a subject, which one token cannot get more of, until one is revoked', async () => {
+    const narrow = await world.start({ limits: { leases: { perSubject: 2 } } });
+    const token = await world.issue({ sub: 'eager' });
+    const given = [await narrow.exchange(token), await narrow.exchange(token)];
+    expect(given.map(({ status }) => status)).toEqual([200, 200]);
+    const { status, body, headers } = await narrow.exchange(token);
+    expect([status, body.code, body.error]).toEqual([429, 'rate_limited', 'temporarily_unavailable']);
+    // Until the first of them ends.
+    expect(Number(headers['retry-after'])).toBeGreaterThan(800);
+    expect((await narrow.exchange(await world.issue({ sub: 'patient' }))).status).toBe(200);
+    await narrow.post('/revoke', { token: given[0]!.body.access_token });
+    expect((await narrow.exchange(token)).status).toBe(200);
+  });
+
   it('of strangers are their own: they use up nobody else’s, and learn no names of grants', async () => {
     const narrow = await world.start({ limits: { perTenant: 100, perIssuer: 3 } });
     const stranger = async () => world.issue({ repository_id: '666' });
