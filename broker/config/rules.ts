@@ -90,7 +90,13 @@ function checkIssuers(config: BrokerConfig, document: BrokerDocument, report: Re
       const key = canonicalUrl(issuer.url);
       const other = urls.get(key);
       if (other === undefined) urls.set(key, issuer.name);
-      else report([...path, 'url'], `is the URL of issuers.${other} too: a token must belong to one entry`);
+      else {
+        const clusters = issuer.cluster !== undefined && config.issuers[other]!.cluster !== undefined;
+        const help = clusters
+          ? 'leave url out of both, and they are told apart by their keys'
+          : 'a token must belong to one entry';
+        report([...path, 'url'], `is the URL of issuers.${other} too: ${help}`);
+      }
       if (key === canonicalUrl(config.publicUrl))
         report([...path, 'url'], "is publicUrl: the broker's own tokens open nothing here");
     }

@@ -166,6 +166,17 @@ describe('a configuration', () => {
       'is the URL of issuers.a too',
     ],
     [
+      'two clusters with one URL, said twice',
+      whole({
+        clusters: { prod: { credentials: { inCluster: true } }, ci: { credentials: { inCluster: true } } },
+        issuers: {
+          a: { url: 'https://kubernetes.default.svc', cluster: 'prod', audience: 'x' },
+          b: { url: 'https://kubernetes.default.svc', cluster: 'ci', audience: 'y' },
+        },
+      }),
+      'issuers.b.url is the URL of issuers.a too: leave url out of both',
+    ],
+    [
       'audience of the API server',
       issuer({ audience: 'https://kubernetes.default.svc' }),
       'is what API servers accept',
