@@ -12,11 +12,20 @@ import type { ClusterConfig } from '../config/schema.ts';
  */
 export type PolicyState = 'in_force' | 'missing' | 'unknown';
 
+/** What the broker may not do there and needs to, by what the API server says. */
+export interface MissingRight {
+  /** Like `delete secrets in kleis-identities`. */
+  readonly text: string;
+  /** Whatever is done there needs it, not some grants only. */
+  readonly shared: boolean;
+}
+
 export interface ClusterHealth {
   readonly cluster: string;
   /** It answered the last probe. */
   readonly reachable: boolean;
   readonly policy: PolicyState;
+  readonly missing: readonly MissingRight[];
   /** Milliseconds that its clock is certainly ahead of ours, or behind (negative). */
   readonly skew: number | undefined;
   /** What is wrong, for the log; undefined if nothing is. */
@@ -64,6 +73,8 @@ export interface Clusters {
 export interface ClustersOptions {
   readonly clock: { now(): number };
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Asked at each probe what the broker may not do there; does not throw. */
+  readonly reviewRights?: (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]>;
   /** Instead of the pod's own; for tests. */
   readonly serviceAccountFolder?: string | undefined;
 }
@@ -106,7 +117,7 @@ export function openClusters(configs: Readonly<Record<string, ClusterConfig>>, o
   };
 }
 
-function openOne(config: ClusterConfig, { clock, env, serviceAccountFolder }: ClustersOptions): Cluster {
+function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccountFolder }: ClustersOptions): Cluster {
   const kube = openCluster({
     credentials: config.credentials,
     server: config.server,
@@ -122,6 +133,7 @@ function openOne(config: ClusterConfig, { clock, env, serviceAccountFolder }: Cl
     cluster: config.name,
     reachable: false,
     policy: 'unknown',
+    missing: [],
     skew: undefined,
     problem: 'It was not asked yet.',
     probedAt: undefined,
@@ -138,9 +150,8 @@ function openOne(config: ClusterConfig, { clock, env, serviceAccountFolder }: Cl
     learnAudiences: (audiences) => void (learned = audiences),
     health: () => ({ ...(last ?? blank), skew: kube.skew() }),
     async probe() {
-      const found = await probe(config, kube);
-      const skew = kube.skew();
-      last = { cluster: config.name, ...found, skew, probedAt: clock.now() };
+      const [found, missing = []] = await Promise.all([probe(config, kube), reviewRights?.(config.name, kube)]);
+      last = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() };
       return last;
     },
   };

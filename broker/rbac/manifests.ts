@@ -127,7 +127,7 @@ interface Reason {
 }
 
 /** By namespace. `create` and what is named at random cannot be limited by name: the admission policy does that. */
-function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
+export function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
   const rules = new Map<string, Reason[]>();
   const add = (namespace: string, why: string, ...[group, resource, verbs, names]: RuleParts) => {
     const rule: Rule = { apiGroups: [group], resources: [resource], verbs, ...(names && { resourceNames: names }) };

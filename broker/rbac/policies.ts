@@ -144,6 +144,8 @@ function whatIsDone({ stateNamespace, identityNamespace, identities, elsewhere, 
   const leases = 'coordination.k8s.io/leases';
   const bindings = 'rbac.authorization.k8s.io/rolebindings';
   return [
+    // What it may do, before somebody relies on it. They are in no namespace.
+    'CREATE  authorization.k8s.io/selfsubjectaccessreviews',
     ...(stateNamespace === undefined
       ? []
       : ['CREATE', 'UPDATE', 'DELETE'].map((operation) => `${operation} ${stateNamespace} ${leases}`)),

@@ -16,6 +16,7 @@ import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecy
 import type { CompiledGrant } from '../policy/compile.ts';
 import { isStranger } from '../policy/decide.ts';
 import { Denial } from '../policy/denial.ts';
+import { lackingRights } from '../service/rights.ts';
 import type { Services } from '../service/services.ts';
 import { decideEvenly } from './decide-evenly.ts';
 
@@ -158,7 +159,7 @@ async function undo({ leases, background }: Services, lease: Lease, retry: boole
 
 const probing = new WeakMap<Cluster, Promise<unknown>>();
 
-/** The cluster, if it confines the broker as the configuration demands. */
+/** The cluster, if it confines the broker as the configuration demands, and lets it do all that the grant needs. */
 async function confinedCluster({ loaded, leases }: Services, grant: CompiledGrant): Promise<Cluster> {
   const cluster = leases.clusters.get(grant.cluster);
   if (cluster === undefined) {
@@ -167,21 +168,22 @@ async function confinedCluster({ loaded, leases }: Services, grant: CompiledGran
       retryAfter: 2,
     });
   }
-  if (loaded.config.admissionPolicy === 'optional') return cluster;
-  // What cannot be told is not so: an admission policy that is asked for must be seen.
-  const isSure = () => cluster.health().policy === 'in_force';
-  if (!isSure()) {
-    const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
-    probing.set(cluster, probe);
-    await probe;
-    if (!isSure()) {
-      throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
-        detail: `cluster ${cluster.name}: ${cluster.health().problem ?? 'the admission policy is not in force'}`,
-        retryAfter: cluster.health().policy === 'unknown' ? 5 : 30,
-      });
-    }
-  }
-  return cluster;
+  const { config } = loaded;
+  // What cannot be told is not so: an admission policy that is demanded must be seen.
+  const isConfined = () => config.admissionPolicy === 'optional' || cluster.health().policy === 'in_force';
+  const lacking = () => lackingRights(leases.clusters, config, grant.config);
+  if (cluster.health().probedAt !== undefined && isConfined() && lacking().length === 0) return cluster;
+
+  const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
+  probing.set(cluster, probe);
+  await probe;
+  const rights = lacking();
+  if (isConfined() && rights.length === 0) return cluster;
+  const { policy, problem = 'the admission policy is not in force' } = cluster.health();
+  throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
+    detail: `cluster ${cluster.name}: ${rights.length > 0 ? `the broker may not ${rights.slice(0, 5).join(', ')}` : problem}`,
+    retryAfter: policy === 'unknown' ? 5 : 30,
+  });
 }
 
 function tokenResponse(

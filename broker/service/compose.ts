@@ -15,6 +15,7 @@ import type { Deps } from '../surroundings.ts';
 import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped-grants.ts';
 import { createCounters } from './counters.ts';
 import { createLog } from './log.ts';
+import { createRightsReview } from './rights.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
 import { limitLive } from '../leases/live.ts';
@@ -49,7 +50,9 @@ export async function compose(
   const { version } = packageJson;
   const audit = await openAuditLog({ file: first.config.audit.file, policy: first.hash, stdout, now, host, version });
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
-  const clusters = openClusters(first.config.clusters, { clock, env });
+  let inForce = first.config;
+  const reviewRights = createRightsReview(() => inForce, now);
+  const clusters = openClusters(first.config.clusters, { clock, env, reviewRights });
   const store = limitLive(openStore(first.config, clusters, now), {
     limits: () => current.loaded.config.limits.leases,
     now,
@@ -80,8 +83,10 @@ export async function compose(
   function change(next: LoadedConfig, { dropped, changed }: GrantChanges): void {
     const before = current.loaded.config;
     const old = new Map(clusters.all().map((cluster) => [cluster.name, cluster]));
+    inForce = next.config;
     clusters.update(next.config.clusters);
     const issuers = issuersOf(next, current);
+    for (const cluster of clusters.all()) void cluster.probe();
     gone.follow(next.config, dropped);
     current.issuers.close();
     issuers.start();

@@ -1,4 +1,4 @@
-import type { Cluster } from '../cluster/clusters.ts';
+import type { Cluster, MissingRight } from '../cluster/clusters.ts';
 import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
 import { endsSoon, type Lifetime } from './lifetime.ts';
@@ -77,6 +77,9 @@ export function assessHealth(inputs: HealthInputs): Health {
     add(`cluster ${cluster.name}`, fault === undefined, critical, fault, cluster.health().probedAt !== undefined);
     const lifetime = cluster.kube.lifetime();
     if (lifetime !== undefined) addLifetime(`credential for cluster ${cluster.name}`, lifetime);
+    // Those of single grants: the others go on, and nothing is minted for these.
+    const some = cluster.health().missing.filter(({ shared }) => !shared);
+    add(`rights in cluster ${cluster.name}`, some.length === 0, false, describeMissing(some));
   }
   for (const [name, { ok, keys, lastError }] of Object.entries(issuers.health())) {
     const kept = keys > 0 ? ' The last good keys are in use.' : '';
@@ -94,11 +97,18 @@ function describeReload({ faults }: ReloadState, denies: boolean): string {
 }
 
 function faultOf(cluster: Cluster, policyDemanded: boolean): string | undefined {
-  const { reachable, policy, skew, problem } = cluster.health();
+  const { reachable, policy, skew, problem, missing } = cluster.health();
   if (!reachable) return problem ?? 'It does not answer.';
   if (skew !== undefined && Math.abs(skew) > maxSkew) return `Its clock and ours are ${Math.abs(skew) / 1000} s apart.`;
   if (policyDemanded && policy !== 'in_force') return problem ?? 'The admission policy is not in force.';
-  return undefined;
+  const shared = missing.filter((each) => each.shared);
+  return shared.length > 0 ? describeMissing(shared) : undefined;
+}
+
+function describeMissing(missing: readonly MissingRight[]): string {
+  const shown = missing.slice(0, 10).map(({ text }) => text);
+  const more = missing.length > 10 ? ` and ${missing.length - 10} more` : '';
+  return `The broker may not ${shown.join(', ')}${more}: apply what \`kleis-broker rbac\` prints.`;
 }
 
 /** Sets what Prometheus asks for. */

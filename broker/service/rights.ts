@@ -1,0 +1,80 @@
+import type { KubeClient } from '../../shared/kube/client.ts';
+import type { Clusters, MissingRight } from '../cluster/clusters.ts';
+import type { BrokerConfig } from '../config/schema.ts';
+import type { Grant } from '../policy/grant.ts';
+import { findNeeds } from '../rbac/needs.ts';
+import { hasRight, type Right, rightsOf } from '../rbac/rights.ts';
+
+/** Questions of one round; rounds are half a minute apart. */
+const perRound = 100;
+const parallel = 4;
+/** Milliseconds from the beginning of one lap through all questions to the next. */
+const lapEvery = 5 * 60_000;
+
+interface Lap {
+  readonly config: BrokerConfig;
+  readonly startedAt: number;
+  /** Not yet asked. */
+  readonly left: Right[];
+  /** By what they say. */
+  readonly missing: Map<string, Right>;
+}
+
+/**
+ * Asks the API servers now and then whether the broker may do all that the configuration in force needs. A round asks a
+ * bounded number of questions, what everything depends on first, and always what was missing.
+ */
+export function createRightsReview(
+  current: () => BrokerConfig,
+  now: () => number,
+): (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]> {
+  const laps = new Map<string, Lap>();
+
+  function lapOf(name: string, config: BrokerConfig): Lap | undefined {
+    const cluster = config.clusters[name];
+    const last = laps.get(name);
+    if (cluster === undefined) return undefined;
+    const isDue = last?.config !== config || (last.left.length === 0 && Math.abs(now() - last.startedAt) >= lapEvery);
+    if (!isDue) return last;
+    const rights = rightsOf(findNeeds(config, cluster, [])).toSorted((a, b) => rank(a) - rank(b));
+    const wanted = new Set(rights.map(({ text }) => text));
+    const missing = new Map([...(last?.missing ?? [])].filter(([text]) => wanted.has(text)));
+    const lap = { config, startedAt: now(), left: rights, missing };
+    laps.set(name, lap);
+    return lap;
+  }
+
+  return async (name, kube) => {
+    const lap = lapOf(name, current());
+    if (lap === undefined) return [];
+    const again = [...lap.missing.values()].slice(0, perRound);
+    const queue = [...again, ...lap.left.splice(0, perRound)];
+    const work = async () => {
+      for (let right = queue.shift(); right !== undefined; right = queue.shift()) {
+        const allowed = await hasRight(kube, right);
+        if (allowed === true) lap.missing.delete(right.text);
+        else if (allowed === false) lap.missing.set(right.text, right);
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, work));
+    return Array.from(lap.missing.values(), ({ text, name: object }) => ({ text, shared: object === undefined }));
+  };
+}
+
+/** What everything depends on, what ends tokens, all else. */
+function rank({ name, verb }: Right): number {
+  return name === undefined ? 0 : verb === 'delete' ? 1 : 2;
+}
+
+/** What the broker is known to lack to mint for that grant, or to end what it minted; like `delete secrets in x`. */
+export function lackingRights(clusters: Clusters, config: BrokerConfig, grant: Grant): readonly string[] {
+  const state = 'memory' in config.state ? [] : [config.state.cluster];
+  return [...new Set([grant.cluster, ...state])].flatMap((name) => {
+    const cluster = clusters.get(name);
+    const missing = cluster?.health().missing ?? [];
+    if (cluster === undefined || missing.length === 0) return [];
+    const needs = findNeeds({ ...config, grants: { [grant.name]: grant } }, cluster.config, []);
+    const needed = new Set(rightsOf(needs).map(({ text }) => text));
+    return missing.map(({ text }) => text).filter((text) => needed.has(text));
+  });
+}
