@@ -47,11 +47,6 @@ export async function openFile(path: string): Promise<Sink> {
   let taken = 0;
   let truncations = 0;
 
-  async function isAtPath(): Promise<boolean> {
-    const there: Stats | undefined = await (linked ? stat(path) : lstat(path)).catch(() => undefined);
-    return there !== undefined && there.ino === file.ino && there.dev === file.dev;
-  }
-
   async function follow(): Promise<void> {
     const next = await openMoved(expected, () => stale);
     await file.handle.close().catch(() => undefined);
@@ -78,9 +73,14 @@ export async function openFile(path: string): Promise<Sink> {
     }
   }
 
+  /** What the path names, if it is this file still. */
+  async function lookAtPath(): Promise<Stats | undefined> {
+    const there = await (linked ? stat(path) : lstat(path)).catch(() => undefined);
+    return there !== undefined && there.ino === file.ino && there.dev === file.dev ? there : undefined;
+  }
+
   /** `copytruncate`: between its copy and its cut lines are lost, and nobody can say which. */
-  async function wasTruncated(): Promise<boolean> {
-    const { size } = await file.handle.stat();
+  function wasTruncated({ size }: Stats): boolean {
     const cut = size < file.size;
     file.size = size;
     if (cut) truncations += 1;
@@ -91,10 +91,17 @@ export async function openFile(path: string): Promise<Sink> {
     async write(lines) {
       try {
         for (let moves = 0; moves < maxMoves; moves += 1) {
-          if (stale || !(await isAtPath())) await follow();
-          await append(lines);
-          if (await wasTruncated()) taken = 0;
-          else if (!stale && (await isAtPath())) {
+          if (stale) await follow();
+          const failure = await append(lines).then(
+            () => undefined,
+            (error: unknown) => error as Error,
+          );
+          // After the sync: whoever moves the file from here on takes these lines along.
+          const there = await lookAtPath();
+          if (there === undefined) await follow();
+          else if (failure !== undefined) throw failure;
+          else if (wasTruncated(there)) taken = 0;
+          else if (!stale) {
             taken = 0;
             return;
           }
