@@ -31,35 +31,50 @@ export interface TlsMaterial {
 
 /**
  * Building a context of the machine's authorities takes as long as half a refresh, and hardly anybody needs it: only a
- * server that Node's own list does not vouch for makes us read them, and its handshake is made anew.
+ * server that Node's own list does not vouch for makes us read what variables name, and then what the system has. Each
+ * time its handshake is made anew.
  */
 export function createTrust({ ca, cert, key }: TlsMaterial, env: Env): Trust {
-  const own = { ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
-  const first = ca ?? cert ?? key;
-  const context =
-    first === undefined
+  const own = { ...strictTls, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  const first =
+    (ca ?? cert ?? key) === undefined
       ? undefined
-      : tls.createSecureContext({ ...strictTls, ...own, ...(ca !== undefined && { ca }) });
-  let others: Promise<tls.SecureContext> | undefined;
-  const askOthers = () =>
-    (others ??= readOthers(env).then((list) => tls.createSecureContext({ ...strictTls, ...own, ca: list })));
-  const known = new Set<string>();
+      : tls.createSecureContext({ ...own, ...(ca !== undefined && { ca }) });
+  const more = [readNamed, readSystem].map((read) =>
+    lazy(async () => {
+      const list = certificatesOf(await read(env));
+      return list.length === 0 ? undefined : tls.createSecureContext({ ...own, ca: list });
+    }),
+  );
+  const contexts = [async () => first, ...(ca === undefined ? more : [])];
+  /** Which of them vouched for a server. */
+  const known = new Map<string, number>();
   return {
-    context,
+    context: first,
     hasOthers: ca === undefined,
     async connect(server, attempt) {
-      if (ca !== undefined) return attempt(context);
-      if (known.has(server)) return attempt(await askOthers());
-      try {
-        return await attempt(context);
-      } catch (error) {
-        if (!isUnknownAuthority(error)) throw error;
-        const result = await attempt(await askOthers());
-        known.add(server);
-        return result;
+      let refusal: unknown;
+      for (let index = known.get(server) ?? 0; index < contexts.length; index += 1) {
+        const context = await contexts[index]?.();
+        if (index > 0 && context === undefined) continue;
+        try {
+          const result = await attempt(context);
+          known.set(server, index);
+          return result;
+        } catch (error) {
+          if (!isUnknownAuthority(error)) throw error;
+          refusal = error;
+        }
       }
+      known.delete(server);
+      throw refusal;
     },
   };
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 const unknownAuthority = new Set([
@@ -90,22 +105,37 @@ const folders = ['/etc/ssl/certs', '/etc/pki/tls/certs', '/usr/local/share/certs
 const maxFiles = 2000;
 const maxText = 16 * 1024 * 1024;
 
-/** Variables that name files of additional authorities; the launcher gives on NODE_EXTRA_CA_CERTS as the first. */
-const extraVariables = ['KLEIS_EXTRA_CA_CERTS', 'NODE_EXTRA_CA_CERTS'];
+/** Variables that name a file of additional authorities; the launcher gives on NODE_EXTRA_CA_CERTS as the first. */
+const fileVariables = ['KLEIS_EXTRA_CA_CERTS', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'];
 
-async function readOthers(env: Env): Promise<string[]> {
-  const extra = await Promise.all(extraVariables.map((name) => read(env[name] ?? '')));
-  const file = env['SSL_CERT_FILE'] || undefined;
-  const bundle = file === undefined ? await readFirst(files) : await read(file);
-  const listed = env['SSL_CERT_DIR']?.split(':').filter((folder) => folder !== '') ?? [];
-  const found = await Promise.all((listed.length > 0 ? listed : folders).map(readFolder));
+function namedFolders(env: Env): readonly string[] {
+  return env['SSL_CERT_DIR']?.split(':').filter((folder) => folder !== '') ?? [];
+}
+
+/** What variables name. */
+async function readNamed(env: Env): Promise<readonly string[]> {
+  const texts = await Promise.all(fileVariables.map((name) => read(env[name] ?? '')));
+  return [...texts, ...(await readFolders(namedFolders(env)))];
+}
+
+/** What the system has, but for what a variable names in its place. */
+async function readSystem(env: Env): Promise<readonly string[]> {
+  const bundle = env['SSL_CERT_FILE'] ? '' : await readFirst(files);
+  return [bundle, ...(await readFolders(namedFolders(env).length > 0 ? [] : folders)), ...systemStore()];
+}
+
+function certificatesOf(texts: readonly string[]): string[] {
   const blocks = new Set<string>();
-  for (const text of [...extra, bundle, ...found.flat(), ...systemStore()]) {
+  for (const text of texts) {
     for (const [block] of text.matchAll(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)) {
       blocks.add(block.replaceAll('\r', ''));
     }
   }
   return [...blocks];
+}
+
+async function readFolders(paths: readonly string[]): Promise<readonly string[]> {
+  return (await Promise.all(paths.map(readFolder))).flat();
 }
 
 /** The keychain of macOS and the store of Windows; Node knows them from 22.15 on. */
