@@ -3,7 +3,7 @@ import { isObject, parseObject } from './json.ts';
 import { createFetch, type Fetch } from './net/http.ts';
 import { isTrustFailure } from './net/network-errors.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './net/retry.ts';
-import { type ErrorResponse, requestIdHeader } from './protocol.ts';
+import { type ErrorResponse, requestIdHeader, type RevokeResponse } from './protocol.ts';
 import type { Secret } from './secret.ts';
 import { clean } from './text.ts';
 
@@ -101,6 +101,18 @@ export function openBrokerConnection(options: BrokerConnectionOptions): BrokerCo
         await again(refusal, attempt, deadline);
       }
     },
+  };
+}
+
+/** What a broker says of a token that it was to end. Throws `broker_invalid`. */
+export function readRevocation({ body }: BrokerAnswer, broker: Pick<BrokerConnection, 'notABroker'>): RevokeResponse {
+  const { revoked, dead_within: deadWithin, reason, lease } = body;
+  if (typeof revoked !== 'boolean') throw broker.notABroker('it does not say whether the token was revoked');
+  return {
+    revoked,
+    ...(typeof deadWithin === 'number' && deadWithin >= 0 && { dead_within: deadWithin }),
+    ...((reason === 'unknown' || reason === 'expired') && { reason }),
+    ...(typeof lease === 'string' && { lease: clean(lease, 253) }),
   };
 }
 

@@ -1,8 +1,13 @@
-import { openBrokerConnection } from '../../shared/broker-client.ts';
+import {
+  type BrokerAnswer,
+  type BrokerConnection,
+  openBrokerConnection,
+  readRevocation,
+} from '../../shared/broker-client.ts';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
-import { type LeasesResponse, type LeaseView, type RevokeResponse, routes } from '../../shared/protocol.ts';
+import { type LeaseView, type RevokeResponse, routes } from '../../shared/protocol.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -40,15 +45,15 @@ export async function revokeRemote(ids: readonly string[], flags: LeasesFlags, d
   if (ids.length > 0 === (grant !== undefined)) {
     throw new KleisError('usage', 'Name leases, or the grant whose leases are meant, and not both.');
   }
-  const call = await connect(flags, deps);
+  const remote = await connect(flags, deps);
   const active = async () =>
-    (await allLeases(call, grant)).filter(({ state }) => state === 'active').map(({ id }) => id);
+    (await allLeases(remote, grant)).filter(({ state }) => state === 'active').map(({ id }) => id);
   let code: number = exitCodes.ok;
   const results: (RevokeResponse & { readonly id: string; readonly error?: string })[] = [];
   for (const id of grant === undefined ? ids : await active()) {
     try {
-      const answer = (await call('DELETE', `${routes.leases}/${encodeURIComponent(id)}`)) as RevokeResponse;
-      results.push({ ...answer, id });
+      const answer = await remote.call('DELETE', `${routes.leases}/${encodeURIComponent(id)}`);
+      results.push({ ...readRevocation(answer, remote), id });
     } catch (error) {
       // The others are to end all the same.
       if (!(error instanceof KleisError)) throw error;
@@ -73,12 +78,11 @@ function whenDead({ reason, dead_within: seconds = 0 }: RevokeResponse): string 
   return seconds === 0 ? 'dead' : `dead within ${seconds} s`;
 }
 
-type Call = (method: 'GET' | 'DELETE', path: string) => Promise<unknown>;
-
-async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Call> {
+async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Remote> {
   const [fault] = serverUrlFaults(url);
   if (fault !== undefined) throw new KleisError('usage', `--broker ${clean(url)} ${urlFaults[fault]}.`);
-  const bearer = new Secret((await readTextFile(tokenFile, { code: 'usage' })).trim());
+  const token = (await readTextFile(tokenFile, { code: 'usage', limit: 64 * 1024 })).trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new KleisError('usage', `There is no token in ${clean(tokenFile, 400)}.`);
   const broker = openBrokerConnection({
     url,
     certificateAuthority: await readAuthority(certificateAuthority),
@@ -88,19 +92,31 @@ async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteF
     signal: deps.signal,
     maxBody: 4 * 1024 * 1024,
   });
-  return async (method, path) => (await broker.request({ method, path, bearer })).body;
+  const bearer = new Secret(token);
+  return {
+    call: async (method, path) => broker.request({ method, path, bearer }),
+    notABroker: (why) => broker.notABroker(why),
+  };
 }
 
-async function allLeases(call: Call, grant: string | undefined): Promise<LeaseView[]> {
+/** A broker, asked as one of its admins. */
+interface Remote extends Pick<BrokerConnection, 'notABroker'> {
+  call(method: 'GET' | 'DELETE', path: string): Promise<BrokerAnswer>;
+}
+
+async function allLeases(remote: Remote, grant: string | undefined): Promise<LeaseView[]> {
   const leases: LeaseView[] = [];
-  let next: string | undefined;
-  do {
+  const seen = new Set<string>();
+  for (let next: string | undefined; ;) {
     const query = new URLSearchParams({ limit: '500' });
     if (grant !== undefined) query.set('grant', grant);
     if (next !== undefined) query.set('continue', next);
-    const page = (await call('GET', `${routes.leases}?${query.toString()}`)) as LeasesResponse;
-    leases.push(...page.leases);
-    next = page.continue;
-  } while (next !== undefined);
-  return leases;
+    const { body } = await remote.call('GET', `${routes.leases}?${query.toString()}`);
+    if (!Array.isArray(body['leases'])) throw remote.notABroker('it gives no list of leases');
+    leases.push(...(body['leases'] as LeaseView[]));
+    if (typeof body['continue'] !== 'string') return leases;
+    next = body['continue'];
+    if (seen.has(next)) throw remote.notABroker('its list of leases has no end');
+    seen.add(next);
+  }
 }

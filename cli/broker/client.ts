@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { type BrokerAnswer, type BrokerConnection, openBrokerConnection } from '../../shared/broker-client.ts';
+import {
+  type BrokerAnswer,
+  type BrokerConnection,
+  openBrokerConnection,
+  readRevocation,
+} from '../../shared/broker-client.ts';
 import { parseObject } from '../../shared/json.ts';
 import {
   idempotencyHeader,
@@ -152,17 +157,6 @@ function readMinted({ body, sentAt }: BrokerAnswer, grant: string, broker: Broke
 
 function warningsOf({ body: { warnings } }: BrokerAnswer): string[] {
   return Array.isArray(warnings) ? warnings.slice(0, 4).map((warning) => clean(warning, 300)) : [];
-}
-
-function readRevocation({ body }: BrokerAnswer, broker: BrokerConnection): RevokeResponse {
-  const { revoked, dead_within: deadWithin, reason, lease } = body;
-  if (typeof revoked !== 'boolean') throw broker.notABroker('it does not say whether the token was revoked');
-  return {
-    revoked,
-    ...(typeof deadWithin === 'number' && deadWithin >= 0 && { dead_within: deadWithin }),
-    ...((reason === 'unknown' || reason === 'expired') && { reason }),
-    ...(typeof lease === 'string' && { lease: clean(lease, 253) }),
-  };
 }
 
 function readIssuers(known: Readonly<Record<string, unknown>> | undefined): KnownIssuer[] | undefined {

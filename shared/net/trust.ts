@@ -40,9 +40,9 @@ export function createTrust({ ca, cert, key }: TlsMaterial, env: Env): Trust {
     (ca ?? cert ?? key) === undefined
       ? undefined
       : tls.createSecureContext({ ...own, ...(ca !== undefined && { ca }) });
-  const more = [readNamed, readSystem].map((read) =>
+  const more = [readNamed, readSystem].map((find) =>
     lazy(async () => {
-      const list = certificatesOf(await read(env));
+      const list = certificatesOf(await find(env));
       return list.length === 0 ? undefined : tls.createSecureContext({ ...own, ca: list });
     }),
   );
