@@ -159,10 +159,12 @@ describe('an audit that cannot be written says so, without a request, and is wel
     log = await open();
     await rename(file, `${file}.1`);
     await replace();
+    log.reopen();
     await fault(new RegExp(reason));
     await expect(log.record(event('a'))).rejects.toMatchObject({ code: 'audit_unavailable' });
     expect(await readFile(theirs, 'utf8')).toBe('theirs\n');
     await rm(file, { recursive: true });
+    log.reopen();
     await recovery();
     expect(await grantsIn()).toEqual(['a']);
   });
@@ -172,10 +174,12 @@ describe('an audit that cannot be written says so, without a request, and is wel
     await rename(file, `${file}.1`);
     await writeFile(file, 'theirs\n', { mode: 0o666 });
     await chown(file, 12_345, 12_345);
+    log.reopen();
     await fault(/somebody else/);
     await expect(log.record(event('a'))).rejects.toMatchObject({ code: 'audit_unavailable' });
     expect(await readFile(file, 'utf8')).toBe('theirs\n');
     await rm(file);
+    log.reopen();
     await recovery();
     expect(await grantsIn()).toEqual(['a']);
   });
