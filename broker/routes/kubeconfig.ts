@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { execEntry } from '../../shared/kube/exec-entry.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
 import type { Answer } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
@@ -8,37 +9,33 @@ import type { CompiledGrant } from '../policy/compile.ts';
 import type { Services } from '../service/services.ts';
 import { accessOf } from './well-known.ts';
 
-/**
- * The program that kubectl runs. On Windows there is no shell for the launcher, so that it is Node's own; elsewhere that
- * would cost each call of kubectl the start of Node.
- */
-const commands = { posix: 'kleis-credential', windows: 'kleis-get-token' } as const;
+/** On Windows there is no shell for the launcher. */
+const platforms = { posix: 'posix', windows: 'win32' } as const;
 
 /** `GET /kubeconfig?platform=posix|windows`: a kubeconfig for the grants that who signs in would get now. */
 export async function kubeconfig(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { config } = services.loaded;
   const subject = await signedIn(call, services, trail.addSubject);
-  const command = commandOf(call.query['platform']);
+  const platform = platformOf(call.query['platform']);
   const { grants, clusters } = await accessOf(subject, services);
   const { audience } = config.issuers[subject.issuer]!;
   const issuer = { url: subject.claims['iss'] as string, audience };
-  const body = writeKubeconfig(command, config.publicUrl, issuer, grants, clusters);
+  const body = writeKubeconfig(platform, config.publicUrl, issuer, grants, clusters);
   return { status: 200, type: 'application/yaml', body };
 }
 
 /** Asked for and not guessed: who fetches the file is not always who uses it. */
-function commandOf(platform: unknown = 'posix'): string {
-  if (typeof platform === 'string' && Object.hasOwn(commands, platform))
-    return commands[platform as keyof typeof commands];
-  throw new KleisError('request_malformed', `platform is one of ${Object.keys(commands).join(', ')}.`);
+function platformOf(asked: unknown = 'posix'): string {
+  if (typeof asked === 'string' && Object.hasOwn(platforms, asked)) return platforms[asked as keyof typeof platforms];
+  throw new KleisError('request_malformed', `platform is one of ${Object.keys(platforms).join(', ')}.`);
 }
 
 /**
  * A kubeconfig with one context for each grant. JSON, which is YAML too, and in which no name can break out of its
- * place. It holds no token: the entries run `command`, which gets them.
+ * place. It holds no token: the entries run Kleis, which gets them.
  */
 function writeKubeconfig(
-  command: string,
+  platform: string,
   broker: string,
   issuer: { readonly url: string; readonly audience: string },
   grants: readonly CompiledGrant[],
@@ -48,20 +45,16 @@ function writeKubeconfig(
   const user = ({ name }: CompiledGrant) => ({
     name: `kleis-${name}`,
     user: {
-      exec: {
-        apiVersion: 'client.authentication.k8s.io/v1',
-        command,
+      exec: execEntry({
+        platform,
         args: [
           ...['--issuer-url', issuer.url],
           ...['--client-id', issuer.audience],
           ...['--broker', broker],
           ...['--grant', name],
         ],
-        installHint:
-          'Kleis signs you in to this cluster. To install it: npm install --global kleis. On Windows fetch this file from /kubeconfig?platform=windows',
-        interactiveMode: 'IfAvailable',
-        provideClusterInfo: true,
-      },
+        hint: '. On Windows fetch this file from /kubeconfig?platform=windows',
+      }),
     },
   });
   const only = reachable.length === 1 ? contextName(reachable[0]!, reachable) : '';
