@@ -139,7 +139,7 @@ Without --identity, --issuer-url and --broker it takes them from a context of yo
 const configHelp = `
 They stand in ~/.config/kleis/config.yaml. A flag of the same name wins.
 
-${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).help}`).join('\n')}
+${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).config?.help ?? settingOf(name).help}`).join('\n')}
 
 Environment:
 ${Object.entries(environment)

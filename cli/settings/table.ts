@@ -31,6 +31,8 @@ export interface Setting {
     readonly plain?: (value: never) => unknown;
     /** For docs/cli.md: a line of YAML. */
     readonly example: string;
+    /** Where the file takes it in another form than the flag. */
+    readonly help?: string;
   };
   /** It may also stand in the cluster's extension `client.authentication.k8s.io/exec`, under the same name. */
   readonly extension?: true;
@@ -185,6 +187,7 @@ export const table = {
       otherwise: null,
       unless: 'what the system opens addresses with',
       example: '[firefox, -P, work, "{url}"]',
+      help: 'open this program, or list of a program and its arguments; {url} is the address',
     },
   },
   listenAddress: {
@@ -194,7 +197,11 @@ export const table = {
     parse: values.listenAddresses,
     help: 'listen here for the browser; loopback; may be repeated',
     reference: `repeatable, tried in turn, loopback only; port 0 is any free one. ${defaultListenAddresses.map((each) => `\`${each}\``).join(', then ')} if not given`,
-    config: { otherwise: defaultListenAddresses, example: `[${defaultListenAddresses.join(', ')}]` },
+    config: {
+      otherwise: defaultListenAddresses,
+      example: `[${defaultListenAddresses.join(', ')}]`,
+      help: 'listen here for the browser; loopback; tried in turn',
+    },
     signInOnly: true,
   },
   redirectUri: {

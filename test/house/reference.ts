@@ -59,8 +59,8 @@ function kubeconfigAddFlags(): string {
 function configExample(): string {
   const lines = configNames.map((name) => {
     const { config, choices, help } = settingOf(name);
-    const comment = choices === undefined ? help : choices.join(', ');
-    return `${`${name}: ${config?.example}`.padEnd(50)} # ${comment}`;
+    const comment = choices === undefined ? (config?.help ?? help) : choices.join(', ');
+    return `# ${comment}\n${name}: ${config?.example}`;
   });
   return `\`\`\`yaml\n${lines.join('\n')}\n\`\`\``;
 }
