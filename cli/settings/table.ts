@@ -187,7 +187,7 @@ export const table = {
       otherwise: null,
       unless: 'what the system opens addresses with',
       example: '[firefox, -P, work, "{url}"]',
-      help: 'open this program, or list of a program and its arguments; {url} is the address',
+      help: 'open this program, or a list of it and its arguments; {url} is the address',
     },
   },
   listenAddress: {
