@@ -54,12 +54,6 @@ const lists = [
  * there) and `issuer_mismatch` (RFC 8414 section 3.3: the strings must be identical).
  */
 export async function discover(fetch: Fetch, issuer: string): Promise<ProviderMetadata> {
-  const [, base] = /^(.*?)\/\.well-known\/(?:openid-configuration|oauth-authorization-server)\/?$/.exec(issuer) ?? [];
-  if (base !== undefined) {
-    throw new KleisError('issuer_invalid', `${clean(issuer)} is where the issuer describes itself, not the issuer.`, {
-      hint: `Use --issuer-url ${clean(base)}`,
-    });
-  }
   const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
   const response = await fetch(url, { headers: { accept: 'application/json' } }).catch((error: unknown) => {
     throw error instanceof KleisError && neverSent(error.cause) ? unreachable(error, issuer) : error;

@@ -45,7 +45,11 @@ async function verifyWith(keys: readonly JWK[], token: string): Promise<boolean 
 /** Throws `provider_unavailable` and `provider_invalid` with the address and the status. */
 async function fetchKeys(fetch: Fetch, url: string): Promise<readonly JWK[]> {
   const where = clean(url);
-  const response = await fetch(url, { headers: { accept: 'application/json' } });
+  const response = await fetch(url, { headers: { accept: 'application/json' } }).catch((error: unknown) => {
+    if (!(error instanceof KleisError) || error.code === 'interrupted') throw error;
+    const message = `The keys of the provider at ${where} cannot be had. ${error.message}`;
+    throw new KleisError(error.code, message, { hint: error.hint, cause: error });
+  });
   const { status } = response;
   if (!response.ok) {
     const passing = status >= 500 || status === 408 || status === 429;

@@ -91,17 +91,27 @@ export function lookAround(deps: Deps, { browserCommand }: Pick<Settings, 'brows
     inContainer: platform === 'linux' && (existsSync('/.dockerenv') || existsSync('/run/.containerenv')),
     inWsl: platform === 'linux' && ((env['WSL_DISTRO_NAME'] ?? '') !== '' || kernelIsMicrosofts()),
     browserCommand: browserCommand !== undefined && browserCommand.length > 0,
-    nobodyReads: nobodyReads(deps),
+    nobodyReads: nobodyReads(deps) || isJob(deps),
   };
 }
 
-/** stderr is the null device, or the log level keeps back what a person must read. A pipe or a file may have a reader. */
-export function nobodyReads({ stderr, report }: Pick<Deps, 'stderr' | 'report'>): boolean {
+/** A CI job: its log has readers, but none in time. */
+function isJob({ stderr, env }: Pick<Deps, 'stderr' | 'env'>): boolean {
+  return !stderr.isTTY && /^(1|true|yes)$/i.test(env['CI'] ?? '');
+}
+
+/**
+ * stderr is the null device or the journal, or the log level keeps back what a person must read. A pipe or a file may have a
+ * reader.
+ */
+export function nobodyReads({ stderr, report, env }: Pick<Deps, 'stderr' | 'report' | 'env'>): boolean {
   if (report.level === 'silent' || report.level === 'error') return true;
   const { fd } = stderr as { readonly fd?: number };
   if (stderr.isTTY || fd === undefined) return false;
   try {
-    return fstatSync(fd).isCharacterDevice();
+    const status = fstatSync(fd);
+    // systemd.exec(5), JOURNAL_STREAM
+    return status.isCharacterDevice() || env['JOURNAL_STREAM'] === `${status.dev}:${status.ino}`;
   } catch {
     return true;
   }

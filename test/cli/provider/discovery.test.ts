@@ -22,16 +22,6 @@ describe('an issuer that is not spelt as the provider spells it', () => {
     expect(error.hint).toContain('--issuer-url https://login.microsoftonline.com/TENANT-ID/v2.0');
   });
 
-  test.each([
-    'https://login.example.com/realms/x/.well-known/openid-configuration',
-    'https://login.example.com/realms/x/.well-known/openid-configuration/',
-    'https://login.example.com/realms/x/.well-known/oauth-authorization-server',
-  ])('%s: the address without its end, and nobody is asked', async (issuer) => {
-    const error = await failure(discover(() => Promise.reject(new Error('asked')), issuer));
-    expect(error).toMatchObject({ code: 'issuer_invalid', exitCode: 6 });
-    expect(error.hint).toBe('Use --issuer-url https://login.example.com/realms/x');
-  });
-
   test('a host that nobody knows: check the spelling, and no word of what was lost', async () => {
     const error = await failure(discover(createFetch({ env: {}, now: Date.now }), 'https://login.exmaple.invalid'));
     expect(error).toMatchObject({ code: 'provider_unavailable', exitCode: 5 });

@@ -29,6 +29,16 @@ describe('keys of the provider that cannot be had', () => {
     },
   );
 
+  test('a connection that is cut: their address stands in it too', async () => {
+    await withProvider({}, async (at) => {
+      at.quirks.before = (_request, response, path) => path === '/jwks' && (response.destroy(), true);
+      const error = await failure(signInAt(at));
+      expect(error).toMatchObject({ code: 'provider_unavailable', exitCode: 5 });
+      expect(error.message).toContain(`${at.issuer}/jwks`);
+      expect(at.count('token')).toBe(0);
+    });
+  });
+
   test('a device sign-in ends with them before anybody is asked', async () => {
     await withProvider({}, async (at) => {
       at.quirks.before = (_request, response, path) => {

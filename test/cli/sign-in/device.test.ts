@@ -277,7 +277,7 @@ test('auto: without a display the code is used, and the reason is read first', a
     { terminal: false, env: { SSH_CONNECTION: 'x' } },
   );
   const { uri, code } = await codeShown(deps);
-  expect(deps.written()).toMatch(/^This is an SSH session without a browser, so sign in with a code/);
+  expect(deps.written()).toMatch(/^(debug: .*\n)*This is an SSH session without a browser, so sign in with a code/);
   await provider.browser().open(`${uri}?user_code=${code}`);
   expect((await tokens).idToken).toBeDefined();
 });

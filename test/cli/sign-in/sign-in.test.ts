@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { openSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -175,6 +175,29 @@ describe('nobody there', () => {
     ['by pasting', { login: 'paste' }, {}],
   ])('%s: exit 3 at once', async (_what, changes, env) => {
     expect(await nobody(changes, env)).toMatchObject({ exitCode: 3 });
+  });
+
+  test('a CI job has nobody, whatever reads its log; a way that is asked for is taken there too', async () => {
+    const env = { CI: 'true' };
+    const auto = await connectTo(
+      settingsFor(provider.issuer, { login: 'auto', browserCommand: undefined }),
+      createTestDeps({ env }),
+    );
+    expect(await failure(auto.signIn())).toMatchObject({ code: 'browser_unavailable', exitCode: 3 });
+    const deps = createTestDeps({ env });
+    const tokens = (await connectTo(settingsFor(provider.issuer, { login: 'device' }), deps)).signIn();
+    await useCode(provider, deps);
+    expect((await tokens).idToken).toBeDefined();
+  });
+
+  test('the journal of systemd reads nothing in time', async () => {
+    const log = join(folder, 'journal');
+    const fd = openSync(log, 'w');
+    const { dev, ino } = statSync(log);
+    const deps = createTestDeps({ env: { JOURNAL_STREAM: `${dev}:${ino}` } });
+    Object.assign(deps.stderr, { fd });
+    const kleis = await connectTo(settingsFor(provider.issuer, { login: 'device' }), deps);
+    expect(await failure(kleis.signIn())).toMatchObject({ exitCode: 3 });
   });
 
   test('a log level that keeps the code back is as good as nobody', async () => {
