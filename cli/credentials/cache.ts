@@ -268,8 +268,10 @@ export class Credentials {
     const mark = `said-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
     const notebook = dir === undefined ? this.#elsewhere : this.#folder;
     if (notebook.read(mark) !== undefined) return;
-    notebook.write(mark, '', this.#deps.clock.now() + 30 * 24 * 3_600_000);
-    this.#deps.report.info(text);
+    // Where it cannot be noted there is no session either, which says so itself.
+    const isNoted = notebook.write(mark, '', this.#deps.clock.now() + 30 * 24 * 3_600_000);
+    if (isNoted) this.#deps.report.info(text);
+    else this.#deps.report.debug(text);
   }
 
   /** Lets launchers find the name before there is a credential. */

@@ -250,11 +250,13 @@ describe('where sessions are kept', () => {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=0700', 'tmpfs', fixed]);
       try {
         const env = { KLEIS_STATE_DIR: join(fixed, 'a', 'state'), KLEIS_CACHE_DIR: join(fixed, 'b') };
-        const nowhere = { ...env, XDG_RUNTIME_DIR: '', XDG_CACHE_HOME: fixed };
+        const config = { XDG_CONFIG_HOME: join(person.home, '.config') };
+        const nowhere = { ...env, ...config, XDG_RUNTIME_DIR: '', HOME: fixed };
         const result = await ask(person, nowhere);
         expect(result.code, result.stderr).toBe(0);
         expect(result.stdout).toContain('"token"');
-        expect(result.stderr.match(/The session is not kept.*read-only/g)).toHaveLength(1);
+        expect(result.stderr.match(/read-only/g)).toHaveLength(1);
+        expect(result.stderr).toMatch(/^The session is not kept, so it ends with its token\. .*read-only\.$/m);
         expectFailure(await ask(person, nowhere, ['--cache', 'file']), 6, /read-only/);
       } finally {
         execFileSync('umount', [fixed]);

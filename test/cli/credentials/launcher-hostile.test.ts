@@ -80,6 +80,21 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     expect(other.starts()).toHaveLength(2);
   });
 
+  test('runs nothing that stands in a folder which others can write', async () => {
+    const world = await whole();
+    setTime(world.store(text), -10);
+    const planted = world.file('failed-');
+    writeFileSync(planted, `: >${world.root}/evil\n`, { mode: 0o600 });
+    setTime(planted, 3_600_000);
+    chmodSync(world.cache, 0o722);
+    const outcome = await world.run();
+    expect(outcome).toMatchObject({ code: 0, stdout: brought });
+    expect(outcome.stderr).toContain('could be used by others (mode 722)');
+    expect(existsSync(join(world.root, 'evil'))).toBe(false);
+    expect(await world.run()).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    expect(world.starts()).toHaveLength(1);
+  });
+
   test('writes through no link', async () => {
     const world = await whole();
     world.store(text);
