@@ -11,7 +11,12 @@ export function clean(text: unknown, max = 200): string {
     .slice(0, max * 4)
     .replace(unsafe, ' ')
     .trim();
-  return line.length > max ? `${line.slice(0, max - 1)}…` : line;
+  return line.length > max ? cut(line, max) : line;
+}
+
+/** Not through the middle of a character that takes two units. */
+function cut(text: string, max: number): string {
+  return `${text.slice(0, max - 1).replace(/\p{Cs}$/u, '')}…`;
 }
 
 // What looks like nothing, or like a blank that it is not.
@@ -23,10 +28,15 @@ export function revealUnseen(text: string): string {
   return text.replace(unseen, (char) => String.raw`\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
-/** What a person typed or pasted, as `clean` shows it; in quotes, with nothing hidden, where it would look like something else. */
+/**
+ * What a person typed or pasted, as `clean` shows it; in quotes, with nothing hidden, where it would look like something
+ * else. But for the user and password of a URL, which the terminal need not keep.
+ */
 export function shown(text: unknown, max = 200): string {
-  const typed = String(text).slice(0, max * 4);
+  const typed = String(text)
+    .slice(0, max * 4)
+    .replace(/:\/\/[^/?#\s]*@/g, '://…@');
   const revealed = revealUnseen(typed);
   if (revealed === typed && typed.trim() === typed && typed !== '') return clean(typed, max);
-  return `"${revealed.length > max ? `${revealed.slice(0, max - 1)}…` : revealed}"`;
+  return `"${revealed.length > max ? cut(revealed, max) : revealed}"`;
 }

@@ -10,7 +10,7 @@ import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
 import { type LeaseView, type RevokeResponse, routes } from '../../shared/protocol.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { Secret } from '../../shared/secret.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import type { Deps } from '../surroundings.ts';
 import { formatTable } from '../../shared/table.ts';
 
@@ -80,7 +80,7 @@ function whenDead({ reason, dead_within: seconds = 0 }: RevokeResponse): string 
 
 async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Remote> {
   const [fault] = serverUrlFaults(url);
-  if (fault !== undefined) throw new KleisError('usage', `--broker ${clean(url)} ${urlFaults[fault]}.`);
+  if (fault !== undefined) throw new KleisError('usage', `--broker ${shown(url)} ${urlFaults[fault]}.`);
   const token = (await readTextFile(tokenFile, { code: 'usage', limit: 64 * 1024 })).trim();
   if (!/^[\x21-\x7e]+$/.test(token)) throw new KleisError('usage', `There is no token in ${clean(tokenFile, 400)}.`);
   const broker = openBrokerConnection({

@@ -4,7 +4,7 @@ import { KleisError } from '../errors.ts';
 import { checkCertificates, readCertificates } from '../net/certificates.ts';
 import { serverUrlFaults, urlFaults } from '../net/url.ts';
 import { readTextFile } from '../read-file.ts';
-import { clean } from '../text.ts';
+import { clean, shown } from '../text.ts';
 
 /** How a service signs in to an API server. */
 export type KubeCredentials =
@@ -188,7 +188,7 @@ function parseServer(text: string): URL {
   const [fault] = serverUrlFaults(text);
   if (fault === undefined && /^https:/i.test(text)) return new URL(text);
   const why = fault === undefined || fault === 'scheme' ? 'is no https:// URL' : urlFaults[fault];
-  throw invalid(`The API server's address ${clean(text)} ${why}.`);
+  throw invalid(`The API server's address ${shown(text)} ${why}.`);
 }
 
 function readToken(text: string, path: string): string {

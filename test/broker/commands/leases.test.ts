@@ -133,6 +133,7 @@ describe('--broker', () => {
     const { code, text } = await command('leases', '--broker', broker);
     expect(code).toBe(2);
     expect(text).toMatch(message);
+    expect(text).not.toContain('hush');
   });
 
   it('with a certificate that nobody vouches for leads to the flag of this program', async () => {

@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { clean, shown } from '../../shared/text.ts';
+
+const anything = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string(),
+  fc.constantFrom('\u001b[2J', '\u202e', '\u2028', '\r\n'),
+);
+
+test('what is cleaned is one line without anything that steers a terminal, and no longer than asked', () => {
+  fc.assert(
+    fc.property(anything, fc.integer({ min: 1, max: 300 }), (text, max) => {
+      const line = clean(text, max);
+      expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      expect(line.length).toBeLessThanOrEqual(max);
+      expect(clean(line, max)).toBe(line);
+    }),
+  );
+});
+
+describe('what a person typed', () => {
+  test('is shown as it is', () => expect(shown('https://a.example/x@y?z')).toBe('https://a.example/x@y?z'));
+
+  test.each([
+    ['https://ann:hush@a.example/', 'https://…@a.example/'],
+    ['https://hush@a.example', 'https://…@a.example'],
+    ['socks5://ann:hush@hush@a.example:1', 'socks5://…@a.example:1'],
+    ['two: http://hush@a and http://ann:hush@b/', 'two: http://…@a and http://…@b/'],
+  ])('is shown without the user and password of a URL: %s', (typed, seen) => expect(shown(typed)).toBe(seen));
+
+  test('is quoted with what cannot be seen in it', () => {
+    expect(shown('pro\u200bd')).toBe('"pro\\u{200b}d"');
+    expect(shown('prod ')).toBe('"prod "');
+    expect(shown('')).toBe('""');
+  });
+});
