@@ -60,7 +60,7 @@ export interface Provider {
   authorizationUrl(request: AuthorizationRequest): Promise<URL>;
   /** Tokens for a code. The provider's keys are there before the code is spent. */
   redeem(code: string, redirectUri: string, secrets: Secrets, dpop: DpopKey | undefined): Promise<TokenSet>;
-  /** Undefined where the provider offers no device code. */
+  /** Undefined where the provider offers no device code, or at an address that nothing may be sent to. */
   readonly deviceEndpoint: string | undefined;
   startDevice(verifier: string): Promise<DeviceCode>;
   pollDevice(deviceCode: string, verifier: string, dpop: DpopKey | undefined): Promise<PollResult>;

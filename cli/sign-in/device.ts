@@ -4,6 +4,7 @@ import { isHttpsOrLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import { makeSecrets } from '../provider/authorization-request.ts';
 import type { DeviceCode, PollResult } from '../provider/device-code.ts';
+import { endpoint } from '../provider/discovery.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { useColour } from '../surroundings/report.ts';
@@ -22,7 +23,7 @@ const defaultLifetime = 600_000;
 export async function signInWithDevice(context: SignInContext): Promise<TokenSet> {
   const { provider, settings, deps, signal } = context;
   if (nobodyReads(deps)) throw nobodyThere('Nobody reads the code that Kleis writes');
-  if (provider.deviceEndpoint === undefined) {
+  if (endpoint(provider.metadata, 'device_authorization_endpoint') === undefined) {
     throw new KleisError('sign_in_refused', 'The provider offers no sign-in with a device code.', {
       hint: 'Use --login browser or --login paste.',
     });

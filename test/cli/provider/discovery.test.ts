@@ -58,6 +58,9 @@ describe('an endpoint that nothing may be sent to', () => {
       expect(tokens.idToken).toBeDefined();
       expect(kleis.endSessionUrl()).toBeUndefined();
       expect(kleis.deviceEndpoint).toBeUndefined();
+      const device = await connectTo(settingsFor(at.issuer, { login: 'device' }), createTestDeps());
+      const error = await failure(device.signIn());
+      expect(error.message).toMatch(/device_authorization_endpoint is not an https URL: http:\/\/login/);
     });
   });
 
