@@ -48,7 +48,9 @@ async function execute(program: Command, argv: readonly string[], deps: Deps): P
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const failure = toFailure(error, deps);
     // Whoever was told a moment ago is spared the same two lines: kubectl runs a plugin that fails up to six times.
-    if (!(failure instanceof ToldFailure) || deps.report.level === 'debug') deps.report.error(failure);
+    const isClient = (deps.env['KUBERNETES_EXEC_INFO'] ?? '') !== '';
+    const isKnown = failure instanceof ToldFailure && isClient && deps.report.level !== 'debug';
+    if (!isKnown) deps.report.error(failure);
     return failure.exitCode;
   }
 }

@@ -322,8 +322,9 @@ is_told() {
   test -n "$known" || test "$O" = "$owner" || test "$owner" = 0
 }
 
-# Fails as the last attempt did; a parent that was told already is spared the words.
+# Fails as the last attempt did; a client that was told already is spared the words. Who says nothing may be a person.
 tell() {
+  if test "$exec_info" = '='; then known=''; fi
   case $known${KLEIS_LOG-} in
     silent | yes | yessilent | yeserror | yesinfo) ;;
     *) printf '%s\n' "$M" >&2 ;;

@@ -81,6 +81,7 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
   const waitedFor: number[] = [];
   const told = new Set<number>();
   const start = deps.clock.now();
+  let lastSeen = start;
   makePrivateFolder(dirname(path));
   for (let pause = 10; ; pause = Math.min(pause * 2, maxPause)) {
     deps.signal.throwIfAborted();
@@ -88,7 +89,11 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
     if (claim !== undefined) return claim;
     const holder = readHolder(path);
     const waited = deps.clock.now() - start;
-    if (holder !== undefined) {
+    if (holder === undefined) {
+      // There is no claim to be seen, and none can be made: nobody will ever give it back.
+      if (deps.clock.now() - lastSeen > startTime) throw storageError(new Error('no claim can be made'), 'write', path);
+    } else {
+      lastSeen = deps.clock.now();
       if (waitedFor.at(-1) !== holder.pid) waitedFor.push(holder.pid);
       if (patience !== undefined && waited >= patience) throw new KleisError('claim_held', `${capital(holder.text)}.`);
       if (waited >= tellAfter && !told.has(holder.pid)) {

@@ -103,6 +103,9 @@ export function openSessions(options: SessionsOptions): SessionStore {
   return new StoredSessions(options, dir);
 }
 
+// Others may be quicker as often; more often than this, something else is wrong.
+const maxAttempts = 20;
+
 // Room for tokens with many groups in them; a session is 5 to 20 KiB otherwise.
 const usualRoom = 64 * 1024;
 
@@ -135,7 +138,7 @@ class StoredSessions implements SessionStore {
 
   async load(key: string): Promise<Session | undefined> {
     // What was listed may be superseded before it is read: then the successor is there.
-    for (let attempt = 0; attempt < 20; attempt++) {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const newest = await this.#newest(key).catch((error: unknown) => {
         if (this.#isNoPlace(error)) return undefined;
         throw error;
@@ -200,7 +203,7 @@ class StoredSessions implements SessionStore {
     let room = this.#rooms.get(key) ?? (await reservePrivate(this.#folder, 0));
     this.#rooms.delete(key);
     try {
-      for (;;) {
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const newest = await this.#newest(key);
         if (session.generation !== 0 && session.generation !== newest?.generation) throw new SessionChanged();
         const stored = await this.#write({ ...session, generation: (newest?.generation ?? 0) + 1 }, room);
@@ -209,6 +212,7 @@ class StoredSessions implements SessionStore {
         // A sign-in is newer than whatever came in between.
         room = await reservePrivate(this.#folder, 0);
       }
+      throw new SessionChanged();
     } finally {
       await room.release();
     }

@@ -294,6 +294,12 @@ describe('where sessions are kept', () => {
     expect(result.stderr.match(/Credentials are kept in .*kleis: /g)).toHaveLength(1);
   });
 
+  it('whoever signed in has noted which Node runs Kleis, for a launcher that finds none', async () => {
+    const person = await member();
+    const noted = await readFile(join(person.home, '.local/state/kleis/node'), 'utf8');
+    expect(noted).toBe(`${process.execPath}\n`);
+  });
+
   it('no folder for credentials at all: one window all the same', async () => {
     const person = await world.person();
     await person.behave({ behaviour: 'refuse' });

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { args, type Call, createWorld, execInfo, setTime, shells } from './launcher-world.ts';
@@ -95,7 +104,7 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     writeFileSync(taken, '');
     const link = join(world.root, 'link');
     symlinkSync(world.cache, link);
-    const places = [
+    const places: Record<string, string | undefined>[] = [
       { KLEIS_CACHE_DIR: '/proc/kleis' },
       { KLEIS_CACHE_DIR: taken },
       { KLEIS_CACHE_DIR: link },
@@ -103,6 +112,12 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
       { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: 'relative' },
       { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: '/proc/1' },
     ];
+    if (process.getuid?.() === 0) {
+      const theirs = join(world.root, 'theirs');
+      mkdirSync(theirs, { mode: 0o700 });
+      chownSync(theirs, 12345, 12345);
+      places.push({ KLEIS_CACHE_DIR: theirs }, { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: theirs });
+    }
     for (const [index, env] of places.entries()) {
       const call = { args: [...args, String(index)], env };
       expect(await world.run(call), JSON.stringify(env)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n' });
@@ -120,6 +135,9 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     expect(first.code).toBe(3);
     expect(first.stderr.match(/^error: /gm)).toHaveLength(1);
     expect((await world.run({ times: 3 })).stderr.match(/^error: /gm)).toHaveLength(1);
+    // Whoever does not say that it is a client may be a person, who wonders.
+    const person = await world.run({ times: 3, env: { KUBERNETES_EXEC_INFO: undefined } });
+    expect(person.stderr.match(/^error: /gm)).toHaveLength(3);
   });
 
   test('finds Node beside itself, on PATH, and where it ran last; else it says that there is none', async () => {

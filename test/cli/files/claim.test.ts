@@ -1,11 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -174,6 +176,18 @@ describe('a claim', () => {
     stop.abort();
     await expect(waiting).rejects.toThrow(/aborted/);
     claim.release();
+  });
+
+  test('is refused where something else stands in its place, and nobody waits for that', async () => {
+    const sound = { ...options, patience: 60_000 };
+    symlinkSync(join(folder, 'nothing'), path);
+    await expect(takeClaim(path, sound)).rejects.toThrow(/is a symbolic link/);
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    await expect(takeClaim(path, sound)).rejects.toThrow(/is not a regular file/);
+    rmSync(path);
+    mkdirSync(path);
+    await expect(takeClaim(path, sound)).rejects.toMatchObject({ code: expect.stringMatching(/^storage_/) });
   });
 
   test('where no file can be made is an error that says why', () => {

@@ -219,3 +219,16 @@ describe('refused for what it is', () => {
     expect(await readdir(folder)).toEqual(['file']);
   });
 });
+
+test('a folder where the system lets nobody make one is an error at once, not an endless attempt', async () => {
+  for (const place of [
+    '/proc/kleis/file',
+    '/proc/kleis/deep/er/file',
+    '/proc/self/kleis/file',
+    '/dev/null/kleis/file',
+  ]) {
+    const error = await failure(writePrivate(place, ''));
+    expect([place, error.code]).toEqual([place, 'storage_unavailable']);
+    expect(error.message).toMatch(/^Cannot (?:write|read) .*: /);
+  }
+});
