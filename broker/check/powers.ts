@@ -76,7 +76,11 @@ function allows(patterns: readonly string[] | undefined, value: string): boolean
   return patterns.includes('*') || patterns.includes(value);
 }
 
-/** Whether the table has a word on this verb of this resource, be it that it is harmless. */
+/**
+ * Whether the table has a word on this verb of this resource, be it that it is harmless.
+ *
+ * @internal for the test that compares it with what API servers discover
+ */
 export function isKnown(group: string, resource: string, verb: string): boolean {
   return words.some((word) => covers({ apiGroups: [group], resources: [resource], verbs: [verb] }, word));
 }
