@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import http, { type RequestListener, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { KleisError } from '../../shared/errors.ts';
+import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { parseAddress } from '../config/address.ts';
 import { boundConnections } from './connections.ts';
@@ -158,7 +158,7 @@ interface Pair {
 
 /** Throws `config_invalid` if the two do not belong together, which is what half a renewal looks like. */
 async function readPair({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<Pair> {
-  const [cert, key] = await Promise.all([certFile, keyFile].map(readPem));
+  const [cert, key] = await Promise.all([certFile, keyFile].map((file) => readTextFile(file)));
   try {
     tls.createSecureContext({ cert, key });
     const { validFrom, validTo } = new X509Certificate(cert!);
@@ -169,13 +169,6 @@ async function readPair({ certFile, keyFile }: { certFile: string; keyFile: stri
       cause,
     });
   }
-}
-
-async function readPem(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new KleisError('config_invalid', `${clean(file)} cannot be read: ${clean(code ?? cause)}.`, { cause });
-  });
 }
 
 const unreadable: Readonly<Record<string, [status: string, code: string, message: string]>> = {

@@ -1,9 +1,11 @@
 import { lookup as systemLookup } from 'node:dns/promises';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fetch } from '../../shared/net/http.ts';
+import { readAuthority } from '../../shared/net/certificates.ts';
 import { isHttpsOrLoopback, isLoopback } from '../../shared/net/url.ts';
+import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 
@@ -43,7 +45,6 @@ const requirements = { timeout: 5 * second, maxBody: 1024 * 1024 };
 const freshness = { min: minute, usual: 10 * minute, max: 60 * minute };
 const fileFreshness = 5 * second;
 const discoveryMaxAge = 60 * minute;
-const maxFile = 1024 * 1024;
 
 /**
  * Keys of an issuer by OpenID Connect Discovery 1.0 section 4. The document must name exactly this issuer (section 4.3).
@@ -58,8 +59,7 @@ export function discoveredKeys(
   let last: { readonly text: string; readonly keys: readonly VerificationKey[] } | undefined;
 
   async function trustedFetch(): Promise<Fetch> {
-    const file = issuer.certificateAuthority;
-    const authority = file === undefined ? undefined : await readSmallFile(file, 'the certificate authority');
+    const authority = await readAuthority(issuer.certificateAuthority);
     if (client === undefined || client.authority !== authority) {
       client = { authority, fetch: deps.fetchFor({ ...requirements, certificateAuthority: authority }) };
     }
@@ -91,7 +91,7 @@ export function fileKeys(path: string): KeyLoader {
       throw new KeySetFault('the file of keys cannot be read', { cause });
     });
     const mark = `${ino} ${mtimeMs} ${size}`;
-    if (last?.mark !== mark) last = { mark, keys: await parseKeySet(await readSmallFile(path, 'the file of keys')) };
+    if (last?.mark !== mark) last = { mark, keys: await parseKeySet(await readTextFile(path)) };
     return { keys: last.keys, maxAge: fileFreshness };
   };
 }
@@ -202,12 +202,4 @@ function freshnessOf(cacheControl: string | null): number {
   const written = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(cacheControl ?? '')?.[1];
   if (written === undefined) return freshness.usual;
   return Math.min(Math.max(Number(written) * second, freshness.min), freshness.max);
-}
-
-async function readSmallFile(path: string, what: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new KeySetFault(`${what} cannot be read`, { cause });
-  });
-  if (text.length > maxFile) throw new KeySetFault(`${what} is larger than ${maxFile} bytes`);
-  return text;
 }

@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { backoff } from '../../shared/net/retry.ts';
 import { clean } from '../../shared/text.ts';
 import { KubeError } from '../../shared/kube/error.ts';
 import type { KeyLoader, LoadedKeys } from './discovery.ts';
@@ -104,7 +105,7 @@ export function createKeySource(issuer: { readonly name: string }, load: KeyLoad
       lastError = reasonOf(error);
     }
     // Several replicas that lost one issuer together shall not come back to it together.
-    const wait = Math.min(backOff.first * 2 ** (failures - 1), backOff.max) * (0.75 + Math.random() / 2);
+    const wait = backoff(failures, backOff.first, backOff.max);
     attempt = { endedAt: now(), wait: failures === 0 ? 0 : wait };
     const ok = lastError === undefined;
     if (ok !== status.ok) status = { ok, since: now() };

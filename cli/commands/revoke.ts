@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../shared/read-file.ts';
 import { text as readStream } from 'node:stream/consumers';
 import { KleisError } from '../../shared/errors.ts';
 import { tokenHash } from '../../shared/jwt.ts';
@@ -90,12 +90,7 @@ async function namedBroker(flags: Omit<RevokeFlags, 'tokenFile'>, surroundings: 
 
 async function readToken(path: string, deps: Deps): Promise<Secret> {
   const where = path === '-' ? 'standard input' : clean(path, 400);
-  let text: string;
-  try {
-    text = (path === '-' ? await readStream(deps.stdin) : await readFile(path, 'utf8')).trim();
-  } catch (cause) {
-    throw new KleisError('usage', `The token cannot be read from ${where}.`, { cause });
-  }
+  const text = (path === '-' ? await readStream(deps.stdin) : await readTextFile(path, { code: 'usage' })).trim();
   if (text.length > maxToken || !/^[\x21-\x7e]+$/.test(text)) {
     throw new KleisError('usage', `There is no token in ${where}.`, {
       hint: 'It is to hold the token and nothing else.',

@@ -56,7 +56,7 @@ describe('discovery', () => {
     await writeFile(file, authority.cert);
     expect((await load()).keys).toHaveLength(1);
     await rm(file);
-    await expect(load()).rejects.toThrow(/certificate authority cannot be read/);
+    await expect(load()).rejects.toThrow(/ca\.pem cannot be read: it does not exist/);
   });
 
   it('reads the document once an hour, and again when the keys are gone from where they were', async () => {
