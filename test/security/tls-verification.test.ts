@@ -56,7 +56,8 @@ describe.each([
     };
     const env = {
       PATH: '/usr/bin:/bin',
-      HOME: folder,
+      // Of its own: who has just been told of a failure is not told again.
+      HOME: await mkdtemp(join(folder, 'home-')),
       TOKEN: token,
       KUBERNETES_EXEC_INFO: JSON.stringify(info),
       ...variables(),
