@@ -10,6 +10,7 @@ import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
 import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
 import { watchHealth } from '../service/health-log.ts';
+import { renewOwnToken } from '../cluster/own-token.ts';
 import { createCounters } from '../service/counters.ts';
 import { trustOf } from '../http/guards.ts';
 import { listen, type Listening } from '../http/listener.ts';
@@ -24,6 +25,7 @@ export interface ServeFlags {
 const patience = { requests: 20_000, background: 5_000, operations: 1_000 };
 const stateCheckEvery = 15_000;
 const droppedEvery = 10 * 60_000;
+const renewEvery = 60_000;
 
 /** What only the running service knows of its own health. */
 interface Condition {
@@ -160,6 +162,7 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
   const timers = [
     every(stateCheckEvery, () => void checkState()),
     every(droppedEvery, () => void background.run('revoke what was dropped', dropped)),
+    every(renewEvery, () => renewOwnTokens(composition)),
   ];
   const sweeper = startSweeper(leases, {
     onRound(result) {
@@ -174,6 +177,17 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
     for (const timer of timers) clearInterval(timer);
     await sweeper.stop();
   };
+}
+
+/** Of the clusters that the broker signs in to with a token that it renews. */
+function renewOwnTokens({ current: { leases, background, clock, log } }: Composition): void {
+  for (const cluster of leases.clusters.all()) {
+    void background.run(`renew the token for cluster ${cluster.name}`, async () => {
+      const until = await renewOwnToken(cluster, clock.now());
+      if (until !== undefined)
+        log.info({ cluster: cluster.name, until: new Date(until).toISOString() }, 'own token renewed');
+    });
+  }
 }
 
 /** Now and then. */

@@ -66,7 +66,8 @@ function visitCredentials(
   if ('kubeconfig' in credentials) {
     return { ...credentials, kubeconfig: visit([...path, 'kubeconfig'], credentials.kubeconfig, 'kubeconfig') };
   }
-  if ('tokenFile' in credentials) return { tokenFile: visit([...path, 'tokenFile'], credentials.tokenFile, 'token') };
+  if ('tokenFile' in credentials)
+    return { ...credentials, tokenFile: visit([...path, 'tokenFile'], credentials.tokenFile, 'token') };
   return credentials;
 }
 

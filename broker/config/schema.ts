@@ -31,7 +31,7 @@ export interface IssuerConfig {
 export type ClusterCredentials =
   | { readonly inCluster: true }
   | { readonly kubeconfig: string; readonly context?: string }
-  | { readonly tokenFile: string };
+  | { readonly tokenFile: string; readonly renew?: boolean };
 
 export interface ClusterConfig {
   readonly name: string;
@@ -166,7 +166,13 @@ const cluster = z.strictObject({
         kubeconfig: file.describe('Path of a kubeconfig; it is read again when it changes.'),
         context: optional(text, 'The context of that kubeconfig, if not its current one.'),
       }),
-      z.strictObject({ tokenFile: file.describe('Path of a file with a token; it is read again when it changes.') }),
+      z.strictObject({
+        tokenFile: file.describe('Path of a file with a token; it is read again when it changes.'),
+        renew: optional(z.boolean(), 'Whether the broker replaces that file by a new token for its own account.', {
+          $comment:
+            'Once half of its time is over. The file must be writable, and `kleis-broker rbac` grants the right.',
+        }),
+      }),
     ])
     .describe('How the broker signs in to the cluster.'),
   audiences: optional(z.array(text).min(1), 'What the API server itself accepts; asked of it if not given.'),

@@ -133,7 +133,10 @@ export function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
     const rule: Rule = { apiGroups: [group], resources: [resource], verbs, ...(names && { resourceNames: names }) };
     rules.set(namespace, [...(rules.get(namespace) ?? []), { why, rule }]);
   };
-  const { stateNamespace, identityNamespace, identities, elsewhere, ephemeral } = needs;
+  const { broker, ownTtl, stateNamespace, identityNamespace, identities, elsewhere, ephemeral } = needs;
+  if (ownTtl !== undefined) {
+    add(broker.namespace, 'its own token, which it renews', '', 'serviceaccounts/token', ['create'], [broker.name]);
+  }
   if (stateNamespace !== undefined) {
     add(stateNamespace, 'leases and audit anchors', 'coordination.k8s.io', 'leases', [
       'create',

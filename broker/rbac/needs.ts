@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ownTokenTtl } from '../cluster/own-token.ts';
 import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
 import type { Access } from '../policy/grant.ts';
 
@@ -25,6 +26,8 @@ export interface MintedAccount extends Account {
 export interface ClusterNeeds {
   readonly cluster: ClusterConfig;
   readonly broker: Account;
+  /** Seconds, if the broker makes tokens for itself. */
+  readonly ownTtl: number | undefined;
   /** As the API server knows the broker. */
   readonly brokerUser: string;
   /** Of the broker's Roles, bindings and policy; differs between two brokers on one cluster. */
@@ -76,6 +79,7 @@ export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audience
   return {
     cluster,
     broker: { namespace: systemNamespace, name: serviceAccount },
+    ownTtl: 'renew' in cluster.credentials && cluster.credentials.renew ? ownTokenTtl : undefined,
     brokerUser: `system:serviceaccount:${systemNamespace}:${serviceAccount}`,
     name: ownName('kleis-broker', cluster),
     namespacesPolicy: ownName('kleis-namespaces', cluster),

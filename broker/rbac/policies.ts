@@ -102,13 +102,14 @@ interface Lookups {
 }
 
 function makeLookups(needs: ClusterNeeds): Lookups {
-  const { identities, elsewhere, ephemeral, identityNamespace } = needs;
+  const { broker, ownTtl, identities, elsewhere, ephemeral, identityNamespace } = needs;
   const accounts = [...identities, ...elsewhere];
   const any = ephemeral === undefined ? [] : [`${ephemeral.namespace}/*`];
   const done = new Table('done', whatIsDone(needs));
   const maxTtl = new Table('maxTtl', [
     ...accounts.map((account): Entry => [keyOf(account), account.maxTtl]),
     ...any.map((key): Entry => [key, ephemeral!.maxTtl]),
+    ...(ownTtl === undefined ? [] : [[keyOf(broker), ownTtl] as Entry]),
   ]);
   const switched = accounts.filter(({ killSwitch }) => killSwitch !== undefined);
   const killSwitch = new Table(
@@ -118,7 +119,11 @@ function makeLookups(needs: ClusterNeeds): Lookups {
   const killSecrets = new Table('killSecrets', [
     ...new Set(switched.map(({ namespace, killSwitch: name }) => `${namespace}/${name}`)),
   ]);
-  const unbound = new Table('unbound', [...accounts.filter((account) => account.unbound).map(keyOf), ...any]);
+  const unbound = new Table('unbound', [
+    ...accounts.filter((account) => account.unbound).map(keyOf),
+    ...any,
+    ...(ownTtl === undefined ? [] : [keyOf(broker)]),
+  ]);
   const bindable = new Table(
     'bindable',
     (ephemeral?.roles ?? []).map(({ namespace, role }) => `${namespace}/${role}`),
@@ -140,12 +145,14 @@ function makeLookups(needs: ClusterNeeds): Lookups {
 }
 
 /** `OPERATION NAMESPACE GROUP/RESOURCE[/SUBRESOURCE]` of each request that the broker makes. */
-function whatIsDone({ stateNamespace, identityNamespace, identities, elsewhere, ephemeral }: ClusterNeeds): string[] {
+function whatIsDone(needs: ClusterNeeds): string[] {
+  const { broker, ownTtl, stateNamespace, identityNamespace, identities, elsewhere, ephemeral } = needs;
   const leases = 'coordination.k8s.io/leases';
   const bindings = 'rbac.authorization.k8s.io/rolebindings';
   return [
     // What it may do, before somebody relies on it. They are in no namespace.
     'CREATE  authorization.k8s.io/selfsubjectaccessreviews',
+    ...(ownTtl === undefined ? [] : [`CREATE ${broker.namespace} /serviceaccounts/token`]),
     ...(stateNamespace === undefined
       ? []
       : ['CREATE', 'UPDATE', 'DELETE'].map((operation) => `${operation} ${stateNamespace} ${leases}`)),
@@ -267,8 +274,8 @@ function kindValidations({ ephemeral }: ClusterNeeds, { killSecrets, bindable }:
   ];
 }
 
-function tokenValidations({ identities, elsewhere, ephemeral }: ClusterNeeds, lookups: Lookups): Validation[] {
-  if (identities.length + elsewhere.length === 0 && ephemeral === undefined) return [];
+function tokenValidations({ ownTtl, identities, elsewhere, ephemeral }: ClusterNeeds, lookups: Lookups): Validation[] {
+  if (identities.length + elsewhere.length === 0 && ephemeral === undefined && ownTtl === undefined) return [];
   const { maxTtl, killSwitch, unbound } = lookups;
   return [
     {

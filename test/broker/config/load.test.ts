@@ -127,7 +127,11 @@ describe('a configuration', () => {
     ['missing', whole({ publicUrl: undefined }), 'publicUrl is missing. The URL at which callers reach the broker.'],
     ['grants left out', whole({ grants: undefined }), 'grants is missing'],
     ['grants empty', whole({ grants: null }), 'is empty: write a mapping, {} for none'],
-    ['no credentials', cluster({ credentials: {} }), 'write {inCluster} or {kubeconfig, context} or {tokenFile}'],
+    [
+      'no credentials',
+      cluster({ credentials: {} }),
+      'write {inCluster} or {kubeconfig, context} or {tokenFile, renew}',
+    ],
     ['misspelt credentials', cluster({ credentials: { kubeconfig: '/k', contxt: 'x' } }), 'did you mean context?'],
     [
       'grant name',

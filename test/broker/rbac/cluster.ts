@@ -50,7 +50,12 @@ export interface Confined {
 const rbac = '/apis/rbac.authorization.k8s.io/v1';
 const rbacVersion = 'rbac.authorization.k8s.io/v1';
 
-export async function startConfined(kind: ClusterOptions['kind'], controllers: boolean): Promise<Confined> {
+/** `parts` of the configuration that is applied. */
+export async function startConfined(
+  kind: ClusterOptions['kind'],
+  controllers: boolean,
+  parts: Record<string, unknown> = {},
+): Promise<Confined> {
   const cluster = await startCluster({ kind, controllers });
   const folder = await mkdtemp(join(tmpdir(), 'kleis-rbac-'));
   const dispatcher = new Agent({ connect: { ca: cluster.caPem }, keepAliveTimeout: 1000 });
@@ -60,7 +65,7 @@ export async function startConfined(kind: ClusterOptions['kind'], controllers: b
     await cluster.stop();
   };
   try {
-    const loaded = load();
+    const loaded = load(undefined, parts);
     const needs = needsOf(loaded, [cluster.server]);
     const admin: Confined['admin'] = async (method, path, body) => cluster.request(method, path, body);
     await makeApplication(admin, controllers);
