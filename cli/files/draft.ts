@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   futimesSync,
   linkSync,
   openSync,
   renameSync,
+  type Stats,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -18,6 +22,8 @@ import { systemCode } from '../../shared/read-file.ts';
 /** What unfinished files end with, so that those of killed processes can be swept. */
 export const temporarySuffix = '.tmp';
 
+const ofOurs = { before: '.', after: temporarySuffix };
+
 /**
  * A file that is made whole before it gets its name: whoever reads, and whatever breaks, sees the old file or the new
  * one. Every file that Kleis writes is made here; only the file system's own errors are thrown.
@@ -26,9 +32,9 @@ export class Draft {
   readonly #path: string;
   #file: number | undefined;
 
-  /** In the folder where it is to stand, which must be there. Its mode is 0600. */
-  constructor(folder: string) {
-    this.#path = join(folder, `.${randomBytes(8).toString('hex')}${temporarySuffix}`);
+  /** In the folder where it is to stand, which must be there. Its mode is 0600. `mark` tells whose drafts it is of. */
+  constructor(folder: string, mark: { readonly before: string; readonly after: string } = ofOurs) {
+    this.#path = join(folder, `${mark.before}${randomBytes(8).toString('hex')}${mark.after}`);
     this.#file = openSync(this.#path, 'wx', 0o600);
   }
 
@@ -49,6 +55,18 @@ export class Draft {
   /** @param mtime milliseconds since the epoch: whoever sees the file sees this time */
   setTime(mtime: number): void {
     futimesSync(this.#descriptor(), mtime / 1000, mtime / 1000);
+  }
+
+  /** Gives it the owner, group and mode of the file that it replaces; `refused` is told where the system keeps the owner. */
+  takeAfter(old: Pick<Stats, 'uid' | 'gid' | 'mode'>, refused: (mine: Stats) => void): void {
+    const file = this.#descriptor();
+    const mine = fstatSync(file);
+    try {
+      if (mine.uid !== old.uid || mine.gid !== old.gid) fchownSync(file, old.uid, old.gid);
+    } catch {
+      refused(mine);
+    }
+    fchmodSync(file, old.mode & 0o7777);
   }
 
   sync(): void {

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { lstat, open, readdir, readlink, rename, stat, unlink } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
+import { Draft, syncFolder } from '../files/draft.ts';
 import { storageError } from '../files/storage-error.ts';
 import { clean } from '../../shared/text.ts';
 
@@ -31,45 +31,32 @@ export async function followLinks(path: string): Promise<string> {
  */
 export async function replaceKubeconfig(path: string, text: string): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}${suffix}`);
-  let made = false;
+  let draft: Draft | undefined;
   try {
     const old = await stat(path).catch(() => undefined);
     if (old !== undefined && !old.isFile()) throw unsuitable(path, 'is not a regular file');
     // A rename asks nobody for the right to write that its owner took away.
     if (old !== undefined) await (await open(path, 'r+')).close();
     await sweep(path);
-    const handle = await open(temporary, 'wx', 0o600);
-    made = true;
-    try {
-      await handle.writeFile(text);
-      if (old !== undefined) {
-        const mine = await handle.stat();
-        // With sudo, the file of the person is to stay theirs.
-        if (mine.uid !== old.uid || mine.gid !== old.gid) {
-          await handle.chown(old.uid, old.gid).catch(() => {
-            // A group that may do nothing does not matter: on macOS a new file has that of its folder.
-            if (mine.uid === old.uid && (old.mode & 0o070) === 0) return;
-            throw unsuitable(path, 'belongs to another user or group, which it would not after a change');
-          });
-        }
-        await handle.chmod(old.mode & 0o7777);
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
+    draft = new Draft(folder, { before: `.${basename(path)}.`, after: suffix });
+    draft.write(text);
+    if (old !== undefined) {
+      // With sudo, the file of the person is to stay theirs.
+      draft.takeAfter(old, (mine) => {
+        // A group that may do nothing does not matter: on macOS a new file has that of its folder.
+        if (mine.uid === old.uid && (old.mode & 0o070) === 0) return;
+        throw unsuitable(path, 'belongs to another user or group, which it would not after a change');
+      });
     }
-    await rename(temporary, path);
-    made = false;
+    draft.sync();
+    draft.replace(path);
   } catch (error) {
-    if (made) await unlink(temporary).catch(() => undefined);
     if (error instanceof KleisError) throw error;
     throw unsuitable(path, storageError(error, 'write', path).message, error);
+  } finally {
+    draft?.discard();
   }
-  // The new name is only as durable as the folder; where folders cannot be synced, the system offers no more.
-  const parent = await open(folder, 'r').catch(() => undefined);
-  await parent?.sync().catch(() => undefined);
-  await parent?.close();
+  syncFolder(folder);
 }
 
 /** What was killed in mid-write left a copy of the kubeconfig; whoever holds the lock knows that nobody is writing it. */
@@ -78,7 +65,7 @@ async function sweep(path: string): Promise<void> {
   const start = `.${basename(path)}.`;
   // Exactly ours: `.config.` also begins what a writer of `config.old` has beside it, under another lock.
   const stale = names.filter(
-    (name) => name.startsWith(start) && /^[0-9a-f]{12}\.kleis-tmp$/.test(name.slice(start.length)),
+    (name) => name.startsWith(start) && /^[0-9a-f]{12,16}\.kleis-tmp$/.test(name.slice(start.length)),
   );
   for (const name of stale) await unlink(join(dirname(path), name)).catch(() => undefined);
 }
