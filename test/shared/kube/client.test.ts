@@ -129,6 +129,17 @@ describe('credentials', () => {
       { user: { token: 'hush' }, cluster: { server: 'https://x', 'insecure-skip-tls-verify': true } },
       'insecure-skip-tls-verify',
     ],
+    [
+      'a private key beside its authority, which the broker tells everybody',
+      {
+        user: { token: 'hush' },
+        cluster: {
+          server: 'https://x',
+          'certificate-authority-data': Buffer.from('-----BEGIN PRIVATE KEY-----\nhush').toString('base64'),
+        },
+      },
+      'holds a private key',
+    ],
     ['another context', { user: { token: 'hush' }, current: 'other' }, 'has no context named "other"'],
   ])('of a kubeconfig with %s are refused', async (_, parts: Record<string, unknown>, words) => {
     const path = await file('refused.yaml', {

@@ -140,6 +140,26 @@ describe('another attempt', () => {
     expect(await timesAsked([{ status: 503, after: '3600' }], 'GET')).toEqual({ times: 1, status: 503 });
   });
 
+  test('waits for a date by the clock that it is given, whatever the time is elsewhere', async () => {
+    const clock = Date.parse('2001-01-01T00:00:00Z');
+    const dated = async (seconds: number) => {
+      const after = new Date(clock + seconds * 1000).toUTCString();
+      let times = 0;
+      const answer = await plain(
+        (_request, response) => {
+          times += 1;
+          if (times === 1) response.writeHead(503, { 'retry-after': after }).end();
+          else response.end();
+        },
+        (origin) => open({ now: () => clock })(origin),
+      );
+      return { times, status: answer.status };
+    };
+    expect(await dated(1)).toEqual({ times: 2, status: 200 });
+    expect(await dated(-60)).toEqual({ times: 2, status: 200 });
+    expect(await dated(60)).toEqual({ times: 1, status: 503 });
+  });
+
   test('a GET is tried again when the connection is cut', async () => {
     let times = 0;
     const answer = await plain(
