@@ -21,7 +21,8 @@ export class Denial extends KleisError {
 function wordsFor({ reason, idClaimsMatched }: Denied, failed: readonly FailedCondition[]): KleisErrorWords {
   if (reason === 'policy_not_in_force') {
     const detail = 'there is no configuration any more, or it has been unusable for longer than reload.maxStale';
-    return ['broker_not_ready', 'The broker has no configuration that it may go by.', { detail }];
+    // The files are looked at every 5 s.
+    return ['broker_not_ready', 'The broker has no configuration that it may go by.', { detail, retryAfter: 5 }];
   }
   // What only somebody gets to hear who passed everything else.
   if (reason === 'wrong_cluster')
