@@ -123,19 +123,30 @@ function brokerRoles(needs: ClusterNeeds): Manifest[] {
 
 interface Reason {
   readonly why: string;
+  /** Tokens can be minted and ended without it. */
+  readonly optional: boolean;
   readonly rule: Rule;
 }
 
 /** By namespace. `create` and what is named at random cannot be limited by name: the admission policy does that. */
 export function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
   const rules = new Map<string, Reason[]>();
-  const add = (namespace: string, why: string, ...[group, resource, verbs, names]: RuleParts) => {
+  const put = (optional: boolean, namespace: string, why: string, ...[group, resource, verbs, names]: RuleParts) => {
     const rule: Rule = { apiGroups: [group], resources: [resource], verbs, ...(names && { resourceNames: names }) };
-    rules.set(namespace, [...(rules.get(namespace) ?? []), { why, rule }]);
+    rules.set(namespace, [...(rules.get(namespace) ?? []), { why, rule, optional }]);
   };
+  const add = (...parts: [namespace: string, why: string, ...RuleParts]) => put(false, ...parts);
   const { broker, ownTtl, stateNamespace, identityNamespace, identities, elsewhere, ephemeral } = needs;
   if (ownTtl !== undefined) {
-    add(broker.namespace, 'its own token, which it renews', '', 'serviceaccounts/token', ['create'], [broker.name]);
+    put(
+      true,
+      broker.namespace,
+      'its own token, which it renews',
+      '',
+      'serviceaccounts/token',
+      ['create'],
+      [broker.name],
+    );
   }
   if (stateNamespace !== undefined) {
     add(stateNamespace, 'leases and audit anchors', 'coordination.k8s.io', 'leases', [
@@ -167,7 +178,7 @@ export function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
   }
   for (const [namespace, there] of groupBy(elsewhere, (account) => account.namespace)) {
     const names = there.map(({ name }) => name);
-    add(namespace, 'to send the uid of an account along', '', 'serviceaccounts', ['get'], names);
+    put(true, namespace, 'to send the uid of an account along', '', 'serviceaccounts', ['get'], names);
     add(namespace, 'tokens of accounts named elsewhere', '', 'serviceaccounts/token', ['create'], names);
     const switches = there.flatMap(({ killSwitch }) => killSwitch ?? []);
     const unique = [...new Set(switches)].toSorted(compare);

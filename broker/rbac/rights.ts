@@ -1,4 +1,5 @@
 import type { KubeClient } from '../../shared/kube/client.ts';
+import type { Rule } from './kinds.ts';
 import { brokerRules } from './manifests.ts';
 import type { ClusterNeeds } from './needs.ts';
 
@@ -15,21 +16,20 @@ export interface Right {
   readonly text: string;
 }
 
-/** All that `kleis-broker rbac` gives for these needs, but for what the broker can do without. */
+/** All that `kleis-broker rbac` gives for these needs, but for what is not needed to mint tokens and to end them. */
 export function rightsOf(needs: ClusterNeeds): Right[] {
-  return [...brokerRules(needs)]
-    .flatMap(([namespace, rules]) =>
-      rules.flatMap(({ rule: { apiGroups = [''], resources = [], verbs, resourceNames } }) =>
-        apiGroups.flatMap((group) =>
-          resources.flatMap((each) =>
-            verbs.flatMap((verb) =>
-              (resourceNames ?? [undefined]).map((name) => toRight(namespace, group, each, verb, name)),
-            ),
-          ),
-        ),
-      ),
-    )
-    .filter(({ verb, resource }) => !(verb === 'get' && resource === 'serviceaccounts'));
+  return [...brokerRules(needs)].flatMap(([namespace, rules]) =>
+    rules.filter(({ optional }) => !optional).flatMap(({ rule }) => rightsOfRule(namespace, rule)),
+  );
+}
+
+function rightsOfRule(namespace: string, rule: Rule): Right[] {
+  const { apiGroups = [], resources = [], verbs, resourceNames: names = [undefined] } = rule;
+  return apiGroups.flatMap((group) =>
+    resources.flatMap((resource) =>
+      verbs.flatMap((verb) => names.map((name) => toRight(namespace, group, resource, verb, name))),
+    ),
+  );
 }
 
 function toRight(namespace: string, group: string, whole: string, verb: string, name: string | undefined): Right {
