@@ -2,7 +2,7 @@ import type { Access } from '../policy/grant.ts';
 import type { Subject } from '../rbac/kinds.ts';
 import { type Account, type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import type { Finding } from './findings.ts';
-import type { Binding, Live } from './live.ts';
+import type { Binding, Live } from './cluster-objects.ts';
 import { findPowers, type Power } from './powers.ts';
 
 // Kubernetes gives these to everybody who is signed in: to review one's own access, to discover the API.

@@ -8,8 +8,8 @@ import { checkAccounts } from './accounts.ts';
 import { checkConfinement, probeBrokerPolicy, probeNamespacesPolicy } from './confinement.ts';
 import type { Finding } from './findings.ts';
 import { askForToken, type Issued } from '../cluster/issued-audiences.ts';
-import { type Live, readLive } from './live.ts';
-import { checkOthers } from './others.ts';
+import { type Live, readLive } from './cluster-objects.ts';
+import { checkOthers } from './other-holders.ts';
 import { reviewAccess } from './review.ts';
 
 const oldestMinor = 30;

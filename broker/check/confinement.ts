@@ -6,9 +6,9 @@ import type { KubeObject } from '../rbac/kinds.ts';
 import { buildManifests, describeObject, ownLabels } from '../rbac/manifests.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { describeBinding, describeRole, indexBindings } from './accounts.ts';
-import { findAbove, powersOf } from './above.ts';
+import { findAbove, powersOf } from './above-policies.ts';
 import type { Finding } from './findings.ts';
-import type { Live } from './live.ts';
+import type { Live } from './cluster-objects.ts';
 
 const apply = 'Apply what `kleis-broker rbac` prints.';
 const broker = { about: 'broker' } as const;

@@ -3,7 +3,7 @@ import type { KubeClient } from '../../shared/kube/client.ts';
 import { type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import { about, indexBindings } from './accounts.ts';
 import type { Finding } from './findings.ts';
-import type { Live } from './live.ts';
+import type { Live } from './cluster-objects.ts';
 import { serviceAccount } from './holders.ts';
 import { findPowers } from './powers.ts';
 

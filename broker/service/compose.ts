@@ -5,7 +5,7 @@ import { type Anchoring, kubeAnchors, startAnchoring } from '../audit/anchors.ts
 import { openAuditLog } from '../audit/log.ts';
 import { createBackground } from './background.ts';
 import { type Clusters, openClusters } from '../cluster/clusters.ts';
-import { createClusterPlaces } from '../cluster/places.ts';
+import { createClusterPlaces } from '../cluster/public-addresses.ts';
 import { describeChanges } from '../config/changes.ts';
 import { formatFault } from '../config/documents.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -18,7 +18,7 @@ import { createLog } from './log.ts';
 import { createRightsReview } from './rights.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
-import { limitLive } from '../leases/live.ts';
+import { limitLive } from '../leases/live-limits.ts';
 import { createMemoryStore } from '../leases/memory.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { LeaseStore } from '../leases/store.ts';

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { AuditLog } from '../audit/log.ts';
 import type { Background } from './background.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { ClusterPlaces } from '../cluster/places.ts';
+import type { ClusterPlaces } from '../cluster/public-addresses.ts';
 import type { Clock } from '../surroundings.ts';
 import type { Dropped } from './dropped-grants.ts';
 import type { Counters } from './counters.ts';

@@ -1,7 +1,7 @@
 import type { Subject } from '../rbac/kinds.ts';
 import { userOf } from './accounts.ts';
 import { toHolder } from './holders.ts';
-import type { Binding, Live } from './live.ts';
+import type { Binding, Live } from './cluster-objects.ts';
 import { findPowers } from './powers.ts';
 
 // The words of powers, by their ids.

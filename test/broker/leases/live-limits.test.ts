@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { LeaseRequest } from '../../../broker/leases/lease.ts';
-import { limitLive } from '../../../broker/leases/live.ts';
+import { limitLive } from '../../../broker/leases/live-limits.ts';
 import { createMemoryStore } from '../../../broker/leases/memory.ts';
 import type { LeaseStore } from '../../../broker/leases/store.ts';
 import { leaseRequest, minute } from './world.ts';
