@@ -1,5 +1,5 @@
 // Unbundled, loading the libraries costs more than all else.
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -30,7 +30,7 @@ const builds = await Promise.all([
   // What kubectl waits for at a refresh is all in one file: Node takes half a millisecond to find and load another.
   build({ ...options, entryPoints: { 'main/kleis-get-token': 'cli/main-get-token.ts' } }),
 ]);
-copyFileSync('cli/credentials/kleis-credential.sh', 'dist/kleis-credential');
+writeFileSync('dist/kleis-credential', withoutComments(readFileSync('cli/credentials/kleis-credential.sh', 'utf8')));
 for (const program of ['kleis', 'kleis-get-token', 'kleis-broker']) {
   writeFileSync(`dist/${program}.js`, guard(program), { mode: 0o755 });
 }
@@ -39,6 +39,13 @@ writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
 );
+
+/** A shell reads the whole of its script before it runs it, each time: half of the launcher are words for people. */
+function withoutComments(script) {
+  const [shebang, ...lines] = script.split('\n');
+  const code = lines.filter((line) => !/^\s*(?:#.*)?$/.test(line));
+  return `${[shebang, '# Why it is so: cli/credentials/kleis-credential.sh in the repository.', ...code].join('\n')}\n`;
+}
 
 /** What went into the bundle, with the text of its licence: all of them ask for that. */
 function licences(inputs) {
