@@ -96,7 +96,5 @@ it('without either nothing of that is said, and the sign-in names the cluster th
   const { code, stderr } = await ask(person, 'kleis-credential', [], '');
   expect(code, stderr).toBe(0);
   expect(stderr).not.toContain('debug:');
-  expect(stderr).toMatch(
-    /^Signing in at https:\/\/localhost:\d+ for the cluster https:\/\/prod\.example\.com:6443\.$/m,
-  );
+  expect(stderr).toMatch(/ sign in at \S+ for the cluster https:\/\/prod\.example\.com:6443/);
 });
