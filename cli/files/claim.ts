@@ -58,24 +58,10 @@ export interface ClaimOptions {
 }
 
 /**
- * Does the work while no other process that claims the same path does.
+ * Waits until no other live process has the claim, and takes it. Release it in a `finally`.
  *
- * @throws KleisError `claim_held` after `patience`, `storage_unavailable` where no file can be made; and what `work` throws
+ * @throws KleisError `claim_held` after `patience`, `storage_unavailable` where no file can be made
  */
-export async function withClaim<T>(
-  path: string,
-  options: ClaimOptions,
-  work: (claim: Claim) => Promise<T>,
-): Promise<T> {
-  const claim = await takeClaim(path, options);
-  try {
-    return await work(claim);
-  } finally {
-    claim.release();
-  }
-}
-
-/** As `withClaim`, for a work that is not one function. */
 export async function takeClaim(path: string, options: ClaimOptions): Promise<Claim> {
   const { deps, patience, onWait } = options;
   const waitedFor: number[] = [];

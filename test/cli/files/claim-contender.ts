@@ -1,7 +1,7 @@
 // Takes the claim again and again, and writes down when it finds another process inside. Some are killed inside.
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createDeps } from '../../../cli/surroundings/process.ts';
-import { withClaim } from '../../../cli/files/claim.ts';
+import { takeClaim } from '../../../cli/files/claim.ts';
 
 const [, , path = '', log = '', rounds = '', killAt = ''] = process.argv;
 const deps = createDeps();
@@ -15,13 +15,13 @@ function enter(): void {
   }
 }
 
+/* oxlint-disable no-await-in-loop -- one after the other is the point */
 for (let round = 1; round <= Number(rounds); round++) {
-  // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
-  await withClaim(path, { deps, deadline: 60_000, purpose: 'contending' }, async () => {
-    enter();
-    appendFileSync(log, `in ${process.pid}\n`);
-    await deps.clock.sleep(1);
-    rmSync(busy);
-    if (round === Number(killAt)) process.kill(process.pid, 'SIGKILL');
-  });
+  const claim = await takeClaim(path, { deps, deadline: 60_000, purpose: 'contending' });
+  enter();
+  appendFileSync(log, `in ${process.pid}\n`);
+  await deps.clock.sleep(1);
+  rmSync(busy);
+  if (round === Number(killAt)) process.kill(process.pid, 'SIGKILL');
+  claim.release();
 }
