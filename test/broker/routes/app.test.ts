@@ -1,16 +1,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AppWorld, type RunningBroker, startAppWorld } from './world.ts';
+import { describe, expect, it } from 'vitest';
+import { startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-});
-afterAll(() => world.stop());
+const { broker } = await startSuite();
 
 describe('what is not there', () => {
   it.each([

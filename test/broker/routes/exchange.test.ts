@@ -4,24 +4,17 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { decodeUnverified } from '../../../shared/jwt.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import type { Fault } from '../../support/stand-in/server.ts';
-import { type AppWorld, exchangeForm, jwt, type RunningBroker, startAppWorld } from './world.ts';
+import { exchangeForm, jwt, startSuite } from './world.ts';
 import { until } from '../../support/wait.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-});
+const { world, broker } = await startSuite();
 afterEach(() => {
   world.state.standIn.fault = undefined;
 });
-afterAll(() => world.stop());
 
 const leases = '/apis/coordination.k8s.io/v1/namespaces/kleis-state/leases';
 const secrets = '/api/v1/namespaces/kleis-identities/secrets';

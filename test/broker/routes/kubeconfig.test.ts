@@ -1,15 +1,8 @@
 import { parse } from 'yaml';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AppWorld, audience, issuerUrl, type RunningBroker, startAppWorld } from './world.ts';
+import { describe, expect, it } from 'vitest';
+import { audience, issuerUrl, startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-});
-afterAll(() => world.stop());
+const { world, broker } = await startSuite();
 
 describe('GET /kubeconfig', () => {
   it('is a kubeconfig for what is theirs, without a token in it', async () => {

@@ -1,19 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { run } from '../../../broker/program.ts';
-import { type AppWorld, type RunningBroker, startAppWorld, testDeps } from './world.ts';
+import { startSuite, testDeps } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-let admin: Record<string, string>;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-  admin = await world.admin();
-});
-afterAll(() => world.stop());
+const { world, broker, admin } = await startSuite();
 
 describe('leases', () => {
   it('are for admins', async () => {

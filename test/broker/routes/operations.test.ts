@@ -1,17 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { until } from '../../support/wait.ts';
-import { type AppWorld, audience, request, type RunningBroker, startAppWorld } from './world.ts';
+import { audience, request, startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-let admin: Record<string, string>;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-  admin = await world.admin();
-});
-afterAll(() => world.stop());
+const { world, broker, admin } = await startSuite();
 
 describe('operations', () => {
   it('tell admins what is well, and nobody else, wherever they come from', async () => {

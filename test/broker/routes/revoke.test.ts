@@ -1,14 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AppWorld, type RunningBroker, secrets, startAppWorld } from './world.ts';
+import { describe, expect, it } from 'vitest';
+import { secrets, startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-});
-afterAll(() => world.stop());
+const { world, broker } = await startSuite();
 
 describe('POST /revoke', () => {
   it('ends a token, says how soon it is dead, and audits who held what', async () => {

@@ -1,17 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { routes } from '../../../shared/protocol.ts';
-import { type Answer, type AppWorld, exchangeForm, formType, jwt, type RunningBroker, startAppWorld } from './world.ts';
+import { type Answer, exchangeForm, formType, jwt, startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-let admin: Record<string, string>;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-  admin = await world.admin();
-});
-afterAll(() => world.stop());
+const { world, broker, admin } = await startSuite();
 
 const bearer = async (claims = {}) => ({ authorization: `Bearer ${await world.issue(claims)}` });
 const asked = async () => ({ subject_token: await world.issue(), subject_token_type: jwt, scope: 'deploy-web' });

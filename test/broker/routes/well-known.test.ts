@@ -1,14 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AppWorld, audience, issuerUrl, type RunningBroker, startAppWorld } from './world.ts';
+import { describe, expect, it } from 'vitest';
+import { audience, issuerUrl, startSuite } from './world.ts';
 
-let world: AppWorld;
-let broker: RunningBroker;
-
-beforeAll(async () => {
-  world = await startAppWorld();
-  broker = await world.start();
-});
-afterAll(() => world.stop());
+const { world, broker } = await startSuite();
 
 describe('GET /.well-known/kleis', () => {
   it('tells anyone how to get a subject token, and nothing of clusters and grants', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll } from 'vitest';
 import { stringify } from 'yaml';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
@@ -135,6 +136,17 @@ export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'
     },
   };
   return world;
+}
+
+/** One world with one broker for all tests of a suite, and the header of an admin; they stop after the last test. */
+export async function startSuite(): Promise<{
+  readonly world: AppWorld;
+  readonly broker: RunningBroker;
+  readonly admin: Readonly<Record<string, string>>;
+}> {
+  const world = await startAppWorld();
+  afterAll(() => world.stop());
+  return { world, broker: await world.start(), admin: await world.admin() };
 }
 
 async function startBroker(
