@@ -6,7 +6,7 @@ import { translate } from './faults.ts';
 import type { Call } from './request.ts';
 import { failureOf, openTrail, type Trail } from './trail.ts';
 
-/** One method of one address. Made by `audited` or `open`, so that none can forget its event by mistake. */
+/** One method of one address. Made by `audited` or `unaudited`, so that none can forget its event by mistake. */
 export interface Route {
   readonly event: AuditEvent['event'] | 'none';
   /** Throws `KleisError` alone. */
@@ -15,7 +15,7 @@ export interface Route {
 
 /**
  * A route whose every outcome is one event and one count, whatever happens: the event is written before the caller has
- * the answer. What cannot be recorded has not happened: then it throws `audit_unavailable`.
+ * the answer. Where it cannot be written, the caller gets `audit_unavailable` instead.
  */
 export function audited(
   event: AuditEvent['event'],
@@ -41,7 +41,7 @@ export function audited(
         const error = translate(thrown);
         const failure = failureOf(error);
         count(failure.outcome, error.code);
-        // An event that is being written is told, now or as soon as the audit can be written again.
+        // The audit log keeps an event that it could not write, and writes it later: no second one.
         if (!recording) await audit.record({ event, ...trail.facts, ...failure }).catch(() => undefined);
         throw error;
       }
@@ -49,8 +49,8 @@ export function audited(
   };
 }
 
-/** A route that tells nobody anything that is not everybody's, or is asked again and again: it leaves no event. */
-export function open(handle: Route['handle']): Route {
+/** A route that leaves no event: its answer is public, or it is asked all the time. */
+export function unaudited(handle: Route['handle']): Route {
   return {
     event: 'none',
     async handle(call, services) {

@@ -71,10 +71,10 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   });
   await open(server, place.host, place.port);
 
-  let told: string | undefined;
-  const tell = (fault: Error | undefined): void => {
-    if (fault?.message === told) return;
-    told = fault?.message;
+  let reported: string | undefined;
+  const report = (fault: Error | undefined): void => {
+    if (fault?.message === reported) return;
+    reported = fault?.message;
     options.onCertificate?.(fault);
   };
   const reloadCertificate = async (): Promise<void> => {
@@ -85,9 +85,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
         (server as https.Server).setSecureContext({ cert: next.cert, key: next.key, minVersion: 'TLSv1.2' });
         pair = next;
       }
-      tell(undefined);
+      report(undefined);
     } catch (error) {
-      tell(error as Error);
+      report(error as Error);
     }
   };
   const timer = setInterval(() => void reloadCertificate(), options.certificateInterval ?? 10_000);

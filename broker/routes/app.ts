@@ -1,6 +1,6 @@
 import type { Express } from 'express';
 import { routes } from '../../shared/protocol.ts';
-import { audited, bySignIn, open } from '../http/audited.ts';
+import { audited, bySignIn, unaudited } from '../http/audited.ts';
 import { createBase, type RouteTable, type Service } from '../http/base.ts';
 import { limitAddresses, refuseClearText, trustOf } from '../http/guards.ts';
 import type { Counters } from '../service/counters.ts';
@@ -37,8 +37,8 @@ function publicRoutes(broker: Broker, reader: Reader): RouteTable {
     [routes.leases]: { GET: audited('leases', listLeases) },
     [`${routes.leases}/:id`]: { DELETE: audited('revoke', endLease) },
     [routes.kubeconfig]: { GET: audited('kubeconfig', kubeconfig) },
-    [routes.wellKnown]: { GET: bySignIn(open(describeBroker), audited('grants', describeAccess)) },
-    [`${routes.oauthMetadata}{/*rest}`]: { GET: open(oauthMetadata) },
+    [routes.wellKnown]: { GET: bySignIn(unaudited(describeBroker), audited('grants', describeAccess)) },
+    [`${routes.oauthMetadata}{/*rest}`]: { GET: unaudited(oauthMetadata) },
     ...operations(broker, reader),
   };
 }
@@ -46,9 +46,9 @@ function publicRoutes(broker: Broker, reader: Reader): RouteTable {
 /** Those for who runs it, also at an address that only operators reach. */
 function operations(broker: Broker, reader: Reader): RouteTable {
   return {
-    [routes.healthz]: { GET: open(healthz) },
-    [routes.readyz]: { GET: open(readyz(broker.health, reader)) },
-    [routes.metrics]: { GET: open(metrics(reader)) },
+    [routes.healthz]: { GET: unaudited(healthz) },
+    [routes.readyz]: { GET: unaudited(readyz(broker.health, reader)) },
+    [routes.metrics]: { GET: unaudited(metrics(reader)) },
   };
 }
 

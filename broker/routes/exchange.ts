@@ -29,39 +29,39 @@ const ceilingSlack = 60_000;
  */
 export async function exchange(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { loaded, issuers, counters, audit, clock } = services;
-  const asked = parseTokenForm(await call.form());
+  const form = parseTokenForm(await call.form());
   const idempotencyHash = hashIdempotencyKey(call.header(idempotencyHeader));
-  trail.addQuestion(asked);
+  trail.addQuestion(form);
 
-  const subject = await issuers.verify(asked.subjectToken.reveal());
+  const subject = await issuers.verify(form.subjectToken.reveal());
   trail.addSubject(subject);
 
-  const decision = decideEvenly(call, services, subject, asked);
+  const decision = decideEvenly(call, services, subject, form);
   countSubject(counters, subject, isStranger(decision), loaded.config.limits, clock.now());
   trail.addDecision(decision);
   if (!decision.allowed) throw new Denial(decision);
   const { grant, ttl } = decision;
 
-  // Nothing is begun whose end could not be recorded, nor for somebody who is gone.
+  // Stop here if the outcome could not be recorded, or if nobody waits for it.
   audit.assertWritable();
-  assertThere(call);
+  assertCallerThere(call);
   const cluster = await confinedCluster(services, grant);
   const opened = await takeLease(services, { subject, grant, ttl, idempotencyHash });
   trail.addLease(opened);
 
   const minted = await mintFor(cluster, opened, { grant, ttl, call, services });
   trail.addMinted(minted);
-  // Whatever comes from here on: a token that nobody has must not live on.
+  // If the caller never gets this token, it must not live on.
   call.unlessDelivered('withdraw', async () => withdraw(services, trail.facts, opened.lease, minted));
-  assertThere(call);
+  assertCallerThere(call);
   assertInForce(services, grant);
-  return json(tokenResponse(asked, grant, opened.lease, minted));
+  return json(tokenResponse(form, grant, opened.lease, minted));
 }
 
 interface Opened {
   readonly lease: Lease | undefined;
   readonly target: Pick<MintTarget, 'account'> & Pick<MintRequest, 'boundSecret'>;
-  /** What came before was the same request, whose answer was lost. */
+  /** The same request came before, and its answer was lost. */
   readonly retry: boolean;
 }
 
@@ -146,8 +146,8 @@ async function mintFor(
 }
 
 /**
- * A token that may have been made is nobody's: it goes, and only the same request may come again. What is certain not
- * to have been made uses nothing up; that is so before the caller hears of it, since it may try again at once.
+ * Where a token may have been made, its lease is withdrawn, and only the same request may come again. Where certainly none
+ * was made, the lease is free again before the caller has its answer, since it may try again at once.
  */
 async function undo({ leases, background }: Services, lease: Lease, retry: boolean, error: unknown): Promise<void> {
   if (error instanceof ClusterFault && !error.ambiguous) {
@@ -169,7 +169,7 @@ async function confinedCluster({ loaded, leases }: Services, grant: CompiledGran
     });
   }
   const { config } = loaded;
-  // What cannot be told is not so: an admission policy that is demanded must be seen.
+  // Where the policy is required, an unknown state counts as not in force.
   const isConfined = () => config.admissionPolicy === 'optional' || cluster.health().policy === 'in_force';
   const lacking = () => lackingRights(leases.clusters, config, grant.config);
   if (cluster.health().probedAt !== undefined && isConfined() && lacking().length === 0) return cluster;
@@ -213,23 +213,23 @@ async function withdraw(
   minted: Minted,
 ): Promise<void> {
   const expires = new Date(minted.expiresAt).toISOString();
-  const told = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti, expires };
+  const facts = { requestId, traceId, grant, cluster, account, lease: lease?.name, jti: minted.jti, expires };
   let dead: boolean;
   try {
     dead = lease !== undefined && (await withdrawLease(leases, lease, 'its caller never got it'));
   } catch (error) {
-    await audit.record({ event: 'withdrawn', outcome: 'failed', detail: translate(error).detail, ...told });
+    await audit.record({ event: 'withdrawn', outcome: 'failed', detail: translate(error).detail, ...facts });
     throw error;
   }
   const reason = dead ? undefined : 'not_revocable';
-  await audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...told });
+  await audit.record({ event: 'withdrawn', outcome: dead ? 'done' : 'failed', reason, ...facts });
 }
 
-function assertThere({ gone }: Call): void {
+function assertCallerThere({ gone }: Call): void {
   if (gone.aborted) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
 }
 
-/** Whoever revokes what was dropped may have looked before this lease was there. */
+/** The revocation of a dropped grant may have listed the leases before this one was there. */
 function assertInForce({ dropped }: Services, { name }: CompiledGrant): void {
   if (!dropped.has(name)) return;
   throw new KleisError('broker_not_ready', 'The configuration has just changed.', {

@@ -112,11 +112,11 @@ export async function pullDroppedSwitches(
   before: BrokerConfig,
   dropped: readonly string[],
 ): Promise<void> {
-  const left = Object.values(services.loaded.config.grants).map(accountOf);
+  const accountsInUse = Object.values(services.loaded.config.grants).map(accountOf);
   for (const name of dropped) {
     const grant = before.grants[name];
     const cluster = grant === undefined ? undefined : leases.clusters.get(grant.cluster);
-    if (grant?.killSwitch === undefined || cluster === undefined || left.includes(accountOf(grant))) continue;
+    if (grant?.killSwitch === undefined || cluster === undefined || accountsInUse.includes(accountOf(grant))) continue;
     const { account, killSwitch } = grant;
     await attempt(services, { grant: name, cluster: cluster.name }, async () => {
       const seconds = await pullKillSwitch(cluster, account.namespace, killSwitch);
@@ -134,17 +134,17 @@ async function attempt(
   facts: { readonly lease?: string; readonly grant: string; readonly cluster: string },
   work: () => Promise<string>,
 ): Promise<boolean> {
-  const told = { ...facts, policy: loaded.hash };
+  const common = { ...facts, policy: loaded.hash };
   try {
     const outcome = await work();
     telemetry.revoked(outcome);
-    await audit.record({ event: 'revoke', outcome: 'done', reason: 'grant_dropped', detail: outcome, ...told });
+    await audit.record({ event: 'revoke', outcome: 'done', reason: 'grant_dropped', detail: outcome, ...common });
     return true;
   } catch (error) {
     const detail = error instanceof ClusterFault ? clean(error.message, 400) : 'it was not foreseen';
     log.warn({ ...facts, detail }, 'a token of a dropped grant could not be revoked');
     await audit
-      .record({ event: 'revoke', outcome: 'failed', reason: 'grant_dropped', detail, ...told })
+      .record({ event: 'revoke', outcome: 'failed', reason: 'grant_dropped', detail, ...common })
       .catch(() => undefined);
     return false;
   }

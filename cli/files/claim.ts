@@ -65,7 +65,7 @@ export interface ClaimOptions {
 export async function takeClaim(path: string, options: ClaimOptions): Promise<Claim> {
   const { deps, patience, onWait } = options;
   const waitedFor: number[] = [];
-  const told = new Set<number>();
+  const announced = new Set<number>();
   const start = deps.clock.now();
   let lastSeen = start;
   makePrivateFolder(dirname(path));
@@ -82,8 +82,8 @@ export async function takeClaim(path: string, options: ClaimOptions): Promise<Cl
       lastSeen = deps.clock.now();
       if (waitedFor.at(-1) !== holder.pid) waitedFor.push(holder.pid);
       if (patience !== undefined && waited >= patience) throw new KleisError('claim_held', `${capital(holder.text)}.`);
-      if (waited >= tellAfter && !told.has(holder.pid)) {
-        told.add(holder.pid);
+      if (waited >= tellAfter && !announced.has(holder.pid)) {
+        announced.add(holder.pid);
         onWait?.(holder);
       }
     }

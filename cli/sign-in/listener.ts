@@ -37,12 +37,12 @@ export function addressesToTry({
   redirectUri,
 }: Pick<Settings, 'listenAddress' | 'redirectUri'>): Address[] {
   // Port 0 becomes the one that was got (RFC 8252 section 7.3); anything else stays as it was written.
-  const told = redirectUri && ((port: number) => redirectUri.replace(/:0(?=\/|$)/, `:${port}`));
-  if (told && listenAddress.length === 0) return [{ ...parse(redirectUri), redirectUri: told }];
+  const fixedUri = redirectUri && ((port: number) => redirectUri.replace(/:0(?=\/|$)/, `:${port}`));
+  if (fixedUri && listenAddress.length === 0) return [{ ...parse(redirectUri), redirectUri: fixedUri }];
   const addresses = listenAddress.length > 0 ? listenAddress : defaultListenAddresses;
   return addresses.map((address) => {
     const url = `http://${address}`;
-    return { ...parse(url), redirectUri: told || ((port) => url.replace(/:\d+$/, `:${port}`)) };
+    return { ...parse(url), redirectUri: fixedUri || ((port) => url.replace(/:\d+$/, `:${port}`)) };
   });
 }
 
@@ -122,11 +122,11 @@ function serveCallback(
   redirectUri: string,
   { state, provider, unmarked }: Expected,
 ): CallbackListener {
-  const told = new URL(redirectUri);
+  const expected = new URL(redirectUri);
   const hosts = new Set(
-    ['localhost', '127.0.0.1', '[::1]', told.hostname].flatMap((name) => [
+    ['localhost', '127.0.0.1', '[::1]', expected.hostname].flatMap((name) => [
       hostHeader(name, String(port)),
-      hostHeader(name, told.port),
+      hostHeader(name, expected.port),
     ]),
   );
   let page: PageOutcome | undefined;
@@ -145,7 +145,7 @@ function serveCallback(
     if (page !== undefined && url.pathname === donePath && request.method === 'GET') {
       return answer(response, page.kind === 'signed-in' ? 200 : 400, page);
     }
-    if (url.pathname !== told.pathname) return answer(response, 404, { kind: 'not-found' });
+    if (url.pathname !== expected.pathname) return answer(response, 404, { kind: 'not-found' });
     if (request.method !== 'GET' && request.method !== 'POST') {
       response.setHeader('allow', 'GET, POST');
       return answer(response, 405, { kind: 'not-found' });

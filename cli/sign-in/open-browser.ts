@@ -42,12 +42,12 @@ async function launch(
   }
   child.unref();
   return new Promise((resolve) => {
-    let told: (failure: string | undefined) => void = resolve;
+    let listener: (failure: string | undefined) => void = resolve;
     const timer = setTimeout(() => settle(undefined), launchTime);
     const settle = (failure: string | undefined) => {
       clearTimeout(timer);
-      told(failure);
-      told = (more) => {
+      listener(failure);
+      listener = (more) => {
         if (more !== undefined) late(more);
       };
     };
