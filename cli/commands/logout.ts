@@ -12,7 +12,7 @@ import { resolveSettings, type Settings } from '../settings/sign-in.ts';
 import { connect } from '../provider/provider.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { Session } from '../session/file-format.ts';
-import type { SessionEntry, SessionStore } from '../session/store.ts';
+import type { SessionEntry, SessionStore } from '../session/contract.ts';
 
 // Longer than the revocation of two tokens may take.
 const deadline = 60_000;

@@ -5,7 +5,7 @@ import { addressOf } from '../kubeconfig/cluster-identity.ts';
 import type { StatusFlags } from '../settings/flags.ts';
 import { storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';
-import type { SessionEntry, SessionStore } from '../session/store.ts';
+import type { SessionEntry, SessionStore } from '../session/contract.ts';
 import { boldOn } from '../surroundings/report.ts';
 import { formatTable } from '../../shared/table.ts';
 

@@ -17,7 +17,7 @@ import type { Failures } from '../credentials/failures.ts';
 import { type CredentialTimes, endOf, freshUntil, renewalDueAt } from '../credentials/lifetime.ts';
 import { type Session, startSession } from './file-format.ts';
 import { sessionKey } from './key.ts';
-import type { SessionStore } from './store.ts';
+import type { SessionStore } from './contract.ts';
 
 // A provider changes its endpoints rarely and says so beforehand; a day spares a round trip at nearly every refresh.
 const metadataLifetime = 24 * 3_600_000;

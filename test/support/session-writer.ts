@@ -7,7 +7,8 @@
  */
 import { createInterface } from 'node:readline';
 import type { Session } from '../../cli/session/file-format.ts';
-import { openSessions, SessionChanged } from '../../cli/session/store.ts';
+import { SessionChanged } from '../../cli/session/contract.ts';
+import { openSessions } from '../../cli/session/store.ts';
 import { Secret } from '../../shared/secret.ts';
 
 const [mode, dir, cache = 'file'] = process.argv.slice(2);

@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startSession } from '../../cli/session/file-format.ts';
-import { SessionChanged, type SessionsOptions } from '../../cli/session/store.ts';
+import { SessionChanged } from '../../cli/session/contract.ts';
+import type { SessionsOptions } from '../../cli/session/store.ts';
 import { key, metadata, reveal, sessionBed, settings, tokens } from './sessions.ts';
 
 /**

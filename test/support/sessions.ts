@@ -6,7 +6,8 @@ import type { Report } from '../../cli/surroundings/report.ts';
 import type { Settings } from '../../cli/settings/sign-in.ts';
 import type { TokenSet } from '../../cli/provider/tokens.ts';
 import { type Session, startSession } from '../../cli/session/file-format.ts';
-import { openSessions, type SessionsOptions, type SessionStore } from '../../cli/session/store.ts';
+import type { SessionStore } from '../../cli/session/contract.ts';
+import { openSessions, type SessionsOptions } from '../../cli/session/store.ts';
 import { Secret } from '../../shared/secret.ts';
 
 export const key = 'a'.repeat(64);

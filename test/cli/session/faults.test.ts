@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Keyring } from '../../../cli/session/keyring.ts';
-import { SessionChanged, type SessionStore } from '../../../cli/session/store.ts';
+import { SessionChanged, type SessionStore } from '../../../cli/session/contract.ts';
 import { bundle } from '../../support/bundle.ts';
 import { failure } from '../../support/failure.ts';
 import { needs } from '../../support/needs.ts';
