@@ -98,7 +98,7 @@ function fail(service: Service) {
   };
 }
 
-/** Faults of ours and of what we depend on; what callers do wrong is in the audit. */
+/** Faults of the broker and of what it depends on; what callers do wrong is in the audit. */
 function logFailure({ current: { log } }: Service, request: Request, error: KleisError): void {
   const { requestId, address, trace } = callOf(request);
   const { code, detail, status } = error;

@@ -38,7 +38,7 @@ export function countSubject(
   const { issuer, tenant } = subject;
   if (stranger)
     return check(counters.increment(`strangers ${issuer}`), limits.perIssuer, now, 'strangers of an issuer');
-  // The tenant first: what one has too many of must not be counted against the others.
+  // The tenant first: what one tenant sends too much of must not count against the others.
   if (tenant !== undefined) {
     check(counters.increment(`tenant ${JSON.stringify([issuer, tenant])}`), limits.perTenant, now, 'tenant');
   }

@@ -61,7 +61,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   // Beyond a number Node drops headers and says nothing, so that a caller could push out what a proxy appends.
   // maxHeaderSize bounds them.
   server.maxHeadersCount = 0;
-  // Answers that are not there for ever: who reads nothing for so long is gone.
+  // Milliseconds; a client that reads nothing for so long is gone.
   server.timeout = 60_000;
   server.on('clientError', answerUnreadable);
   const underWay = new Set<ServerResponse>();

@@ -143,7 +143,7 @@ export interface SweeperOptions extends SweepOptions {
   readonly onRound?: (result: SweepResult | Error) => void;
 }
 
-/** Sweeps now and then until it is stopped. Any number of replicas may; none of them needs to. */
+/** Sweeps now and then until it is stopped. Any number of replicas may do so at once. */
 export function startSweeper(services: LeaseServices, options: SweeperOptions = {}): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const { signal } = stopping;

@@ -47,7 +47,7 @@ function part(value: JsonObject, name: string): JsonObject {
   return isObject(found) ? found : {};
 }
 
-/** Tokens of other namespaces are none of ours, and no reason to ask a cluster for anything. */
+/** A token of another namespace is not the broker's, so no cluster is asked about it. */
 export function mayBeOf(
   { config }: Cluster,
   namespace: string | undefined,

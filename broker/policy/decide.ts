@@ -75,7 +75,7 @@ export function decide(policy: CompiledPolicy, { issuer, claims }: Asker, questi
     idClaimsMatched: identified(grant, conditions),
   });
   if (conditions.some((condition) => !condition.ok)) return deny('claims');
-  // A grant without a single demand cannot be compiled; should one come about, it is nobody's.
+  // A grant without a condition cannot be compiled; if there is one all the same, it fits nobody.
   if (conditions.length === 0 && grant.condition === undefined) return deny('claims');
   if (grant.condition !== undefined) {
     const answer = grant.condition.evaluate(claims);

@@ -160,7 +160,7 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Whatever prevents it: it is gone already, or it is a folder, which is none of ours. */
+/** Does nothing where the file is gone already, or where a folder stands in its place. */
 export function removeFile(path: string): void {
   try {
     unlinkSync(path);

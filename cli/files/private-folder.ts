@@ -7,7 +7,7 @@ import { removeFile, temporarySuffix } from './draft.ts';
 import { systemCode } from '../../shared/read-file.ts';
 import { storageError } from './storage-error.ts';
 
-/** A place of somebody else's: nothing of ours is kept there. */
+/** The place belongs to somebody else, so Kleis keeps nothing there. */
 export class ForeignOwner extends KleisError {}
 
 /**
@@ -31,7 +31,7 @@ export function checkFolder(folder: string): boolean {
  */
 export function makePrivateFolder(folder: string): void {
   if (checkFolder(folder)) return;
-  // `sudo -E` hands on the home of someone else: a folder of ours in it would lock that person out.
+  // `sudo -E` keeps HOME of another person: a folder of root's in it would lock that person out.
   const above = nearest(dirname(folder));
   if (above.stat.uid !== 0) checkOwner(above.path, above.stat);
   try {
@@ -102,7 +102,7 @@ export function namesIn(folder: string): string[] {
   }
 }
 
-/** @throws KleisError `storage_unsafe`, `storage_unavailable` for what is no folder of ours, whatever its mode */
+/** @throws KleisError `storage_unsafe`, `storage_unavailable` for what is no folder of this user, whatever its mode */
 export function checkKind(folder: string, stat: Stats): void {
   if (stat.isSymbolicLink()) {
     throw unsafe(

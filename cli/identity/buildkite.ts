@@ -91,11 +91,11 @@ function failure(error: Error & { code?: unknown; killed?: boolean }, stderr: st
       : error.killed === true
         ? `gave no answer within ${timeout / 1000} s`
         : `failed (${clean(error.code ?? 'a signal ended it', 40)})`;
-  // The last line is what it died of. What looks like a token is none of a log's business.
+  // The last line says why it failed. What looks like a token does not go into a log.
   const last = stderr.trimEnd().split('\n').at(-1) ?? '';
-  const said = clean(last.replaceAll(/[\w-]{10,}\.[\w-]{10,}\.[\w-]*/g, '[redacted]'));
+  const reason = clean(last.replaceAll(/[\w-]{10,}\.[\w-]{10,}\.[\w-]*/g, '[redacted]'));
   const command = `${program} oidc request-token ${immutableClaims.map((claim) => `--claim ${claim}`).join(' ')}`;
-  return new KleisError('provider_unavailable', `${program} ${why}${said === '' ? '.' : `: ${said}`}`, {
+  return new KleisError('provider_unavailable', `${program} ${why}${reason === '' ? '.' : `: ${reason}`}`, {
     hint: `Try \`${command}\` in the job; an agent that does not know --claim is too old.`,
     cause: error,
   });

@@ -178,7 +178,7 @@ async function readBounded(path: string): Promise<Uint8Array | undefined> {
     const parts: Buffer[] = [];
     let total = 0;
     for (;;) {
-      // Not by its size, which a pipe has none of.
+      // Not by its size, since a pipe has none.
       const { bytesRead, buffer } = await handle.read(Buffer.alloc(256 * 1024), 0, 256 * 1024, null);
       if (bytesRead === 0) return Buffer.concat(parts);
       parts.push(buffer.subarray(0, bytesRead));

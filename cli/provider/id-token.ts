@@ -83,10 +83,10 @@ function notForUs(why: string): KleisError {
 }
 
 function otherAlgorithm(alg: string, listed: readonly string[] | undefined): KleisError {
-  const taken = (listed ?? [...signing]).filter((name) => signing.has(name));
+  const usable = (listed ?? [...signing]).filter((name) => signing.has(name));
   return new KleisError(
     'sign_in_invalid',
-    `The ID token is signed with ${clean(alg, 40)}, but the provider lists ${clean(taken.join(', '))}.`,
+    `The ID token is signed with ${clean(alg, 40)}, but the provider lists ${clean(usable.join(', '))}.`,
     { hint: 'Ask the administrator of the provider to sign the ID tokens of this client with one of those.' },
   );
 }

@@ -178,13 +178,13 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
 
 /** kubectl may be gone while a person is asked: then nobody is to wait for the answer, and the port is free again. */
 function watchAsker({ signal, parentIsGone }: Deps) {
-  const left = new AbortController();
+  const departure = new AbortController();
   const watch = setInterval(() => {
-    if (parentIsGone()) left.abort(new Error('the parent is gone'));
+    if (parentIsGone()) departure.abort(new Error('the parent is gone'));
   }, 1000);
   return {
-    signal: AbortSignal.any([signal, left.signal]),
-    gone: () => left.signal.aborted,
+    signal: AbortSignal.any([signal, departure.signal]),
+    gone: () => departure.signal.aborted,
     end: () => clearInterval(watch),
   };
 }

@@ -34,8 +34,8 @@ export function resolveAmbient(flags: SignInFlags, extension: unknown, person: P
     throw usage(`--certificate-authority is of no use here: --identity ${clean(identity, 80)} asks no server.`);
   }
   const broker = resolveBroker(given, flags.grant);
-  const known = Object.entries(given.brokerAudiences ?? {}).find(([url]) => url === broker?.url);
-  const audience = given.audience ?? known?.[1];
+  const pinned = Object.entries(given.brokerAudiences ?? {}).find(([url]) => url === broker?.url);
+  const audience = given.audience ?? pinned?.[1];
   if (broker === undefined && audience === undefined) {
     throw usage(
       `The token of --identity ${clean(identity, 80)} is to go to the cluster, and it is not said for whom it must be.`,

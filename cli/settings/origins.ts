@@ -12,7 +12,7 @@ export function describeSettings(flags: SignInFlags, extension: unknown, { choic
   const said = names.flatMap((name) => {
     const { extension: ofCluster, config } = settingOf(name);
     if (ofCluster === true && byCluster[name] !== undefined) return [line(name, byCluster[name], 'the cluster')];
-    // Parameters of the provider's own may be anything, also what is nobody's business.
+    // Parameters for the provider may hold anything, secrets too.
     if (byFlag[name] !== undefined) return [line(name, name === 'authParam' ? '…' : byFlag[name], 'flag')];
     if (byPerson[name] === undefined) return [];
     const plain = config?.plain ?? ((value: unknown) => value);

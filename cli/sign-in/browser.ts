@@ -98,18 +98,18 @@ async function arrival(
 }
 
 /**
- * Opens the browser; prints the address where a person can read it, and always when nothing opened. What it gives rejects
- * when this way is to be left, which may turn out later only.
+ * Opens the browser; prints the address where a person can read it, and always when nothing opened. The promise in the result
+ * rejects when another way must be tried, which may turn out later.
  */
 async function show(url: URL, context: SignInContext, otherwise: 'wait' | 'leave'): Promise<readonly Promise<never>[]> {
   const { settings, deps } = context;
   const { report, stderr } = deps;
   let leave: ((error: KleisError) => void) | undefined;
-  const left = new Promise<never>((_, reject) => {
+  const failed = new Promise<never>((_, reject) => {
     leave = reject;
   });
   // Nobody may be waiting for it any more.
-  left.catch(() => undefined);
+  failed.catch(() => undefined);
   const fail = (failure: string) => {
     if (otherwise === 'leave') leave?.(new WayFailed('browser_unavailable', failure));
     else if (nobodyReads(deps)) leave?.(nobodyThere(failure.replace(/\.$/, '')));
@@ -120,7 +120,7 @@ async function show(url: URL, context: SignInContext, otherwise: 'wait' | 'leave
   if (failure !== undefined) fail(failure);
   // Not where somebody else draws the screen (k9s): a long line would destroy it.
   else if (stderr.isTTY) report.info(`If nothing opens, open this address yourself:\n  ${url.href}`);
-  return [left];
+  return [failed];
 }
 
 function describe(error: unknown): { message: string; hint: string | undefined } {

@@ -23,7 +23,7 @@ export const thisProcess = {
 
 /** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */
 export function createDeps(): Deps {
-  // libuv, the keyring's library and the launcher make files too: none of them for others.
+  // libuv, the keyring's library and the launcher make files too, and nobody else may read those.
   process.umask(0o077);
   // As the launcher does: what they weaken or load is not for the programs that we start either.
   for (const name of ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED']) Reflect.deleteProperty(process.env, name);
@@ -33,7 +33,7 @@ export function createDeps(): Deps {
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      // In kubectl's process group, but none of its business: a refresh token may be under way.
+      // It gets the signals of kubectl's process group, but a refresh token may be under way.
       if (argv[2] === '--background' && name !== 'SIGTERM') return;
       // The second one ends what does not end by itself.
       if (interrupted.signal.aborted) process.exit(130);
