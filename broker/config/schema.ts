@@ -208,7 +208,8 @@ const grant = z.strictObject({
           role: z.string().regex(roleName, 'is no name of a Role').describe('Its name. The Role is yours to write.'),
         }),
       )
-      .min(1),
+      .min(1)
+      .max(1000, 'names more than 1000 Roles'),
     'Roles that `kleis-broker rbac` binds to the account and `check` compares with.',
   ),
   ttl: optional(

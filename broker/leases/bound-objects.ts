@@ -1,5 +1,6 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus } from '../../shared/kube/error.ts';
+import { inParallel } from '../../shared/parallel.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
 import type { Cluster, Clusters } from '../cluster/clusters.ts';
 import { boundName, type Lease, mintWindow, placementOf } from './lease.ts';
@@ -26,6 +27,11 @@ export const deadWithin = {
 } as const;
 
 const timeout = 5_000;
+/**
+ * Turns of a lease at once, and RoleBindings of a turn. Whoever changed a lease has its work done slowly, and does not take
+ * the connections from those who mint: sweeping has some leases under way at once.
+ */
+const parallel = 5;
 
 /**
  * Makes what the token of the lease's turn is to depend on: a Secret of its own, or an account with its RoleBindings.
@@ -142,8 +148,9 @@ export async function removeBound(
   options: RemoveOptions = {},
 ): Promise<number> {
   const last = options.turn ?? lease.turn;
-  const turns = options.only === true ? [last] : Array.from({ length: last + 1 }, (_, turn) => turn);
-  const seconds = await Promise.all(turns.map((turn) => removeTurn(clusters, lease, turn, options)));
+  // The latest first: if any token lives, it is of that one.
+  const turns = options.only === true ? [last] : Array.from({ length: last + 1 }, (_, index) => last - index);
+  const seconds = await inParallel(turns, parallel, async (turn) => removeTurn(clusters, lease, turn, options));
   return Math.max(...seconds);
 }
 
@@ -180,10 +187,8 @@ async function removeObjects(kube: KubeClient, lease: Lease, turn: number, block
     seconds = Math.max(seconds, await occupy(kube, namespace, plural, name, manifest));
   const { bound, access } = placementOf(lease, turn);
   if (bound === 'account') {
-    await Promise.all(
-      access.map((space, index) =>
-        removeOne(kube, apiPath(rbac, space, 'rolebindings', bindingName(lease, turn, index))),
-      ),
+    await inParallel(access.entries(), parallel, async ([index, space]) =>
+      removeOne(kube, apiPath(rbac, space, 'rolebindings', bindingName(lease, turn, index))),
     );
   }
   return seconds;

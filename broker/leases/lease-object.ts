@@ -1,6 +1,6 @@
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
-import { type Bound, isLeaseState, lastMinute, lastTurn, type Lease, mostPlacements } from './lease.ts';
+import { type Bound, isLeaseState, lastMinute, lastTurnWith, type Lease, mostPlacements } from './lease.ts';
 
 /** coordination.k8s.io/v1 Lease, as much of it as a lease uses. */
 export interface LeaseObject {
@@ -118,7 +118,7 @@ export function fromObject({ metadata, spec }: LeaseObject): Lease | undefined {
     earlier === undefined ||
     !isLeaseState(state) ||
     !isBound(bound) ||
-    !isWithin(turn, 0, lastTurn) ||
+    !isWithin(turn, 0, lastTurnWith(access, ...earlier.map((each) => each.access))) ||
     !isWithin(until, 0, lastMinute) ||
     !isWithin(acquiredAt, 0, lastMinute * 60_000) ||
     !isWithin(renewedAt, 0, lastMinute * 60_000) ||

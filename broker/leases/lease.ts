@@ -99,6 +99,8 @@ export const mintWindow = 120_000;
 const mostRetries = 20;
 /** A job may try again when minting failed for certain, but not for ever: sweeping asks for the objects of each turn. */
 export const lastTurn = 40;
+/** Accounts and RoleBindings of all turns together: sweeping asks for each of them. */
+const mostObjects = 4_100;
 /** How often a free lease may be taken for a grant with another account. */
 export const mostPlacements = 4;
 /** The last minute (since the epoch) that a lease may name, in the year 3871: later ones are no times. */
@@ -159,6 +161,12 @@ export function nextTurn(lease: Lease, request: LeaseRequest): Lease {
       : [...lease.earlier, { ...placementOf(lease), lastTurn: lease.turn }],
     until: Math.max(lease.until, keepUntil(request)),
   };
+}
+
+/** The last turn of a lease whose turns have as many RoleBindings as that. */
+export function lastTurnWith(...access: readonly (readonly string[])[]): number {
+  const objects = 1 + Math.max(...access.map(({ length }) => length));
+  return Math.min(lastTurn, Math.floor(mostObjects / objects) - 1);
 }
 
 /** Where the objects of a turn are; of the latest if none is given. */
@@ -224,7 +232,8 @@ function checkHash(hash: string): string {
  * ended. Anything else is a replay.
  */
 export function judge(lease: Lease, request: LeaseRequest): 'take' | 'retry' | 'replayed' {
-  if (lease.turn >= lastTurn) return 'replayed';
+  const before = lease.earlier.map(({ access }) => access);
+  if (lease.turn >= lastTurnWith(request.access ?? [], lease.access, ...before)) return 'replayed';
   if (lease.state === 'free') {
     const moved = !isDeepStrictEqual(placementOf(lease), requestedPlacement(request));
     return moved && lease.earlier.length + 1 >= mostPlacements ? 'replayed' : 'take';

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '../cluster/clusters.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
+import { inParallel } from '../../shared/parallel.ts';
 import { removeBound } from './bound-objects.ts';
 import { type Lease, placementOf } from './lease.ts';
 import type { LeaseServices } from './lifecycle.ts';
@@ -120,15 +121,10 @@ async function eachLease(
       throw error;
     });
     if (found === undefined) return true;
-    const queue = [...found.leases];
     let done = 0;
-    const worker = async () => {
-      for (let lease = queue.shift(); lease !== undefined; lease = queue.shift()) {
-        if (signal?.aborted === true) return;
-        if (await work(lease)) done += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: parallel }, worker));
+    await inParallel(found.leases, parallel, async (lease) => {
+      if (signal?.aborted !== true && (await work(lease))) done += 1;
+    });
     if (done === 0) idle += 1;
     next = found.continue;
     if (next === undefined || signal?.aborted === true) return false;

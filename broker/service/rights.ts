@@ -1,4 +1,5 @@
 import type { KubeClient } from '../../shared/kube/client.ts';
+import { inParallel } from '../../shared/parallel.ts';
 import type { Clusters, MissingRight } from '../cluster/clusters.ts';
 import type { BrokerConfig } from '../config/schema.ts';
 import type { Grant } from '../policy/grant.ts';
@@ -48,15 +49,17 @@ export function createRightsReview(
     const lap = lapOf(name, current());
     if (lap === undefined) return [];
     const again = [...lap.missing.values()].slice(0, perRound);
-    const queue = [...again, ...lap.left.splice(0, perRound)];
-    const work = async () => {
-      for (let right = queue.shift(); right !== undefined; right = queue.shift()) {
-        const allowed = await hasRight(kube, right);
-        if (allowed === true) lap.missing.delete(right.text);
-        else if (allowed === false) lap.missing.set(right.text, right);
-      }
-    };
-    await Promise.all(Array.from({ length: parallel }, work));
+    const unanswered: Right[] = [];
+    let silent = false;
+    await inParallel([...again, ...lap.left.splice(0, perRound)], parallel, async (right) => {
+      // Where one question is not answered, the others wait for the next round too.
+      const allowed = silent ? undefined : await hasRight(kube, right);
+      if (allowed === undefined) silent = true;
+      if (allowed === true) lap.missing.delete(right.text);
+      else if (allowed === false) lap.missing.set(right.text, right);
+      else if (!lap.missing.has(right.text)) unanswered.push(right);
+    });
+    lap.left.unshift(...unanswered);
     return Array.from(lap.missing.values(), ({ text, name: object }) => ({ text, shared: object === undefined }));
   };
 }

@@ -279,6 +279,39 @@ describe('the sweep', () => {
     expect(rounds.filter((round) => round instanceof Error)).toEqual([]);
   });
 
+  it('takes few connections for a lease that somebody changed so that it is much work', async () => {
+    const { lease } = await open(one, { bound: 'account', account: { namespace: 'kleis-ephemeral', name: '' } });
+    const access = Array.from({ length: 300 }, (_, index) => `n${index}`).join(',');
+    await world.cluster.request('PATCH', `${leases}/${lease.name}`, {
+      metadata: {
+        labels: { 'kleis.dev/state': 'revoking' },
+        annotations: {
+          'kleis.dev/access': access,
+          'kleis.dev/account': `kleis-ephemeral/kleis-${lease.name}-9`,
+        },
+      },
+      spec: { leaseTransitions: 9 },
+    });
+    let [underWay, most] = [0, 0];
+    const { kube } = one.clusters.get('prod')!;
+    const counted: typeof kube = {
+      ...kube,
+      async request(...args) {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        try {
+          return await kube.request(...args);
+        } finally {
+          underWay -= 1;
+        }
+      },
+    };
+    const clusters = { ...one.clusters, get: (name: string) => ({ ...one.clusters.get(name)!, kube: counted }) };
+    expect(await sweep({ ...one, clusters })).toMatchObject({ finished: 1, failed: 0 });
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThan(32);
+  });
+
   it('tells when the leases cannot be read', async () => {
     fail('GET', /leases$/, answer(403, 'Forbidden'), 99);
     await expect(sweep(one)).rejects.toMatchObject({ reason: 'forbidden' });

@@ -55,6 +55,13 @@ describe('a stored lease', () => {
     ['an end that is no number', ({ metadata }) => (metadata.labels['kleis.dev/until'] = '1e999')],
     ['an end after all ends', ({ metadata }) => (metadata.labels['kleis.dev/until'] = '9007199254740991')],
     ['ten thousand namespaces', ({ metadata }) => (metadata.annotations['kleis.dev/access'] = 'a,'.repeat(10_000))],
+    [
+      'more turns than it can have with so many namespaces',
+      ({ metadata, spec }) => {
+        metadata.annotations['kleis.dev/access'] = 'a,'.repeat(1000);
+        spec['leaseTransitions'] = lastTurn;
+      },
+    ],
     ['a namespace that none can have', ({ metadata }) => (metadata.annotations['kleis.dev/access'] = '../x')],
     ['an account that none can have', ({ metadata }) => (metadata.annotations['kleis.dev/account'] = 'a/b?c')],
     ['earlier turns that are no list', ({ metadata }) => (metadata.annotations['kleis.dev/earlier'] = '{"length":9}')],

@@ -105,3 +105,26 @@ it('asks a bounded number of questions in a round, whatever the configuration ho
   expect(rounds.reduce((sum, count) => sum + count)).toBeGreaterThan(500);
   expect(rounds.reduce((sum, count) => sum + count)).toBeLessThan(2500);
 });
+
+it('asks again in the next round what nobody answered, and keeps no round waiting for it', async () => {
+  const { load } = await import('../rbac/fixture.ts');
+  const { config } = load();
+  let asked = 0;
+  let silent = true;
+  const kube = {
+    request: async (_method: string, _path: string, { body }: { body: { spec: { resourceAttributes: Right } } }) => {
+      asked += 1;
+      if (silent) throw new Error('nobody answers');
+      const { verb, resource } = body.spec.resourceAttributes;
+      return { body: { status: { allowed: !(verb === 'delete' && resource === 'secrets') } } };
+    },
+  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
+  const review = createRightsReview(
+    () => config,
+    () => 0,
+  );
+  expect(await review('prod', kube)).toEqual([]);
+  expect(asked).toBeLessThan(10);
+  silent = false;
+  expect(texts(await review('prod', kube)).some((text) => text.startsWith('delete secrets'))).toBe(true);
+});
