@@ -49,24 +49,24 @@ async function inTurn(context: SignInContext): Promise<TokenSet> {
   const { provider, settings, deps, options } = context;
   const { allowPaste } = options;
   const offersDevice = provider.deviceEndpoint !== undefined;
-  const seen = lookAround(deps, settings);
-  const { way, reason } = chooseWay({ ...seen, offersDevice, allowPaste });
+  const place = lookAround(deps, settings);
+  const { way, reason } = chooseWay({ ...place, offersDevice, allowPaste });
   if (reason !== undefined) deps.report.info(reason);
   if (way === 'paste') return signInByPasting(context);
-  const mayUseCode = offersDevice && seen.nobodyReads !== true;
+  const mayUseCode = offersDevice && place.nobodyReads !== true;
   const first =
     way === 'device' ? signInWithDevice(context) : signInWithBrowser(context, mayUseCode ? 'leave' : 'wait');
-  const failed = await first.catch(onlyWayFailed);
-  if (!(failed instanceof WayFailed)) return failed;
+  const outcome = await first.catch(onlyWayFailed);
+  if (!(outcome instanceof WayFailed)) return outcome;
 
-  let last = failed;
+  let last = outcome;
   if (way === 'browser' && mayUseCode) {
-    deps.report.info(`${failed.message} Signing in with a device code instead.`);
+    deps.report.info(`${outcome.message} Signing in with a device code instead.`);
     const second = await signInWithDevice(context).catch(onlyWayFailed);
     if (!(second instanceof WayFailed)) return second;
     last = second;
     // A person can still open the address, unless there is nowhere to wait for the answer.
-    if (failed.code === 'browser_unavailable') {
+    if (outcome.code === 'browser_unavailable') {
       deps.report.info(`${last.message} ${last.hint}`);
       return signInWithBrowser(context, 'wait');
     }
