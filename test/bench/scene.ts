@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildBrowser } from '../support/build-browser.ts';
+import { buildBrowser } from '../support/build-program.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { createPerson, type Person } from '../support/kleis.ts';

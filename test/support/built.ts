@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { inject } from 'vitest';
-import { buildBrowser } from './build-browser.ts';
+import { buildBrowser } from './build-program.ts';
 
 export interface Built {
   /** The folder with what `npm pack` packs: `kleis.js`, `kleis-credential` … */
