@@ -8,9 +8,9 @@ import type { Services } from '../service/services.ts';
  * takes milliseconds where a name that is not there takes none. The moment from which on the answer is evened out is after
  * the token was verified, and so not in the caller's hand.
  */
-export function decideEvenly(call: Call, { loaded, clock }: Services, subject: Subject, asked: Question): Decision {
-  const begun = performance.now();
-  const decision = decide(loaded.policy, subject, asked, clock.now());
-  if (isStranger(decision)) call.evenOut(begun);
+export function decideEvenly(call: Call, { loaded, clock }: Services, subject: Subject, question: Question): Decision {
+  const startedAt = performance.now();
+  const decision = decide(loaded.policy, subject, question, clock.now());
+  if (isStranger(decision)) call.evenOut(startedAt);
   return decision;
 }

@@ -13,19 +13,19 @@ import { decideEvenly } from './decide-evenly.ts';
 /** `POST /explain`: the decision that an exchange would come to. Mints nothing. */
 export async function explain(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { loaded, issuers, counters, clock } = services;
-  const asked = parseQuestion(await call.form());
-  trail.addQuestion(asked);
+  const question = parseQuestion(await call.form());
+  trail.addQuestion(question);
   const bearer = call.header('authorization') !== undefined;
   const asker = bearer ? await signedIn(call, services, trail.addAsker) : undefined;
-  const subject = await issuers.verify(asked.subjectToken.reveal());
+  const subject = await issuers.verify(question.subjectToken.reveal());
   trail.addSubject(subject);
 
   const admin = isAdmin(asker ?? subject, loaded.config.admins);
-  const decision = decideEvenly(call, services, subject, asked);
+  const decision = decideEvenly(call, services, subject, question);
   if (asker === undefined) {
     countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
   }
-  const answer = explainDecision(decision, asked.grant, admin);
+  const answer = explainDecision(decision, question.grant, admin);
   if (answer.allowed) trail.conclude('allowed');
   else trail.conclude('denied', answer.reason);
   return json(answer);
