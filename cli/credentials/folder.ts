@@ -9,7 +9,7 @@ import {
   readFileSync,
   type Stats,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { removeFile, replaceFile } from '../files/draft.ts';
@@ -94,7 +94,7 @@ export function openFolder(
   function make(path: string): void {
     const runtime = env['XDG_RUNTIME_DIR'] ?? '';
     // The folder of a login session is made by the system.
-    if (dirname(path) === runtime && !existsSync(runtime)) {
+    if (path === join(runtime, basename(path)) && !existsSync(runtime)) {
       throw new KleisError('storage_unavailable', `XDG_RUNTIME_DIR is ${clean(runtime, 400)}, which does not exist.`);
     }
     makePrivateFolder(path);

@@ -53,7 +53,7 @@ export function credentialKey(
  */
 function execInfoOf(text: string): string | undefined {
   // Some shells change these; of two texts with U+FFFD nobody can tell whether they are the same.
-  if (/[^\P{Cc}\n\t]|\uFFFD/u.test(text)) return undefined;
+  if (/[^\P{Cc}\n\r\t]|\uFFFD/u.test(text)) return undefined;
   const [, ofKubectl] = /^([^]*)"interactive":(?:true|false)\}\}\n?$/.exec(text) ?? [];
   return ofKubectl ?? `=${text.replace(/\n$/, '')}`;
 }

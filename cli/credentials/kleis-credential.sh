@@ -94,9 +94,9 @@ put_node_on_path() {
     return 0
   fi
   command -v node >/dev/null && return
-  file=${KLEIS_STATE_DIR:-${XDG_STATE_HOME:+$XDG_STATE_HOME/kleis}}
-  file=${file:-${HOME-}/.local/state/kleis}/node
-  if test -O "$file" && ! test -h "$file"; then read -r node <"$file"; fi
+  case ${XDG_STATE_HOME-} in /*) file=$XDG_STATE_HOME/kleis ;; *) file=${HOME-}/.local/state/kleis ;; esac
+  file=${KLEIS_STATE_DIR:-$file}/node
+  case $file in /*) if test -O "$file" && ! test -h "$file"; then read -r node <"$file"; fi ;; esac
   case $node in /*/node) if test -x "$node"; then PATH=$PATH:${node%/*} && return; fi ;; esac
   printf 'error: There is no Node for Kleis: none beside %s, none on PATH.\n' "$0" >&2
   printf 'next:  Add its folder to the PATH of the program that runs kubectl, or run `kleis login` in a shell that has it.\n' >&2

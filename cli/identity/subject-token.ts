@@ -41,7 +41,9 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
   }
   const expiresAt = time(claims, 'exp');
   const audience = own(claims, 'aud');
-  const audiences = (Array.isArray(audience) ? audience : [audience]).filter((item) => typeof item === 'string');
+  const audiences = (Array.isArray(audience) ? audience : [audience]).filter(
+    (item) => typeof item === 'string' && item !== '',
+  );
   if (expiresAt === undefined || audiences.length === 0) {
     const missing = [expiresAt === undefined ? 'until when (exp)' : '', audiences.length === 0 ? 'for whom (aud)' : ''];
     const what = missing.filter((each) => each !== '').join(' nor ');

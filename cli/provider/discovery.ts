@@ -106,8 +106,11 @@ function readMetadata(text: string, issuer: string, url: URL): ProviderMetadata 
   for (const name of booleans) if (document[name] === true) metadata[name] = true;
   for (const name of lists) {
     const value = document[name];
-    if (Array.isArray(value))
-      metadata[name] = value.filter((entry) => typeof entry === 'string' && entry.length < 200).slice(0, 200);
+    const entries = Array.isArray(value)
+      ? value.filter((entry) => typeof entry === 'string' && entry.length < 200).slice(0, 200)
+      : [];
+    // An empty one says as little as none.
+    if (entries.length > 0) metadata[name] = entries;
   }
   return metadata as unknown as ProviderMetadata;
 }

@@ -59,11 +59,11 @@ async function fetchKeys(fetch: Fetch, url: string): Promise<readonly JWK[]> {
       { hint: 'Sign in again later; if it stays, tell the administrator of the provider.' },
     );
   }
-  const keys = parseObject(await response.text())?.['keys'];
-  if (!Array.isArray(keys)) {
-    throw new KleisError('provider_invalid', `What the provider has at ${where} is no set of keys (HTTP ${status}).`, {
-      hint: 'Tell the administrator of the provider.',
-    });
-  }
-  return keys.filter(isObject).slice(0, 200);
+  const found = parseObject(await response.text())?.['keys'];
+  const keys = Array.isArray(found) ? found.filter(isObject).slice(0, 200) : [];
+  if (keys.length > 0) return keys;
+  const what = Array.isArray(found) ? 'holds no key' : 'is no set of keys';
+  throw new KleisError('provider_invalid', `What the provider has at ${where} ${what} (HTTP ${status}).`, {
+    hint: 'Tell the administrator of the provider.',
+  });
 }

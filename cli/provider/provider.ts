@@ -225,7 +225,7 @@ async function pollDevice(
   if (answer.error === 'slow_down' || answer.status === 429) return 'slow_down';
   if (answer.error === 'expired_token') return 'expired';
   if (!answer.ok && isPassing(answer)) return 'pending';
-  return tokensOf(at, answer, { refused: signInRefusal, keys: at.keys(), dpop, required: true });
+  return tokensOf(at, answer, { refused: deviceRefusal, keys: at.keys(), dpop, required: true });
 }
 
 async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: RefreshInput): Promise<TokenSet> {

@@ -44,10 +44,10 @@ export function signInRefusal(answer: Answer, asker: Asker): KleisError {
   return new KleisError(code, `The provider refuses: ${said(answer)}.`, hintOf(answer, asker));
 }
 
-/** The same for the start of a device sign-in, which many providers list and few allow to every client. */
+/** The same for a device sign-in, which many providers list and few allow to every client. */
 export function deviceRefusal(answer: Answer, asker: Asker): KleisError {
-  if (answer.error !== 'unauthorized_client' && answer.error !== 'unsupported_grant_type')
-    return signInRefusal(answer, asker);
+  const isOff = answer.error === 'unauthorized_client' || answer.error === 'unsupported_grant_type';
+  if (!isOff || wantsProof(answer, asker)) return signInRefusal(answer, asker);
   return new KleisError('client_refused', `This client may not sign in with a device code: ${said(answer)}.`, {
     hint: 'Enable the device authorization grant for it at the provider (Keycloak: Capability config, "OAuth 2.0 Device Authorization Grant"), or use --login browser or --login paste.',
   });
@@ -103,11 +103,11 @@ export function scopeHint({ unlistedScopes }: Asker): string | undefined {
 }
 
 /**
- * A client that has a secret at the provider was used without it. Google says so with `invalid_request`, Entra ID with
- * AADSTS7000218: their words are all there is to go by.
+ * A client that has a secret at the provider was used without it. Google says so with `invalid_request`, Keycloak with
+ * `unauthorized_client`, Entra ID with AADSTS7000218: their words are all there is to go by.
  */
 function wantsProof({ ok, description }: Answer, { authenticates }: Asker): boolean {
-  return !ok && !authenticates && /client_secret|client_assertion|AADSTS7000218/.test(description ?? '');
+  return !ok && !authenticates && /client[ _-]?(?:secret|assertion|credentials)|AADSTS7000218/i.test(description ?? '');
 }
 
 function proofHint({ description }: Answer): string {

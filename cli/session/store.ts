@@ -38,14 +38,18 @@ export interface SessionsOptions {
 }
 
 export function openSessions(options: SessionsOptions): SessionStore {
-  const { dir } = options;
-  if (options.cache === 'none' || dir === undefined) return memorySessions();
+  const { cache, dir, report } = options;
+  if (cache === 'none') return memorySessions();
+  if (dir === undefined) {
+    return memorySessions(() => report.info(`${notKept} Neither KLEIS_STATE_DIR nor HOME says where it could be.`));
+  }
   return new StoredSessions(options, dir);
 }
 
 // Others may be quicker as often; more often than this, something else is wrong.
 const maxAttempts = 20;
 
+const notKept = 'The session is not kept, so it ends with its token.';
 // Room for tokens with many groups in them; a session is 5 to 20 KiB otherwise.
 const usualRoom = 64 * 1024;
 
@@ -119,7 +123,7 @@ class StoredSessions implements SessionStore {
       // A session that is there must not be lost; where there is none, a token is better than nothing.
       if (!this.#isNoPlace(error) || this.#storage.has(key)) throw error;
       this.#storage.set(key, 'memory');
-      this.#options.report.info(`The session is not kept, so it ends with its token. ${error.message}`);
+      this.#options.report.info(`${notKept} ${error.message}`);
       return;
     }
     const { cache } = this.#options;
@@ -290,12 +294,16 @@ class StoredSessions implements SessionStore {
   }
 }
 
-/** For a program that keeps nothing: it has one session at most, and shares it with nobody. */
-function memorySessions(): SessionStore {
+/**
+ * For a program that keeps nothing: it has one session at most, and shares it with nobody.
+ *
+ * @param beforeSignIn says that nothing will be kept, where that is not what was asked for
+ */
+function memorySessions(beforeSignIn?: () => void): SessionStore {
   let kept: Session | undefined;
   return {
     load: async () => kept,
-    reserve: async () => undefined,
+    reserve: async () => beforeSignIn?.(),
     save: async (session) => (kept = { ...session, storage: 'memory' }),
     async remove() {
       const was = kept;

@@ -30,7 +30,7 @@ export function stateDir(env: Env, platform: NodeJS.Platform): string | undefine
   if (platform === 'win32') return below(platform, localAppData(env), 'kleis');
   return below(
     platform,
-    absolute(env, platform, 'XDG_STATE_HOME') ?? below(platform, homeOf(env), '.local', 'state'),
+    absolute(env, platform, 'XDG_STATE_HOME') ?? below(platform, homeOf(env, platform), '.local', 'state'),
     'kleis',
   );
 }
@@ -48,29 +48,28 @@ export function credentialDirs(env: Env, platform: NodeJS.Platform): string[] {
       : [
           below(platform, absolute(env, platform, 'XDG_RUNTIME_DIR'), 'kleis'),
           below(platform, absolute(env, platform, 'XDG_CACHE_HOME'), 'kleis'),
-          below(platform, homeOf(env), '.cache', 'kleis'),
+          below(platform, homeOf(env, platform), '.cache', 'kleis'),
         ];
   const dirs = [namedFolder(env, platform, 'KLEIS_CACHE_DIR'), ...usual];
-  // A relative HOME would mean another place in each working directory.
-  const paths = platform === 'win32' ? win32 : posix;
-  return [...new Set(dirs.filter((dir): dir is string => dir !== undefined && paths.isAbsolute(dir)))];
+  return [...new Set(dirs.filter((dir) => dir !== undefined))];
 }
 
 /** The person's configuration: `$XDG_CONFIG_HOME/kleis/config.yaml`, else below `~/.config`; on Windows `%APPDATA%\kleis`. */
 export function configFile(env: Env, platform: NodeJS.Platform): string | undefined {
   const base =
     platform === 'win32'
-      ? (absolute(env, platform, 'APPDATA') ?? below(platform, homeOf(env), 'AppData', 'Roaming'))
-      : (absolute(env, platform, 'XDG_CONFIG_HOME') ?? below(platform, homeOf(env), '.config'));
+      ? (absolute(env, platform, 'APPDATA') ?? below(platform, homeOf(env, platform), 'AppData', 'Roaming'))
+      : (absolute(env, platform, 'XDG_CONFIG_HOME') ?? below(platform, homeOf(env, platform), '.config'));
   return below(platform, base, 'kleis', 'config.yaml');
 }
 
-function homeOf(env: Env): string | undefined {
-  return env['HOME'] ?? env['USERPROFILE'];
+/** A relative one would mean another place in each working directory, and might be a stranger's checkout. */
+function homeOf(env: Env, platform: NodeJS.Platform): string | undefined {
+  return absolute(env, platform, 'HOME') ?? absolute(env, platform, 'USERPROFILE');
 }
 
 function localAppData(env: Env): string | undefined {
-  return absolute(env, 'win32', 'LOCALAPPDATA') ?? below('win32', homeOf(env), 'AppData', 'Local');
+  return absolute(env, 'win32', 'LOCALAPPDATA') ?? below('win32', homeOf(env, 'win32'), 'AppData', 'Local');
 }
 
 function below(platform: NodeJS.Platform, base: string | undefined, ...names: string[]): string | undefined {

@@ -16,8 +16,8 @@ const longestInterval = 60_000;
 const defaultLifetime = 600_000;
 
 /**
- * Shows a code and waits until the person has used it on any device (RFC 8628). Throws `sign_in_timeout` (the code has
- * expired, or the time is up), `sign_in_refused`, `provider_invalid` (an address that nobody should open), and the
+ * Shows a code and waits until the person has used it on any device (RFC 8628). Throws `WayFailed` (this client gets no
+ * code, or may not use it), `sign_in_timeout` (the code has expired, or the time is up), `sign_in_refused`, and the
  * signal's reason.
  */
 export async function signInWithDevice(context: SignInContext): Promise<TokenSet> {
@@ -31,10 +31,10 @@ export async function signInWithDevice(context: SignInContext): Promise<TokenSet
   const started = deps.clock.now();
   const { verifier } = makeSecrets(settings);
   const dpop = await provider.dpopKey();
-  const code = await start(context, verifier);
+  const { code, shown } = await start(context, verifier).catch(leaveThisWay);
   const lifetime = code.expiresIn === undefined ? defaultLifetime : code.expiresIn * 1000;
   const deadline = Math.min(deps.clock.now() + lifetime, started + settings.loginTimeout);
-  announce(code, context);
+  announce(shown, context);
   const countdown = createCountdown(deps);
   // RFC 8628 section 3.5: five seconds if nothing is said, and five more after each `slow_down`.
   let interval = Math.min(Math.max((code.interval ?? 5) * 1000, 1000), longestInterval);
@@ -46,7 +46,9 @@ export async function signInWithDevice(context: SignInContext): Promise<TokenSet
         countdown.show(deadline - now);
         await deps.clock.sleep(Math.min(1000, wake - now, deadline - now), signal);
       }
-      const result = await attempt(() => provider.pollDevice(code.deviceCode, verifier, dpop), deps);
+      const result = await attempt(() => provider.pollDevice(code.deviceCode, verifier, dpop), deps).catch(
+        leaveIfRefused,
+      );
       if (result === 'expired') throw expired(true);
       if (result === 'slow_down') interval = Math.min(interval + 5000, longestInterval);
       // Section 3.5 again: a network that fails is to be asked less often, and given up only with the code.
@@ -58,14 +60,36 @@ export async function signInWithDevice(context: SignInContext): Promise<TokenSet
   }
 }
 
-async function start({ provider }: SignInContext, verifier: string): Promise<DeviceCode> {
-  try {
-    return await provider.startDevice(verifier);
-  } catch (error) {
-    // A scope is refused whatever the way; anything else may be about this one only.
-    if (!(error instanceof KleisError) || error.code === 'interrupted' || error.code === 'token_unusable') throw error;
-    throw new WayFailed(error.code, error.message, { hint: error.hint, cause: error });
+interface Shown {
+  readonly uri: string;
+  readonly complete: string | undefined;
+  readonly userCode: string;
+}
+
+async function start({ provider }: SignInContext, verifier: string): Promise<{ code: DeviceCode; shown: Shown }> {
+  const code = await provider.startDevice(verifier);
+  const uri = usableUri(code.verificationUri);
+  if (uri === undefined) {
+    throw new KleisError(
+      'provider_invalid',
+      `The provider sends people to an address that is not https: ${clean(code.verificationUri)}.`,
+    );
   }
+  // Only a convenience: without it the code is typed.
+  const complete = code.verificationUriComplete === undefined ? undefined : usableUri(code.verificationUriComplete);
+  return { code, shown: { uri, complete, userCode: clean(code.userCode, 64) } };
+}
+
+function leaveThisWay(error: unknown): never {
+  // A scope is refused whatever the way; anything else may be about this one only.
+  if (!(error instanceof KleisError) || error.code === 'interrupted' || error.code === 'token_unusable') throw error;
+  throw new WayFailed(error.code, error.message, { hint: error.hint, cause: error });
+}
+
+/** Some give a code to every client, and say only afterwards that this one may not use it. */
+function leaveIfRefused(error: unknown): never {
+  if (error instanceof KleisError && error.code === 'client_refused') leaveThisWay(error);
+  throw error;
 }
 
 async function attempt(poll: () => Promise<PollResult>, { report }: Deps): Promise<PollResult | 'unreachable'> {
@@ -85,12 +109,9 @@ function expired(ofTheCode: boolean): KleisError {
   );
 }
 
-function announce(code: DeviceCode, context: SignInContext): void {
+function announce({ uri, complete, userCode }: Shown, context: SignInContext): void {
   const { deps } = context;
   const { report, stderr, env } = deps;
-  const uri = checkedUri(code.verificationUri);
-  const complete = code.verificationUriComplete === undefined ? undefined : checkedUri(code.verificationUriComplete);
-  const userCode = clean(code.userCode, 64);
   const bold = (text: string) => (useColour(stderr, env) ? `\u001b[1m${text}\u001b[22m` : text);
   const qr = complete === undefined ? undefined : qrCode(complete, deps);
   report.info(
@@ -100,14 +121,9 @@ function announce(code: DeviceCode, context: SignInContext): void {
 }
 
 /** It is printed, scanned and opened: https only (http where it cannot leave this machine), and free of control characters. */
-function checkedUri(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !isHttpsOrLoopback(url) || url.username !== '' || url.href.length > 1000) {
-    throw new KleisError(
-      'provider_invalid',
-      `The provider sends people to an address that is not https: ${clean(text)}.`,
-    );
-  }
+function usableUri(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null || !isHttpsOrLoopback(url) || url.username !== '' || url.href.length > 1000) return undefined;
   return clean(url.href, 1000);
 }
 

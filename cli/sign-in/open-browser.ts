@@ -52,11 +52,16 @@ async function launch(
       };
     };
     child.once('error', () => settle(`${name} could not be started.`));
-    child.once('exit', (code) =>
-      settle(code === 0 || code === null ? undefined : `${name} did not open (exit code ${code}).`),
-    );
-    if (child.exitCode !== null && child.exitCode !== 0) settle(`${name} did not open (exit code ${child.exitCode}).`);
+    child.once('exit', (code, signal) => settle(failureOf(name, code, signal)));
+    const failure = failureOf(name, child.exitCode, child.signalCode);
+    if (failure !== undefined) settle(failure);
   });
+}
+
+/** Undefined for a program that has opened the address, or still runs. */
+function failureOf(name: string, code: number | null, signal: NodeJS.Signals | null): string | undefined {
+  if (signal !== null) return `${name} did not open (${signal} ended it).`;
+  return code === 0 || code === null ? undefined : `${name} did not open (exit code ${code}).`;
 }
 
 function run([program = '', ...given]: BrowserCommand, url: URL, env: Deps['env']): ChildProcess {

@@ -279,6 +279,28 @@ describe('where sessions are kept', () => {
     },
   );
 
+  it.each([[''], ['relative/home']])(
+    'HOME=%j says no place: one line, a token, and nothing beside us',
+    async (HOME) => {
+      const person = await world.person({ cache: 'auto' });
+      const here = join(person.home, 'here');
+      await mkdir(here);
+      const unset = {
+        KLEIS_STATE_DIR: '',
+        KLEIS_CACHE_DIR: '',
+        XDG_STATE_HOME: '',
+        XDG_CACHE_HOME: '',
+        XDG_RUNTIME_DIR: '',
+      };
+      const env = { ...asKubectl, ...unset, HOME, XDG_CONFIG_HOME: join(person.home, '.config') };
+      const result = await person.run('kleis-credential', flagsOf(person), { env, cwd: here });
+      expect(result.code, result.stderr).toBe(0);
+      expect(result.stdout).toContain('"token"');
+      expect(result.stderr.match(/not kept/g)).toHaveLength(1);
+      expect(await readdir(here)).toEqual([]);
+    },
+  );
+
   it.each([
     ['whose XDG_RUNTIME_DIR has vanished', { XDG_RUNTIME_DIR: '/run/user/4711-gone' }],
     ['whose KLEIS_CACHE_DIR is where the system lets nobody make a folder', { KLEIS_CACHE_DIR: '/proc/kleis' }],

@@ -80,6 +80,7 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
       'blanks, as Python',
       '{"kind": "ExecCredential", "spec": {"interactive": false, "cluster": {"server": "https://a"}}}',
     ],
+    ['lines of another system', '{\r\n"spec": {"interactive": true}}\r\n'],
     ['lines', '{\n\t"spec": {\n\t\t"interactive": true\n\t}\n}\n'],
     ['interactive being something else', '{"spec":{"interactive":null}}'],
     ["what is before kubectl's last word", execInfo().slice(0, execInfo().indexOf('"interactive"'))],

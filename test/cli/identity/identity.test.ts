@@ -99,6 +99,7 @@ describe('tokens that lie ready', () => {
     ['until when, though for whom', { exp: undefined }, /does not say until when \(exp\) it is/],
     ['for whom, though until when', { aud: undefined }, /does not say for whom \(aud\) it is/],
     ['for whom in words', { aud: [] }, /for whom/],
+    ['a name of whom it is for', { aud: '' }, /for whom/],
     ['for whom but a number', { aud: 7 }, /for whom/],
     ['until when in text', { exp: '4102444800' }, /until when/],
   ])(

@@ -57,6 +57,11 @@ describe('errors of other shapes than RFC 6749 has', () => {
 
 describe('what leads on', () => {
   test.each([
+    [
+      'Keycloak',
+      401,
+      { error: 'unauthorized_client', error_description: 'Invalid client or Invalid client credentials' },
+    ],
     ['Google', 400, { error: 'invalid_request', error_description: 'client_secret is missing.' }],
     ['Entra ID', 401, { error: 'invalid_client', error_description: 'AADSTS7000218: The request body must contain …' }],
     ['Keycloak', 401, { error: 'invalid_client', error_description: 'Invalid client credentials' }],

@@ -31,6 +31,13 @@ describe('an issuer that is not spelt as the provider spells it', () => {
   });
 });
 
+test('a list without entries says as little as none', async () => {
+  const document = { issuer: 'https://x', token_endpoint: 'https://x/t', id_token_signing_alg_values_supported: [] };
+  const metadata = await discover(describing({ ...document, scopes_supported: [7] }), 'https://x');
+  expect(metadata.id_token_signing_alg_values_supported).toBeUndefined();
+  expect(metadata.scopes_supported).toBeUndefined();
+});
+
 describe('an endpoint that nothing may be sent to', () => {
   const issuer = 'https://login.example.com';
   const odd = { issuer, token_endpoint: `${issuer}/token`, revocation_endpoint: 'http://login.example.com/revoke' };

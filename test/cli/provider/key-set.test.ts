@@ -8,6 +8,7 @@ const faults: [string, number, string, string][] = [
   ['503, again and again', 503, '', 'provider_unavailable'],
   ['a web page', 200, '<html>', 'provider_invalid'],
   ['an object without keys', 200, '{"keys":null}', 'provider_invalid'],
+  ['a set of no key', 200, '{"keys":[]}', 'provider_invalid'],
 ];
 
 describe('keys of the provider that cannot be had', () => {

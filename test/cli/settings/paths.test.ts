@@ -44,6 +44,13 @@ describe('where things live', () => {
     expect(configFile({}, 'linux')).toBeUndefined();
   });
 
+  test('nothing of ours lies where a relative HOME would put it: in whatever folder a program is run', () => {
+    const env = { HOME: 'checkout', USERPROFILE: '.' };
+    expect(stateDir(env, 'linux')).toBeUndefined();
+    expect(credentialDirs(env, 'linux')).toEqual([]);
+    expect(configFile(env, 'linux')).toBeUndefined();
+  });
+
   test('a relative folder of our own variables is a fault, not another place in each directory', () => {
     expect(() => stateDir({ KLEIS_STATE_DIR: 'x', HOME: home }, 'linux')).toThrow(/KLEIS_STATE_DIR is x/);
     expect(() => credentialDirs({ KLEIS_CACHE_DIR: 'x', HOME: home }, 'linux')).toThrow(/not an absolute path/);

@@ -156,7 +156,7 @@ describe('signing in with a code', () => {
     },
   );
 
-  test('an answer with the older name of the address and numbers as text is understood', async () => {
+  test('the older name of the address, numbers as text and a second address that is odd are understood', async () => {
     await withProvider({}, async (at) => {
       at.quirks.before = (request, response, path) => {
         if (path !== '/device/auth') return false;
@@ -165,6 +165,8 @@ describe('signing in with a code', () => {
           device_code: 'd',
           user_code: 'ABCD-EFGH',
           verification_url: `${at.issuer}/device`,
+          // Only what a QR code would be made of: nobody needs it.
+          verification_uri_complete: 'http://login.example/?code=ABCD-EFGH',
           expires_in: '600',
           interval: '5',
         };

@@ -47,6 +47,25 @@ const withoutGrant: Quirks = {
   },
 };
 
+const giving = (uri: string): NonNullable<Quirks['before']> =>
+  function before(request, response, path) {
+    if (path !== '/device/auth') return false;
+    request.resume();
+    const body = { device_code: 'a-device-code', user_code: 'ABCD-EFGH', verification_uri: uri, interval: 1 };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    return true;
+  };
+
+/** Gives every client a code, and does not let this one use it. */
+const withoutUse: Quirks = {
+  before: giving('https://login.example/device'),
+  token: (json, form) =>
+    form.has('device_code') ? { answer: { status: 400, body: { error: 'unsupported_grant_type' } } } : { json },
+};
+
+/** Sends people to an address that nobody should open. */
+const withoutAddress: Quirks = { before: giving('http://login.example/device') };
+
 async function useCode(at: TestProvider, deps: ReturnType<typeof createTestDeps>): Promise<void> {
   const [, uri = '', code = ''] = await readUntil(deps, /(http\S+\/device)\b[^]*?([A-Z]{4}-[A-Z]{4})/);
   await at.browser().open(`${uri}?user_code=${code}`);
@@ -66,6 +85,14 @@ describe('a way that fails before the person has done anything is left for the n
     await useCode(provider, deps);
     expect((await tokens).idToken).toBeDefined();
     expect(deps.written()).toContain('exit code 4');
+  });
+
+  test('a browser that dies of a signal: the device code', async () => {
+    const browserCommand = [process.execPath, '-e', "process.kill(process.pid, 'SIGKILL')"];
+    const { deps, tokens } = await begin(provider, { browserCommand }, { env: desktop });
+    await useCode(provider, deps);
+    expect((await tokens).idToken).toBeDefined();
+    expect(deps.written()).toContain('SIGKILL ended it');
   });
 
   test('a browser that cannot be started, and no device code: the address is shown', async () => {
@@ -96,6 +123,22 @@ describe('a way that fails before the person has done anything is left for the n
       ssh.deps.type(`${location?.href ?? ''}\r`);
       expect((await ssh.tokens).idToken).toBeDefined();
       expect(ssh.deps.written()).toContain('Enable the device authorization grant');
+    });
+  });
+
+  test.each([
+    ['a code that this client may not use', withoutUse, 'Enable the device authorization grant'],
+    ['a code for an address that is not https', withoutAddress, 'an address that is not https'],
+  ])('%s: pasting, and why', async (_what, quirks, why) => {
+    await withProvider({ quirks }, async (at) => {
+      const ssh = await begin(at, { browserCommand: undefined }, { env: { SSH_TTY: 'x' }, allowPaste: true });
+      await readUntil(ssh.deps, /by pasting instead/);
+      const [, url = ''] = await readUntil(ssh.deps, /^ {2}(http\S+)$/m);
+      await readUntil(ssh.deps, /Paste/);
+      const { location } = await at.browser().visit(url);
+      ssh.deps.type(`${location?.href ?? ''}\r`);
+      expect((await ssh.tokens).idToken).toBeDefined();
+      expect(ssh.deps.written()).toContain(why);
     });
   });
 
