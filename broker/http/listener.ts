@@ -39,6 +39,8 @@ export interface Listening {
 /** An Entra token with its 200 groups has 10 kB, and Authorization is not the only header. */
 const maxHeaderSize = 32 * 1024;
 const limits = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 65_000 };
+/** Requests of one connection, so that nobody can send thousands ahead without reading an answer. */
+const maxRequests = 100;
 const handshakeTimeout = 10_000;
 /** Far more than a client, or an office behind one address, has at work at once. */
 const connections = { total: 4096, perAddress: 512 };
@@ -61,6 +63,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   // Beyond a number Node drops headers and says nothing, so that a caller could push out what a proxy appends.
   // maxHeaderSize bounds them.
   server.maxHeadersCount = 0;
+  // The last one's answer says `Connection: close`; who sends more all the same has not waited for it.
+  server.maxRequestsPerSocket = maxRequests;
+  server.on('dropRequest', (_, socket) => socket.destroy());
   // Milliseconds; a client that reads nothing for so long is gone.
   server.timeout = 60_000;
   server.on('clientError', answerUnreadable);

@@ -124,6 +124,28 @@ describe('a broker', () => {
     expect((await broker.exchange(await world.issue())).status).toBe(200);
   });
 
+  it('takes a bounded number of requests ahead on one connection, and any number one after the other', async () => {
+    world = await startAppWorld();
+    closers.push(() => world.stop());
+    const broker = await world.start();
+    const port = Number(new URL(broker.url).port);
+    const more = await connect(port, '127.0.0.2', get('/healthz').repeat(500));
+    await gone(more);
+    expect(more.heard.match(/^HTTP\/1\.1 /gm)?.length ?? 0).toBeLessThanOrEqual(100);
+
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    closers.push(() => agent.destroy());
+    const statuses = new Set<number | undefined>();
+    for (let index = 0; index < 250; index += 1) {
+      const sent = http.get({ port, host: '127.0.0.1', path: '/healthz', agent });
+      const [response] = (await once(sent, 'response')) as [http.IncomingMessage];
+      response.resume();
+      await once(response, 'end');
+      statuses.add(response.statusCode);
+    }
+    expect([...statuses]).toEqual([200]);
+  });
+
   it('closes the connection of who has sent too much', async () => {
     world = await startAppWorld();
     closers.push(() => world.stop());
