@@ -91,13 +91,20 @@ export function lookAround(deps: Deps, { browserCommand }: Pick<Settings, 'brows
     inContainer: platform === 'linux' && (existsSync('/.dockerenv') || existsSync('/run/.containerenv')),
     inWsl: platform === 'linux' && ((env['WSL_DISTRO_NAME'] ?? '') !== '' || kernelIsMicrosofts()),
     browserCommand: browserCommand !== undefined && browserCommand.length > 0,
-    nobodyReads: nobodyReads(deps) || isJob(deps),
+    nobodyReads: nobodyIsThere(deps),
   };
 }
 
-/** A CI job: its log has readers, but none in time. */
-function isJob({ stderr, env }: Pick<Deps, 'stderr' | 'env'>): boolean {
-  return !stderr.isTTY && /^(1|true|yes)$/i.test(env['CI'] ?? '');
+/** What is written for a person has no reader in time: a CI job's log has some, but later. */
+function nobodyIsThere(deps: Pick<Deps, 'stderr' | 'report' | 'env'>): boolean {
+  return nobodyReads(deps) || (!deps.stderr.isTTY && isJob(deps.env));
+}
+
+/** `CI` is what nearly all set, to one word or another; these have a variable of their own in its place. */
+const ofJobs = ['TF_BUILD', 'JENKINS_HOME', 'TEAMCITY_VERSION', 'CODEBUILD_BUILD_ID'];
+
+function isJob(env: Deps['env']): boolean {
+  return !/^(0|false|no)?$/i.test(env['CI'] ?? '') || ofJobs.some((name) => (env[name] ?? '') !== '');
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Provider } from '../provider/provider.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { signInWithBrowser } from './browser.ts';
-import { chooseWay, lookAround, type Way } from './choice.ts';
+import { chooseWay, lookAround, nobodyThere, type Way } from './choice.ts';
 import { type SignInContext, type SignInOptions, type SignInSettings, WayFailed } from './context.ts';
 import { signInWithDevice } from './device.ts';
 import { signInByPasting } from './paste.ts';
@@ -53,11 +53,13 @@ async function inTurn(context: SignInContext): Promise<TokenSet> {
   const { way, reason } = chooseWay({ ...place, offersDevice, allowPaste });
   if (reason !== undefined) deps.report.info(reason);
   if (way === 'paste') return signInByPasting(context);
-  const mayUseCode = offersDevice && place.nobodyReads !== true;
-  const first =
-    way === 'device' ? signInWithDevice(context) : signInWithBrowser(context, mayUseCode ? 'leave' : 'wait');
+  const nobody = place.nobodyReads === true;
+  const mayUseCode = offersDevice && !nobody;
+  const otherwise = mayUseCode || nobody ? 'leave' : 'wait';
+  const first = way === 'device' ? signInWithDevice(context) : signInWithBrowser(context, otherwise);
   const outcome = await first.catch(onlyWayFailed);
   if (!(outcome instanceof WayFailed)) return outcome;
+  if (nobody && outcome.code === 'browser_unavailable') throw nobodyThere(outcome.message.replace(/\.$/, ''));
 
   let last = outcome;
   if (way === 'browser' && mayUseCode) {

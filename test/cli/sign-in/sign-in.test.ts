@@ -220,6 +220,24 @@ describe('nobody there', () => {
     expect(await nobody(changes, env)).toMatchObject({ exitCode: 3 });
   });
 
+  test.each([{ CI: 'woodpecker' }, { CI: '1' }, { TF_BUILD: 'True' }, { JENKINS_HOME: '/var/jenkins' }])(
+    'a CI job (%j) has nobody to open what its browser does not',
+    async (env) => {
+      for (const changes of [nothing, { browserCommand: undefined }]) {
+        const deps = createTestDeps({ env });
+        const kleis = await connectTo(settingsFor(provider.issuer, { login: 'auto', ...changes }), deps);
+        expect(await failure(kleis.signIn())).toMatchObject({ code: 'browser_unavailable', exitCode: 3 });
+        expect(deps.written()).not.toContain('open this address');
+      }
+    },
+  );
+
+  test('CI=false is no CI job: the code is shown', async () => {
+    const { deps, tokens } = await begin(provider, nothing, { env: { CI: 'false' }, terminal: false });
+    await useCode(provider, deps);
+    expect((await tokens).idToken).toBeDefined();
+  });
+
   test('a CI job has nobody, whatever reads its log; a way that is asked for is taken there too', async () => {
     const env = { CI: 'true' };
     const auto = await connectTo(
