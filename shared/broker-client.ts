@@ -3,6 +3,7 @@ import { isObject, parseObject } from './json.ts';
 import { createFetch, type Fetch } from './net/http.ts';
 import { isTrustFailure } from './net/network-errors.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './net/retry.ts';
+import { withoutLastSlash } from './net/url.ts';
 import { type ErrorResponse, requestIdHeader, type RevokeResponse } from './protocol.ts';
 import type { Secret } from './secret.ts';
 import { clean } from './text.ts';
@@ -60,7 +61,7 @@ const patience = 35_000;
 /** The one way in which both programs talk to a broker. */
 export function openBrokerConnection(options: BrokerConnectionOptions): BrokerConnection {
   const { url, certificateAuthority, authorityFlag, proxy, env, clock, signal, maxBody, debug } = options;
-  const base = url.replace(/\/+$/, '');
+  const base = withoutLastSlash(url);
   const host = clean(new URL(base).host);
   const fetch = createFetch({
     certificateAuthority,

@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { withoutLastSlash } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import type { Identity } from '../identity/identity.ts';
@@ -22,7 +23,7 @@ export async function audienceOf(
   const issuers = await broker.issuers();
   const fitting = issuers.filter((known) => known.issuer === issuer || known.issuer.startsWith(`${issuer}/`));
   const named = [...new Set((fitting.length > 0 ? fitting : issuers).map((known) => known.audience))];
-  const own = named.find((each) => URL.parse(each)?.href.replace(/\/+$/, '') === settings.url);
+  const own = named.find((each) => URL.canParse(each) && withoutLastSlash(new URL(each).href) === settings.url);
   if (own !== undefined) return own;
   const [first = 'AUDIENCE'] = named;
   const list =

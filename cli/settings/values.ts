@@ -2,7 +2,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { type ErrorCode, KleisError } from '../../shared/errors.ts';
 import { parseProxy } from '../../shared/net/proxy.ts';
-import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
+import { serverUrlFaults, urlFaults, withoutLastSlash } from '../../shared/net/url.ts';
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { isListenAddress, isRedirectUri } from './listen-address.ts';
@@ -74,7 +74,7 @@ export function duration(least: number, most: number): (value: unknown) => numbe
 /** https, or http on loopback; as `URL` spells it, without a slash at its end. */
 export function serverUrl(value: unknown): string | Fault {
   const [fault] = isText(value) ? serverUrlFaults(value) : ['syntax' as const];
-  return fault === undefined ? new URL(String(value)).href.replace(/\/+$/, '') : new Fault(urlFaults[fault]);
+  return fault === undefined ? withoutLastSlash(new URL(String(value)).href) : new Fault(urlFaults[fault]);
 }
 
 /** Exactly as written: RFC 8414 compares issuers as strings. */

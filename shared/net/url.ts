@@ -44,3 +44,8 @@ export function serverUrlFaults(text: string): readonly UrlFault[] {
   ];
   return found.filter((fault) => fault !== false);
 }
+
+/** As paths are put behind it. */
+export function withoutLastSlash(url: string): string {
+  return url.replace(/\/+$/, '');
+}
