@@ -1,5 +1,6 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus } from '../../shared/kube/error.ts';
+import { createPager, eachPage } from '../../shared/kube/pages.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
 import { clean } from '../../shared/text.ts';
 import type { Head } from './chain.ts';
@@ -27,12 +28,7 @@ interface LeaseObject {
   readonly spec?: { readonly renewTime?: string };
 }
 
-interface LeaseList {
-  readonly metadata: { readonly continue?: string };
-  readonly items: readonly LeaseObject[];
-}
-
-const group = 'coordination.k8s.io/v1';
+const groupVersion = 'coordination.k8s.io/v1';
 /** Its value is the minute (of the epoch) in which the anchor last moved, so that the API server can select by age. */
 const label = 'kleis.dev/anchor';
 const pageSize = 500;
@@ -40,24 +36,20 @@ const pageSize = 500;
 /** Anchors as Leases `audit-CHAIN` in the namespace that holds nothing else but the broker's leases. */
 export function kubeAnchors(client: KubeClient, namespace: string, now: () => number): AnchorStore {
   const known = new Map<string, LeaseObject['metadata']>();
-  const path = (...name: string[]) => apiPath(group, namespace, 'leases', ...name);
+  const path = (...name: string[]) => apiPath(groupVersion, namespace, 'leases', ...name);
 
-  async function* pages(selector: string): AsyncGenerator<readonly LeaseObject[]> {
-    let next: string | undefined;
-    do {
-      const query: Record<string, string | number> = { labelSelector: selector, limit: pageSize };
-      if (next !== undefined) query['continue'] = next;
-      const { body } = await client.request<LeaseList>('GET', path(), { query, maxBody: 8 * 1024 * 1024 });
-      yield body.items;
-      next = body.metadata.continue;
-    } while (next !== undefined && next !== '');
-  }
+  const readPage = createPager<LeaseObject>(
+    client,
+    { groupVersion, namespace, resource: 'leases' },
+    { maxBody: () => 8 * 1024 * 1024 },
+  );
+  const pages = (labelSelector: string) => eachPage(readPage, { labelSelector, limit: pageSize });
 
   return {
     async put(head) {
       const name = `audit-${head.chain}`;
       const object = (metadata: Partial<LeaseObject['metadata']>) => ({
-        apiVersion: group,
+        apiVersion: groupVersion,
         kind: 'Lease',
         metadata: {
           ...metadata,

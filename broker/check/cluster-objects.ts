@@ -1,5 +1,6 @@
 import { isStatus } from '../../shared/kube/error.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import { createPager, eachPage } from '../../shared/kube/pages.ts';
 import type { KubeObject, Rule, Subject } from '../rbac/kinds.ts';
 
 export interface Binding {
@@ -84,11 +85,6 @@ interface ListOptions {
   readonly fieldSelector?: string;
 }
 
-interface List {
-  readonly metadata?: { readonly continue?: string };
-  readonly items?: readonly Omit<KubeObject, 'kind' | 'apiVersion'>[];
-}
-
 async function listAll(
   kube: KubeClient,
   kind: string,
@@ -97,17 +93,14 @@ async function listAll(
   { headers = {}, fieldSelector }: ListOptions,
 ): Promise<KubeObject[]> {
   const items: KubeObject[] = [];
-  let next: string | undefined;
-  do {
-    const { body } = await kube.request<List>('GET', apiPath(groupVersion, undefined, resource), {
-      query: { limit: 1000, fieldSelector, continue: next },
-      headers,
-      timeout: 60_000,
-      maxBody: 64 * 1024 * 1024,
-    });
-    for (const item of body.items ?? []) items.push({ ...item, apiVersion: groupVersion, kind } as KubeObject);
-    next = body.metadata?.continue === '' ? undefined : body.metadata?.continue;
-  } while (next !== undefined);
+  const readPage = createPager<Omit<KubeObject, 'kind' | 'apiVersion'>>(
+    kube,
+    { groupVersion, namespace: undefined, resource },
+    { headers, timeout: 60_000, maxBody: () => 64 * 1024 * 1024 },
+  );
+  for await (const page of eachPage(readPage, { limit: 1000, fieldSelector })) {
+    for (const item of page) items.push({ ...item, apiVersion: groupVersion, kind } as KubeObject);
+  }
   return items;
 }
 

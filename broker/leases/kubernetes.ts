@@ -1,6 +1,7 @@
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
+import { createPager } from '../../shared/kube/pages.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
 import { judge, type Lease, type LeaseRequest, newLease, nextTurn, randomLeaseName } from './lease.ts';
 import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';
@@ -16,18 +17,19 @@ export interface KubernetesStoreOptions {
   readonly timeout?: number;
 }
 
-interface LeaseList {
-  readonly metadata?: { readonly continue?: string };
-  readonly items?: readonly LeaseObject[];
-}
-
 /** A lease that a retry takes over may be taken over by another one first, but not for ever. */
 const rounds = 4;
 
 /** Leases of one namespace, shared by every broker that is given it. */
 export function createKubernetesStore(options: KubernetesStoreOptions): LeaseStore {
   const { kube, cluster, namespace, timeout = 5_000 } = options;
-  const path = (...name: string[]) => apiPath('coordination.k8s.io/v1', namespace, 'leases', ...name);
+  const listed = { groupVersion: 'coordination.k8s.io/v1', namespace, resource: 'leases' };
+  const path = (...name: string[]) => apiPath(listed.groupVersion, namespace, listed.resource, ...name);
+  const readPage = createPager<LeaseObject>(kube, listed, {
+    timeout: timeout * 3,
+    // A lease is 2 kB with what the API server adds to it.
+    maxBody: (limit) => 1024 * 1024 + limit * 8192,
+  });
 
   async function create(lease: ReturnType<typeof newLease>): Promise<Lease | 'exists'> {
     for (let attempt = 1; ; attempt += 1) {
@@ -139,21 +141,14 @@ export function createKubernetesStore(options: KubernetesStoreOptions): LeaseSto
       return found === 'foreign' ? undefined : found;
     }),
     list: translated(async (query) => {
-      const { body } = await kube.request<LeaseList>('GET', path(), {
-        query: { labelSelector: selector(query), limit: query.limit, continue: query.continue },
-        timeout: timeout * 3,
-        // A lease is 2 kB with what the API server adds to it.
-        maxBody: 1024 * 1024 + query.limit * 8192,
-      });
-      return {
-        leases: (body.items ?? []).flatMap((item) => fromObject(item) ?? []),
-        continue: body.metadata?.continue || undefined,
-      };
+      const { limit, continue: after } = query;
+      const page = await readPage({ labelSelector: selector(query), limit, continue: after });
+      return { leases: page.items.flatMap((item) => fromObject(item) ?? []), continue: page.continue };
     }),
     remove: translated(remove),
     now: async () => agreedTime(kube),
     check: translated(async () => {
-      await kube.request('GET', path(), { query: { limit: 1 }, timeout });
+      await readPage({ limit: 1 });
     }),
   };
 }

@@ -113,8 +113,10 @@ async function eachLease(
   work: (lease: Lease) => Promise<boolean>,
 ): Promise<boolean> {
   let next: string | undefined;
-  // Pages of which nothing could be dealt with (their cluster is down) must not keep those behind them waiting.
-  for (let page = 0, idle = 0; page - idle < pages && idle < pages * 10; page += 1) {
+  const most = pages * pageSize;
+  // Leases that could not be dealt with (their cluster is down) must not keep those behind them waiting. What is none of
+  // ours does not count: pages of large ones hold few.
+  for (let busy = 0, idle = 0; busy < most && idle < most * 10;) {
     const found = await store.list({ ...query, limit: pageSize, continue: next }).catch((error: unknown) => {
       // Started over in the next round; what was removed is not met again.
       if (next !== undefined && error instanceof ClusterFault && error.reason === 'expired') return undefined;
@@ -125,7 +127,8 @@ async function eachLease(
     await inParallel(found.leases, parallel, async (lease) => {
       if (signal?.aborted !== true && (await work(lease))) done += 1;
     });
-    if (done === 0) idle += 1;
+    if (done === 0) idle += found.leases.length;
+    else busy += found.leases.length;
     next = found.continue;
     if (next === undefined || signal?.aborted === true) return false;
   }

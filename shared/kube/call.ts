@@ -60,6 +60,8 @@ export class CallError extends Error {
   }
 }
 
+class TooLarge extends Error {}
+
 /** One request and its answer, sent once. Throws `CallError`. */
 export function exchange<T>(
   { base, prefix, authorization, now, connected }: Target,
@@ -137,7 +139,7 @@ function collect(
   let size = 0;
   message.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > maxBody) done(new Error(`it answers with more than ${maxBody} bytes`), chunk);
+    if (size > maxBody) done(new TooLarge(`it answers with more than ${maxBody} bytes`), chunk);
     else chunks.push(chunk);
   });
   message.once('end', () => done(undefined, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
@@ -158,6 +160,7 @@ function networkFailure(
   const failure = new KubeError(`${what}: ${clean(why)}.`, {
     ambiguous: sent && changes,
     retryable: !isTrustFailure(error),
+    tooLarge: error instanceof TooLarge,
     cause: error,
   });
   const kind = !sent || neverSent(error) ? 'unsent' : own ? 'late' : 'cut';

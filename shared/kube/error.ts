@@ -12,6 +12,8 @@ export interface KubeFailure {
   readonly ambiguous: boolean;
   /** It may well succeed in a moment. */
   readonly retryable: boolean;
+  /** The answer was longer than whoever asked lets it be. */
+  readonly tooLarge?: boolean;
   readonly cause?: unknown;
 }
 
@@ -24,6 +26,7 @@ export class KubeError extends Error {
   readonly retryAfter: number | undefined;
   readonly ambiguous: boolean;
   readonly retryable: boolean;
+  readonly tooLarge: boolean;
 
   constructor(message: string, failure: KubeFailure) {
     super(message, { cause: failure.cause });
@@ -33,6 +36,7 @@ export class KubeError extends Error {
     this.retryAfter = failure.retryAfter;
     this.ambiguous = failure.ambiguous;
     this.retryable = failure.retryable;
+    this.tooLarge = failure.tooLarge === true;
   }
 }
 
