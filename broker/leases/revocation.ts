@@ -1,5 +1,5 @@
 import { ClusterFault } from '../cluster/fault.ts';
-import { deadWithin, isBoundObject, mayBeUnderWay, removeBound } from './bound-objects.ts';
+import { deadWithin, isBoundObject, mayBeUnderWay, removeBound, type RemoveOptions } from './bound-objects.ts';
 import type { Lease } from './lease.ts';
 import { clusterOf, type LeaseServices } from './lifecycle.ts';
 import { isOfTurn, type TokenBinding } from './token-binding.ts';
@@ -65,8 +65,8 @@ async function close(services: LeaseServices, lease: Lease, why: string): Promis
   }
   if (lease.state === 'revoked') {
     // Whoever said so may have been mistaken, so its objects go once more.
-    const seconds = expired ? deadWithin.atOnce : await removeAll(services, lease);
-    return { outcome: 'already', deadWithin: Math.max(seconds, deadWithin.cached), lease };
+    const seconds = expired ? deadWithin.cached : await removeTurns(services, lease);
+    return { outcome: 'already', deadWithin: seconds, lease };
   }
   const marked = lease.state === 'revoking' ? lease : await store.mark(lease, 'revoking', why);
   if (marked === undefined) return undefined;
@@ -76,10 +76,7 @@ async function close(services: LeaseServices, lease: Lease, why: string): Promis
 
 /** Kills the token of one turn; gives the seconds after which it is dead. Throws `ClusterFault` when it may live. */
 async function revokeTurn(services: LeaseServices, lease: Lease, turn: number): Promise<number> {
-  const block = mayBeUnderWay(lease, await services.store.now());
-  const seconds = await removeBound(services.clusters, lease, { turn, only: true, block });
-  // What was gone already may have been used until a moment ago.
-  return Math.max(seconds, deadWithin.cached);
+  return removeTurns(services, lease, { turn, only: true });
 }
 
 /** Does what `revoking` and `withdrawing` promise. */
@@ -87,16 +84,22 @@ export async function finishLease(
   services: LeaseServices,
   lease: Lease,
 ): Promise<{ readonly seconds: number; readonly lease: Lease }> {
-  const seconds = await removeAll(services, lease);
+  const seconds = await removeTurns(services, lease);
   const state = lease.state === 'withdrawing' ? 'withdrawn' : 'revoked';
   // The token is dead; if this fails the sweep says so once more.
   const done = await services.store.mark(lease, state, lease.why).catch(() => undefined);
   return { seconds, lease: done ?? lease };
 }
 
-async function removeAll(services: LeaseServices, lease: Lease): Promise<number> {
+async function removeTurns(
+  services: LeaseServices,
+  lease: Lease,
+  which: Pick<RemoveOptions, 'turn' | 'only'> = {},
+): Promise<number> {
   const block = mayBeUnderWay(lease, await services.store.now());
-  return removeBound(services.clusters, lease, { block });
+  const seconds = await removeBound(services.clusters, lease, { ...which, block });
+  // What is gone already may have gone a moment ago: by the sweep, or by a call that got no answer.
+  return Math.max(seconds, deadWithin.cached);
 }
 
 /** Seconds; all of its life if nobody knows the time. */

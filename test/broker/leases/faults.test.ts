@@ -200,6 +200,27 @@ describe('what a token depends on', () => {
   });
 });
 
+describe('a token whose end got no answer', () => {
+  const gone: Fault = { kind: 'drop', after: true };
+
+  it('the first time may be taken for ten seconds yet, though there is nothing left to remove', async () => {
+    const opened = await open(one);
+    expect(await world.ask((await mintFor(one, opened)).token.reveal())).toBe(201);
+    const deletes = fail('DELETE', /secrets/, gone);
+    expect(await revokeLease(one, opened.lease.name, 'x')).toMatchObject({ outcome: 'revoked', deadWithin: 10 });
+    expect(deletes()).toBe(2);
+  });
+
+  it('and is asked for again may be taken for ten seconds yet', async () => {
+    const opened = await open(one);
+    expect(await world.ask((await mintFor(one, opened)).token.reveal())).toBe(201);
+    fail('DELETE', /secrets/, { kind: 'hang', after: true }, 99);
+    await expect(revokeLease(one, opened.lease.name, 'x')).rejects.toMatchObject({ reason: 'unavailable' });
+    world.standIn.fault = undefined;
+    expect(await revokeLease(other, opened.lease.name, 'x')).toMatchObject({ outcome: 'revoked', deadWithin: 10 });
+  });
+});
+
 describe('an account that was made too late', () => {
   it('for a lease that another grant took meanwhile goes with the lease', async () => {
     const request = leaseRequest(now());
