@@ -1,5 +1,5 @@
 import { isStatus } from '../../shared/kube/error.ts';
-import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
+import type { KubeClient } from '../../shared/kube/client.ts';
 import { createPager, eachPage } from '../../shared/kube/pages.ts';
 import type { KubeObject, Rule, Subject } from '../rbac/kinds.ts';
 
