@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { maxSkew } from '../../shared/kube/time.ts';
 import { idempotencyHeader, type TokenResponse } from '../../shared/protocol.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster } from '../cluster/clusters.ts';
@@ -171,14 +172,23 @@ async function confinedCluster({ loaded, leases }: Services, grant: CompiledGran
   const { config } = loaded;
   // Where the policy is required, an unknown state counts as not in force.
   const isConfined = () => config.admissionPolicy === 'optional' || cluster.health().policy === 'in_force';
+  // A subject token is judged by our clock: where the cluster's is another, nobody can tell what has ended.
+  const apart = () => Math.abs(cluster.kube.skew() ?? 0);
   const lacking = () => lackingRights(leases.clusters, config, grant.config);
-  if (cluster.health().probedAt !== undefined && isConfined() && lacking().length === 0) return cluster;
+  const isFit = () => isConfined() && apart() <= maxSkew && lacking().length === 0;
+  if (cluster.health().probedAt !== undefined && isFit()) return cluster;
 
   const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
   probing.set(cluster, probe);
   await probe;
+  if (isFit()) return cluster;
+  if (apart() > maxSkew) {
+    throw new KleisError('broker_not_ready', 'The clocks of the broker and of the cluster differ.', {
+      detail: `cluster ${cluster.name}: ${Math.round(apart() / 1000)} s`,
+      retryAfter: 30,
+    });
+  }
   const rights = lacking();
-  if (isConfined() && rights.length === 0) return cluster;
   const { policy, problem = 'the admission policy is not in force' } = cluster.health();
   throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
     detail: `cluster ${cluster.name}: ${rights.length > 0 ? `the broker may not ${rights.slice(0, 5).join(', ')}` : problem}`,

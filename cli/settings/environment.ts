@@ -39,5 +39,9 @@ export const environment: Readonly<Record<string, { readonly help: string; reado
   },
   'DISPLAY, WAYLAND_DISPLAY': { help: 'say with --login auto that a browser can open' },
   'SSH_CONNECTION, SSH_CLIENT, SSH_TTY': { help: 'say with --login auto that none can' },
+  'CI, TF_BUILD, TEAMCITY_VERSION, CODEBUILD_BUILD_ID, JENKINS_HOME': {
+    help: 'say with --login auto that nobody is there to sign in',
+    reference: 'say with `--login auto` that nobody is there to sign in; `CI` by any word but `0`, `false` and `no`',
+  },
   'NO_COLOR, FORCE_COLOR': { help: 'colour off, on' },
 };

@@ -114,6 +114,21 @@ describe('a token exchange', () => {
     expect(seen).toEqual([expect.stringMatching(`^00-${trace}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`), undefined]);
   });
 
+  it('mints nothing by a clock that is not the cluster’s, whatever the grant keeps', async () => {
+    world.state.standIn.clockOffset = 2 * 3_600_000;
+    try {
+      const plain = async () => (await broker.exchange(await world.issue(), { scope: 'plain' })).body.code;
+      await until('the broker has seen it', async () => (await plain()) === 'broker_not_ready');
+      expect((await broker.exchange(await world.issue())).status).toBe(503);
+    } finally {
+      world.state.standIn.clockOffset = 0;
+    }
+    await until(
+      'it is well again',
+      async () => (await broker.exchange(await world.issue(), { scope: 'plain' })).status === 200,
+    );
+  });
+
   it('writes nothing to the cluster but the mint when the grant is neither revocable nor single-use', async () => {
     const before = world.state.standIn.requests.length;
     const { status, body } = await broker.exchange(await world.issue(), { scope: 'plain' });
