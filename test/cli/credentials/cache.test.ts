@@ -65,9 +65,12 @@ describe('the key of a credential', () => {
       expect(credentialKey([bad], env)).toBeUndefined();
       expect(credentialKey(args, { ...env, HOME: bad })).toBeUndefined();
     }
-    for (const bad of ['{"a":\u0001}', '{"a":"\r"}', Buffer.from([0xff]).toString()]) {
+    for (const bad of ['{"a":\u0001}', '{"a":\u007f}', Buffer.from([0xff]).toString()]) {
       expect(credentialKey(args, { ...env, KUBERNETES_EXEC_INFO: bad })).toBeUndefined();
     }
+    // Blanks of JSON, which other clients write: each of them counts.
+    const names = [' ', '\t', '\n', '\r\n'].map((blank) => keyOf(args, { KUBERNETES_EXEC_INFO: `{${blank}}` }).name);
+    expect(new Set(names).size).toBe(names.length);
   });
 
   test('is the same with a terminal and without, and another for each cluster, job and home', () => {
