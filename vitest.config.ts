@@ -9,9 +9,20 @@ const slow = [
   'test/**/*-real.test.ts',
   'test/**/{ambient,claim,faults,keyring,launcher,launcher-hostile,launcher-queue,store-keyring}.test.ts',
   'test/broker/{check,leases}/*.test.ts',
-  'test/broker/cluster/mint.test.ts',
-  'test/broker/audit/logrotate.test.ts',
-  'test/security/broker-confinement.test.ts',
+  'test/broker/cluster/{mint,own-token,restart}.test.ts',
+  'test/broker/audit/{file,logrotate}.test.ts',
+  'test/broker/service/rights.test.ts',
+  'test/broker/issuers/{cluster-keys,keys,keys-and-jose}.test.ts',
+  'test/broker/{http/connections,routes/issuer-keys,service/health-log,config/reload}.test.ts',
+  'test/shared/{kube/client,net/http}.test.ts',
+  'test/broker/commands/serve.test.ts',
+  'test/cli/kubeconfig/add.test.ts',
+  'test/cli/settings/of-context.test.ts',
+  'test/cli/sign-in/sign-in.test.ts',
+  'test/cli/program.test.ts',
+  'test/cli/commands/token.test.ts',
+  'test/cli/session/client-files.test.ts',
+  'test/security/*.test.ts',
 ];
 
 export default defineConfig({
