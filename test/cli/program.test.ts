@@ -20,6 +20,8 @@ async function newcomer(config: Record<string, unknown> = {}): Promise<Person> {
   return person;
 }
 
+const add = ['kubeconfig', 'add', 'prod', '--server', 'https://prod.example.com', '--issuer-url', 'https://x.example'];
+
 describe('help', () => {
   it.each([
     ['kleis', ['--help']],
@@ -100,15 +102,6 @@ describe('usage', () => {
     [['token', '-o', 'env', '--server', 'https://a.example\u00ad'], String.raw`--server "https://a.example\u{ad}"`, ''],
   ])('%j is shown with what nobody sees in it', async (args, what, why) => {
     await newcomer();
-    const add = [
-      'kubeconfig',
-      'add',
-      'prod',
-      '--server',
-      'https://prod.example.com',
-      '--issuer-url',
-      'https://x.example',
-    ];
     await person.run('kleis', add);
     const { code, stdout, stderr } = await person.run('kleis', args);
     expect([2, 6]).toContain(code);
@@ -142,15 +135,6 @@ describe('usage', () => {
 
   it('a KUBECONFIG with blanks beside its names is said, and nothing is written beside the right one', async () => {
     await newcomer();
-    const add = [
-      'kubeconfig',
-      'add',
-      'prod',
-      '--server',
-      'https://prod.example.com',
-      '--issuer-url',
-      'https://x.example',
-    ];
     for (const KUBECONFIG of [` ${person.home}/a`, `${person.home}/a : ${person.home}/b`, '   ']) {
       for (const args of [['login'], ['token', '--context', 'prod'], add]) {
         const { code, stderr } = await person.run('kleis', args, { env: { KUBECONFIG } });
@@ -236,15 +220,6 @@ describe('completion', () => {
 
   it('offers the contexts of the kubeconfig', async () => {
     await newcomer();
-    const add = [
-      'kubeconfig',
-      'add',
-      'prod',
-      '--server',
-      'https://prod.example.com',
-      '--issuer-url',
-      'https://x.example',
-    ];
     expect(await person.run('kleis', add)).toMatchObject({ code: 0 });
     expect(await complete('login', '--context', '')).toEqual(['prod']);
   });
