@@ -3,7 +3,7 @@ import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
 import { createPager } from '../../shared/kube/pages.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
-import { judge, type Lease, type LeaseRequest, newLease, nextTurn, randomLeaseName } from './lease.ts';
+import { judge, type Lease, type LeaseRequest, type LeaseState, newLease, nextTurn, randomLeaseName } from './lease.ts';
 import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';
 import type { Acquired, LeaseQuery, LeaseStore } from './store.ts';
 
@@ -153,11 +153,14 @@ export function createKubernetesStore(options: KubernetesStoreOptions): LeaseSto
   };
 }
 
-function selector({ grant, state, dueBy }: LeaseQuery): string {
+const finished: readonly LeaseState[] = ['free', 'revoked', 'withdrawn'];
+
+function selector({ grant, state, unfinished, dueBy }: LeaseQuery): string {
   return [
     // The namespace holds Leases of other kinds: those that anchor the audit have no such label.
     dueBy === undefined ? labels.until : `${labels.until}<${Math.floor(dueBy) + 1}`,
     ...(grant === undefined ? [] : [`${labels.grant}=${grant}`]),
     ...(state === undefined ? [] : [state === 'active' ? `!${labels.state}` : `${labels.state}=${state}`]),
+    ...(unfinished === true ? [labels.state, ...finished.map((each) => `${labels.state}!=${each}`)] : []),
   ].join(',');
 }

@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
-import type { Lease, LeaseRequest } from './lease.ts';
+import { type Lease, type LeaseRequest, retryWindow } from './lease.ts';
+import { createLiveCount, type LiveCount } from './live-count.ts';
 import type { LeaseStore } from './store.ts';
 
 export interface LiveLimits {
@@ -17,99 +18,120 @@ export interface LiveOptions {
   readonly background: (what: string, work: () => Promise<unknown>) => void;
 }
 
-interface Known {
-  readonly grant: string;
-  readonly holder: string;
+/** A lease that this replica took lately. */
+interface Taken {
+  readonly keys: readonly string[];
   readonly endsAt: number;
-  /** When it was seen last; ms. */
-  readonly seenAt: number;
+  /** When; ms. */
+  readonly at: number;
+}
+
+/** A look at all leases, while it goes on. */
+interface Look {
+  readonly count: LiveCount;
+  readonly began: number;
+  /** Taken here lately, and in the list. */
+  readonly listed: Set<string>;
+  /** Ended here meanwhile: the list is of when the look began. */
+  readonly ended: Set<string>;
 }
 
 /** Milliseconds; a list of all leases is the dearest thing that a broker asks for. */
 const lookEvery = 30_000;
+/** It takes a tenth of the time at most, however many there are. */
+const restFor = 9;
 const tidyEvery = 60_000;
-const pageSize = 500;
+const pageSize = 200;
 
 const keysOf = ({ grant, holder }: { readonly grant: string; readonly holder: string }) =>
   [`grant ${grant}`, `subject ${holder}`] as const;
 
 /**
  * The same store, which takes no lease beyond the limits: `acquire` throws `rate_limited` then. It counts what goes through
- * it, of this replica and of others, and looks at all leases once half of a limit is used. So several replicas together
- * may exceed a limit by what they take within half a minute.
+ * it, and looks at all leases, those of other replicas among them, when it takes its first and once half of a limit is
+ * used. So several replicas together may exceed a limit by what they take until they look again. Of leases it remembers
+ * only when they end, so that many cost little.
  */
 export function limitLive(store: LeaseStore, { limits, now, background }: LiveOptions): LeaseStore {
-  const known = new Map<string, Known>();
-  const names = new Map<string, Set<string>>();
+  let live = createLiveCount();
+  const taken = new Map<string, Taken>();
   /** Requests under way, by the same keys. */
   const pending = new Map<string, number>();
+  let looking: Look | undefined;
+  /** It has looked at all leases once. */
+  let informed = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
+  let restUntil = Number.NEGATIVE_INFINITY;
   let tidiedAt = now();
-  let looking = false;
 
-  function forget(name: string): void {
-    const lease = known.get(name);
-    if (lease === undefined) return;
-    known.delete(name);
-    for (const key of keysOf(lease)) {
-      const set = names.get(key);
-      set?.delete(name);
-      if (set?.size === 0) names.delete(key);
-    }
+  function add(lease: Lease): void {
+    const keys = keysOf(lease);
+    const { name, endsAt } = lease;
+    const before = taken.get(name);
+    if (before !== undefined) live.remove(before.keys, before.endsAt);
+    live.add(keys, endsAt);
+    taken.set(name, { keys, endsAt, at: now() });
+    looking?.ended.delete(name);
   }
 
-  function learn(lease: Lease): Lease {
-    const { name, grant, holder, endsAt, state } = lease;
-    forget(name);
-    if (state !== 'active' || endsAt <= now()) return lease;
-    known.set(name, { grant, holder, endsAt, seenAt: now() });
-    for (const key of keysOf(lease)) {
-      const set = names.get(key) ?? new Set();
-      names.set(key, set.add(name));
-    }
-    return lease;
+  function end(lease: Lease): void {
+    if (lease.state !== 'active') return;
+    const { name, endsAt } = lease;
+    live.remove(keysOf(lease), endsAt);
+    taken.delete(name);
+    if (looking === undefined) return;
+    looking.count.remove(keysOf(lease), endsAt);
+    looking.ended.add(name);
   }
 
   function tidy(): void {
     if (now() - tidiedAt < tidyEvery && now() >= tidiedAt) return;
     tidiedAt = now();
-    for (const [name, { endsAt }] of known) if (endsAt <= now()) forget(name);
+    live.tidy(now());
+    if (looking !== undefined) return;
+    for (const [name, { at }] of taken) if (Math.abs(now() - at) > retryWindow) taken.delete(name);
   }
 
   /** Others take and end leases too. */
   function look(): void {
     const began = now();
-    if (looking || (began - lookedAt < lookEvery && began >= lookedAt)) return;
-    looking = true;
+    if (looking !== undefined || (began < restUntil && began >= lookedAt)) return;
+    const mine: Look = { count: createLiveCount(), began, listed: new Set(), ended: new Set() };
+    looking = mine;
     lookedAt = began;
     background('count live leases', async () => {
       try {
         let next: string | undefined;
         do {
           const page = await store.list({ limit: pageSize, continue: next, state: 'active' });
-          for (const lease of page.leases) learn(lease);
+          for (const lease of page.leases) see(mine, lease);
           next = page.continue;
         } while (next !== undefined);
-        for (const [name, { seenAt }] of known) if (seenAt < began) forget(name);
+        for (const [name, { keys, endsAt, at }] of taken) {
+          if (at >= began || mine.listed.has(name)) mine.count.add(keys, endsAt);
+        }
+        live = mine.count;
+        informed = true;
       } finally {
-        looking = false;
+        looking = undefined;
+        restUntil = began + Math.max(lookEvery, (now() - began) * (1 + restFor));
       }
     });
   }
 
+  function see({ count, listed, ended }: Look, lease: Lease): void {
+    const { name, endsAt } = lease;
+    if (lease.state !== 'active' || endsAt <= now() || ended.has(name)) return;
+    if (taken.has(name)) listed.add(name);
+    else count.add(keysOf(lease), endsAt);
+  }
+
   function assertRoom(key: string, limit: number, whose: string): void {
-    const own = names.get(key);
-    const used = () => (own?.size ?? 0) + (pending.get(key) ?? 0);
-    if ((used() + 1) * 2 >= limit) look();
-    if (used() < limit) return;
-    let first = Number.POSITIVE_INFINITY;
-    for (const name of own ?? []) {
-      const { endsAt } = known.get(name)!;
-      if (endsAt <= now()) forget(name);
-      else first = Math.min(first, endsAt);
-    }
-    if (used() < limit) return;
-    const seconds = Number.isFinite(first) ? Math.ceil((first - now()) / 1000) : 1;
+    const used = live.count(key, now()) + (pending.get(key) ?? 0);
+    if (!informed || (used + 1) * 2 >= limit) look();
+    if (used < limit) return;
+    const first = live.firstEnd(key, now());
+    const seconds = first === undefined ? 1 : Math.ceil((first - now()) / 1000);
     throw new KleisError('rate_limited', `There are as many live tokens of this ${whose} as there may be.`, {
       hint: 'Revoke those that nobody needs any more, or wait as long as Retry-After says.',
       detail: `limits.leases, ${key}`,
@@ -121,25 +143,26 @@ export function limitLive(store: LeaseStore, { limits, now, background }: LiveOp
     tidy();
     const keys = keysOf({ grant: request.grant, holder: clean(request.holder, 120) || 'unknown' });
     // The same request again takes the place that it has.
-    if (!known.has(request.name)) {
+    if (!taken.has(request.name)) {
       const { perGrant, perSubject } = limits();
       assertRoom(keys[0], perGrant, 'grant');
       assertRoom(keys[1], perSubject, 'subject');
     }
-    const add = (by: number) => {
+    const wait = (by: number) => {
       for (const key of keys) {
         const count = (pending.get(key) ?? 0) + by;
         if (count > 0) pending.set(key, count);
         else pending.delete(key);
       }
     };
-    add(1);
+    wait(1);
     try {
       const acquired = await store.acquire(request);
-      if (acquired.lease !== undefined) learn(acquired.lease);
+      if (acquired.kind === 'retry' && !taken.has(acquired.previous.name)) end(acquired.previous);
+      if (acquired.kind !== 'replayed') add(acquired.lease);
       return acquired;
     } finally {
-      add(-1);
+      wait(-1);
     }
   }
 
@@ -148,16 +171,12 @@ export function limitLive(store: LeaseStore, { limits, now, background }: LiveOp
     acquire,
     async mark(lease, state, why) {
       const marked = await store.mark(lease, state, why);
-      return marked && learn(marked);
-    },
-    async list(query) {
-      const page = await store.list(query);
-      for (const lease of page.leases) learn(lease);
-      return page;
+      if (marked !== undefined && state !== 'active') end(lease);
+      return marked;
     },
     async remove(lease) {
       const removed = await store.remove(lease);
-      if (removed) forget(lease.name);
+      if (removed) end(lease);
       return removed;
     },
   };

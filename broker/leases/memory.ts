@@ -40,13 +40,14 @@ export function createMemoryStore(now: () => number): LeaseStore {
     async get(name) {
       return leases.get(name);
     },
-    async list({ limit, continue: after = '', grant, state, dueBy }) {
+    async list({ limit, continue: after = '', grant, state, unfinished, dueBy }) {
       const found = Array.from(leases.values())
         .filter(
           (lease) =>
             lease.name > after &&
             (grant === undefined || lease.grant === grant) &&
             (state === undefined || lease.state === state) &&
+            (unfinished !== true || lease.state.endsWith('ing')) &&
             (dueBy === undefined || lease.until <= dueBy),
         )
         .toSorted((left, right) => (left.name < right.name ? -1 : 1));

@@ -14,6 +14,8 @@ export interface LeaseQuery {
   readonly continue?: string | undefined;
   readonly grant?: string | undefined;
   readonly state?: LeaseState | undefined;
+  /** Those that wait for their end: `revoking` and `withdrawing`. */
+  readonly unfinished?: boolean | undefined;
   /** Those that may be removed from this minute on (since the epoch). */
   readonly dueBy?: number | undefined;
 }

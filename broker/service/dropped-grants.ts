@@ -21,11 +21,16 @@ const rollout = 15 * 60_000;
 /** Milliseconds. API servers tell the time in whole seconds, and a lease was taken before or after one of them. */
 const precision = 2_000;
 
+/** For each question about the leases of one grant the API server looks at all of them. */
+const mostQuestions = 20;
+
 /** Since when this process has no such grants. */
 export interface Dropped {
   /** A configuration came that has these no more. */
   follow(config: BrokerConfig, dropped: readonly string[]): void;
   has(grant: string): boolean;
+  /** Grants whose leases it may cover; undefined: those of any that the configuration has not. */
+  suspects(): readonly string[] | undefined;
   /**
    * Whether the lease is of a grant that is certainly gone, and not of one that is yet to come here. `at`: the time now,
    * by which leases are kept.
@@ -42,6 +47,7 @@ export function createDropped(now: () => number): Dropped {
       for (const name of droppedAt.keys()) if (Object.hasOwn(grants, name)) droppedAt.delete(name);
     },
     has: (grant) => droppedAt.has(grant),
+    suspects: () => (started() >= rollout || droppedAt.size > mostQuestions ? undefined : [...droppedAt.keys()]),
     covers({ grant, renewedAt }, at) {
       const seen = droppedAt.get(grant);
       // Later ones are of a replica with a newer configuration, or of one that will see the drop itself.
@@ -86,22 +92,24 @@ export async function revokeDropped(
     return 0;
   }
   let failed = 0;
-  let next: string | undefined;
-  do {
-    const page = await leases.store.list({ limit: 200, continue: next, state: 'active' });
-    for (const lease of page.leases) {
-      if (signal.aborted) return failed;
-      if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease, now))
-        continue;
-      const { name, grant, cluster } = lease;
-      const done = await attempt(services, { lease: name, grant, cluster }, async () => {
-        const { outcome } = await revokeLease(leases, name, why);
-        return outcome;
-      });
-      if (!done) failed += 1;
-    }
-    next = page.continue;
-  } while (next !== undefined);
+  for (const suspect of services.dropped.suspects() ?? [undefined]) {
+    let next: string | undefined;
+    do {
+      const page = await leases.store.list({ limit: 200, continue: next, state: 'active', grant: suspect });
+      for (const lease of page.leases) {
+        if (signal.aborted) return failed;
+        if (lease.bound === 'none' || Object.hasOwn(grants, lease.grant) || !services.dropped.covers(lease, now))
+          continue;
+        const { name, grant, cluster } = lease;
+        const done = await attempt(services, { lease: name, grant, cluster }, async () => {
+          const { outcome } = await revokeLease(leases, name, why);
+          return outcome;
+        });
+        if (!done) failed += 1;
+      }
+      next = page.continue;
+    } while (next !== undefined);
+  }
   return failed;
 }
 

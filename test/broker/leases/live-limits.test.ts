@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { LeaseRequest } from '../../../broker/leases/lease.ts';
+import type { Lease, LeaseRequest } from '../../../broker/leases/lease.ts';
 import { limitLive } from '../../../broker/leases/live-limits.ts';
 import { createMemoryStore } from '../../../broker/leases/memory.ts';
 import type { LeaseStore } from '../../../broker/leases/store.ts';
@@ -97,5 +98,110 @@ describe('live leases', () => {
     limits = { perGrant: 10, perSubject: 3 };
     await expect(take({ holder: 'a' })).resolves.toMatchObject({ kind: 'new' });
     await expect(take({ holder: 'a' })).rejects.toMatchObject(refused);
+  });
+
+  it('that were there before this replica count from its first lease on, once it has looked', async () => {
+    limits = { perGrant: 100, perSubject: 100 };
+    for (let index = 0; index < 98; index += 1) await shared.acquire(leaseRequest(time, { holder: 'a' }));
+    await take({ holder: 'a' });
+    await settled();
+    await take({ holder: 'a' });
+    await expect(take({ holder: 'a' })).rejects.toMatchObject(refused);
+  });
+
+  it('are looked at again when the first look failed', async () => {
+    const { list } = shared;
+    shared.list = async () => Promise.reject(new Error('no answer'));
+    store = replica();
+    limits = { perGrant: 100, perSubject: 5 };
+    for (let index = 0; index < 5; index += 1) await shared.acquire(leaseRequest(time, { holder: 'a' }));
+    await take({ holder: 'b' });
+    await Promise.allSettled(work.splice(0));
+    shared.list = list;
+    time += 30_000;
+    await take({ holder: 'b' });
+    await settled();
+    await expect(take({ holder: 'a' })).rejects.toMatchObject(refused);
+  });
+
+  it('are looked at for a tenth of the time at most', async () => {
+    const { list } = shared;
+    let looks = 0;
+    shared.list = async (query) => {
+      looks += 1;
+      time += 60_000;
+      return list(query);
+    };
+    store = replica();
+    limits = { perGrant: 100, perSubject: 2 };
+    await take({ holder: 'a' });
+    await settled();
+    for (let minutes = 0; minutes < 8; minutes += 1) {
+      time += minute;
+      await take({ holder: String(minutes) });
+      await settled();
+    }
+    expect(looks).toBe(1);
+    time += minute;
+    await take({ holder: 'b' });
+    await settled();
+    expect(looks).toBe(2);
+  });
+
+  it('are counted exactly, whatever replicas did before, between and during two looks', async () => {
+    const step = fc.record({
+      what: fc.constantFrom('take', 'take', 'take', 'elsewhere', 'again', 'revoke', 'revoke elsewhere', 'wait', 'look'),
+      which: fc.nat({ max: 30 }),
+      minutes: fc.integer({ min: 1, max: 20 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        time = Date.now();
+        limits = { perGrant: 1_000, perSubject: 1_000 };
+        shared = createMemoryStore(() => time);
+        store = replica();
+        const other = replica();
+        const requests: LeaseRequest[] = [];
+        const current = async (index: number): Promise<Lease | undefined> =>
+          requests.length === 0 ? undefined : shared.get(requests[index % requests.length]!.name);
+        for (const { what, which, minutes } of steps) {
+          time += 1;
+          if (what === 'take' || what === 'elsewhere') {
+            const key = { idempotencyHash: String(requests.length).padStart(20, 'k') };
+            const request = leaseRequest(time, { ...key, holder: 'a', endsAt: time + minutes * minute });
+            requests.push(request);
+            await (what === 'take' ? store : other).acquire(request);
+          } else if (what === 'again' && requests.length > 0) {
+            const request = requests[which % requests.length]!;
+            await store.acquire({ ...request, now: time });
+          } else if (what === 'wait') time += minutes * 10_000;
+          else if (what === 'look') {
+            // Begins now and goes on while the next steps are done.
+            time += 30_000;
+            limits = { perGrant: 1, perSubject: 1_000 };
+            await store.acquire(leaseRequest(time, { holder: 'probe' })).catch(() => undefined);
+            limits = { perGrant: 1_000, perSubject: 1_000 };
+          } else {
+            const lease = await current(which);
+            if (lease?.state === 'active') await (what === 'revoke' ? store : other).mark(lease, 'revoked');
+          }
+        }
+        await settled();
+        time += 30_000;
+        limits = { perGrant: 1_000, perSubject: 1 };
+        await store.acquire(leaseRequest(time, { holder: 'a' })).catch(() => undefined);
+        await settled();
+        const page = await shared.list({ limit: 500, state: 'active' });
+        const alive = page.leases.filter(({ endsAt, holder }) => holder === 'a' && endsAt > time).length;
+        limits = { perGrant: 1_000, perSubject: Math.max(1, alive) };
+        const more = store.acquire(leaseRequest(time, { holder: 'a' }));
+        await (alive === 0
+          ? expect(more).resolves.toMatchObject({ kind: 'new' })
+          : expect(more).rejects.toMatchObject(refused));
+        limits = { perGrant: 1_000, perSubject: alive + 1 };
+        if (alive > 0) await expect(take({ holder: 'a' })).resolves.toMatchObject({ kind: 'new' });
+      }),
+      { numRuns: 150 },
+    );
   });
 });

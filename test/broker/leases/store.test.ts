@@ -227,6 +227,12 @@ for (const kind of stateKinds()) {
       expect(await names({ grant, state: 'active' })).toHaveLength(7);
       expect(await names({ grant, dueBy: made[3]!.until })).toHaveLength(4);
       expect(await names({ grant, dueBy: made[0]!.until - 1 })).toEqual([]);
+      const [revoking, withdrawing] = [made[4]!, made[5]!];
+      await one.mark(revoking, 'revoking');
+      await one.mark(withdrawing, 'withdrawing');
+      await one.mark((await one.mark(made[6]!, 'withdrawing'))!, 'withdrawn');
+      await one.mark(made[7]!, 'free');
+      expect(await names({ grant, unfinished: true })).toEqual([revoking.name, withdrawing.name].toSorted());
       expect(await names({})).not.toContain('anchor');
       await other.check();
     });

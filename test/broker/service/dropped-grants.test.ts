@@ -29,7 +29,18 @@ function start() {
     telemetry: { revoked: () => undefined },
     log: { warn: () => undefined },
   };
-  return { dropped, look: async () => revokeDropped(services, leases, new AbortController().signal) };
+  const asked: (string | undefined)[] = [];
+  const counted: LeaseServices = {
+    ...leases,
+    store: {
+      ...leases.store,
+      list: async (query) => {
+        asked.push(query.grant);
+        return leases.store.list(query);
+      },
+    },
+  };
+  return { dropped, asked, look: async () => revokeDropped(services, counted, new AbortController().signal) };
 }
 
 /** Gives the status of its token. */
@@ -76,5 +87,28 @@ describe('a token of a grant that is not in the configuration', () => {
     const later = await mintOf('seen');
     await look();
     expect([await before(), await back(), await later()]).toEqual([401, 201, 201]);
+  });
+
+  it('is looked for among all leases only by a replica that has run for 15 minutes; before, by the name of its grant', async () => {
+    const { dropped, asked, look } = start();
+    await look();
+    expect(asked).toEqual([]);
+    dropped.follow(config, ['seen']);
+    await look();
+    expect(asked).toEqual(['seen']);
+    world.clock.offset = 15 * minute;
+    await look();
+    expect(new Set(asked.slice(1))).toEqual(new Set([undefined]));
+  });
+
+  it('is revoked at once also where more of them went than are asked for one by one', async () => {
+    const status = await mintOf('seen-39');
+    const { dropped, look } = start();
+    dropped.follow(
+      config,
+      Array.from({ length: 40 }, (_, index) => `seen-${index}`),
+    );
+    await look();
+    expect(await status()).toBe(401);
   });
 });
