@@ -19,7 +19,12 @@ export function mintFromBroker(client: Client, scene: BrokerScene, cost: Cost): 
   };
 }
 
-async function exchange(client: Client, subjectToken: string, { grant }: Cost): Promise<Record<string, unknown>> {
+/** Whatever the answer is. */
+export async function ask(
+  client: Client,
+  subjectToken: string,
+  { grant }: Pick<Cost, 'grant'>,
+): Promise<{ readonly status: number; readonly body: Record<string, unknown>; readonly text: string }> {
   const body = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
     subject_token: subjectToken,
@@ -27,8 +32,13 @@ async function exchange(client: Client, subjectToken: string, { grant }: Cost): 
     scope: grant,
   });
   const { status, text } = await client.send('POST', '/token', form, body.toString());
+  return { status, text, body: JSON.parse(text) as Record<string, unknown> };
+}
+
+async function exchange(client: Client, subjectToken: string, cost: Cost): Promise<Record<string, unknown>> {
+  const { status, text, body } = await ask(client, subjectToken, cost);
   if (status !== 200) throw new Error(`the broker answers ${status}: ${text}`);
-  return JSON.parse(text) as Record<string, unknown>;
+  return body;
 }
 
 /**

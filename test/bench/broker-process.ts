@@ -5,12 +5,15 @@ import { start } from '../support/run.ts';
 /** A `kleis-broker serve` that takes requests. */
 export interface BrokerProcess {
   readonly url: string;
+  readonly pid: number;
   /** Milliseconds from its start until it said so. */
   readonly readyAfter: number;
   /** Milliseconds of processor time that it has used; undefined where there is no /proc. */
   cpu(): number | undefined;
   /** MiB of memory that it has now. */
   memory(): number | undefined;
+  /** What it has said so far. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -19,11 +22,15 @@ export const kleisBroker = resolve('dist', 'kleis-broker.js');
 /** Milliseconds for one tick of /proc, which is 10 ms wherever Node runs. */
 const tick = 10;
 
-export async function startBroker(config: string, home: string): Promise<BrokerProcess> {
+export async function startBroker(
+  config: string,
+  home: string,
+  nodeFlags: readonly string[] = [],
+): Promise<BrokerProcess> {
   const began = performance.now();
-  const broker = start(process.execPath, [...profiling(), kleisBroker, 'serve', '--config', config], {
+  const broker = start(process.execPath, [...profiling(), ...nodeFlags, kleisBroker, 'serve', '--config', config], {
     env: { PATH: '/usr/bin:/bin', HOME: home },
-    timeout: 3_600_000,
+    timeout: 86_400_000,
   });
   const kill = () => broker.kill('SIGKILL');
   // However this process ends, nothing is left behind.
@@ -34,7 +41,9 @@ export async function startBroker(config: string, home: string): Promise<BrokerP
     const [, url = ''] = await broker.waitFor(/"address":"([^"]+)"/);
     return {
       url,
+      pid: broker.pid,
       readyAfter,
+      log: () => broker.stderr(),
       cpu() {
         // After the name of the program, which may hold anything: proc(5), utime and stime.
         const fields = proc(broker.pid, 'stat')

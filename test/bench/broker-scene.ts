@@ -35,10 +35,17 @@ export interface BrokerScene {
   /** Makes tokens for so many mints; those of the issuer `once` are used up one by one. */
   prepare(count: number): void;
   subjectToken(cost: Cost): string;
-  /** Starts one more broker, with the same configuration. */
-  start(): Promise<BrokerProcess>;
+  /** Starts one more broker, with the same configuration or what is made of it, and an audit of its own. */
+  start(adapt?: (config: Config) => object): Promise<ExtraBroker>;
   end(): Promise<void>;
 }
+
+export interface ExtraBroker extends BrokerProcess {
+  readonly configFile: string;
+  readonly auditFile: string;
+}
+
+export type Config = ReturnType<typeof describe>;
 
 export const grantCount = 500;
 const accountCount = 20;
@@ -102,6 +109,7 @@ export async function createBrokerScene(kind: ClusterOptions['kind']): Promise<B
     };
     const reusable = signer.issue('ci');
     let fresh: string[] = [];
+    let extras = 0;
     return {
       cluster,
       brokerToken,
@@ -112,7 +120,13 @@ export async function createBrokerScene(kind: ClusterOptions['kind']): Promise<B
         fresh = Array.from({ length: count }, () => signer.issue('once'));
       },
       subjectToken: ({ issuer }) => (issuer === 'ci' ? reusable : (fresh.pop() ?? signer.issue('once'))),
-      start: () => startBroker(plainConfig, folder),
+      async start(adapt = (same) => same) {
+        const name = `extra-${(extras += 1)}`;
+        const auditFile = join(folder, `${name}.jsonl`);
+        const own = describe({ cluster, tokenFile, jwks, audit: auditFile }, { address: '127.0.0.1:0' });
+        const configFile = await file(`${name}.yaml`, stringify(adapt(own), plainly));
+        return { ...(await startBroker(configFile, folder)), configFile, auditFile };
+      },
       end,
     };
   } catch (error) {
@@ -129,7 +143,7 @@ interface Place {
 }
 
 /** 500 grants for jobs of as many repositories, each fifth with a condition; three of them are used. */
-function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object): object {
+function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object) {
   const issuer = (url: string, more = {}) => ({ url, audience, jwks, idClaims: ['repository_id'], ...more });
   const where = (repository: string) => ({
     repository_id: repository,
@@ -142,7 +156,8 @@ function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object): o
     grant,
     { ...common, issuer: name, where: where(job.repository_id), serviceAccount: 'deploy-0', revocable: secret },
   ]);
-  const others = Array.from({ length: grantCount - used.length }, (_, index) => [
+  const ephemeral = { ...common, issuer: 'ci', where: where(job.repository_id), ephemeral: true };
+  const others = Array.from({ length: grantCount - used.length - 1 }, (_, index) => [
     `deploy-${index}`,
     {
       ...common,
@@ -175,7 +190,7 @@ function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object): o
       perTenant: plenty,
       leases: { perGrant: plenty, perSubject: plenty },
     },
-    grants: Object.fromEntries([...used, ...others]),
+    grants: { ...Object.fromEntries([...used, ...others]), ephemeral } as Readonly<Record<string, object>>,
   };
 }
 
@@ -229,7 +244,7 @@ async function applyRbac(cluster: Cluster, config: string, home: string): Promis
 
 async function mintAsAdmin(cluster: Cluster): Promise<string> {
   const path = '/api/v1/namespaces/kleis-system/serviceaccounts/kleis-broker/token';
-  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 7200 } };
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 86_400 } };
   const { status } = (await cluster.request('POST', path, body)) as unknown as { status: { token: string } };
   return status.token;
 }

@@ -34,6 +34,8 @@ export interface Cluster {
   readonly caPem: string;
   /** The same, in a file. */
   readonly caFile: string;
+  /** Of etcd, whose `/metrics` tell what is written. Not of the stand-in. */
+  readonly etcd?: string;
   /** A kubeconfig of cluster-admin, which needs no plugin. */
   readonly adminKubeconfig: string;
   /** As cluster-admin; throws with the server's words when it answers with an error. */

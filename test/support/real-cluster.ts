@@ -99,6 +99,7 @@ async function start({
     return {
       kind,
       server,
+      etcd: etcdUrl,
       caPem: pki.ca,
       caFile: join(folder, 'ca.crt'),
       adminKubeconfig,
