@@ -1,7 +1,7 @@
 // Unbundled, loading the libraries costs more than all else.
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { build } from 'esbuild';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { build, transform } from 'esbuild';
 
 rmSync('dist', { recursive: true, force: true });
 const options = {
@@ -13,8 +13,7 @@ const options = {
   minifySyntax: true,
   legalComments: 'none',
   metafile: true,
-  // CommonJS packages ask for Node's own modules with require, which a module does not have.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  write: false,
   // yaml gives Node its CommonJS build, which cannot be shaken and whose names a dynamic import does not see.
   alias: { yaml: './node_modules/yaml/browser/index.js' },
   external: ['keytar'],
@@ -30,6 +29,11 @@ const builds = await Promise.all([
   // What kubectl waits for at a refresh is all in one file: Node takes half a millisecond to find and load another.
   build({ ...options, entryPoints: { 'main/kleis-get-token': 'cli/main-get-token.ts' } }),
 ]);
+for (const { path, text } of builds.flatMap(({ outputFiles }) => outputFiles)) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, await asCommonJs(text));
+}
+writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
 writeFileSync('dist/kleis-credential', withoutComments(readFileSync('cli/credentials/kleis-credential.sh', 'utf8')));
 for (const program of ['kleis', 'kleis-get-token', 'kleis-broker']) {
   writeFileSync(`dist/${program}.js`, guard(program), { mode: 0o755 });
@@ -39,6 +43,23 @@ writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
 );
+
+/**
+ * Node's loader of modules costs 5 ms before the first one is there. And an `import` of one of Node's own reads all that
+ * it exports, some of which is made when it is read: with node:http, Node 22 and later load undici, which takes as long
+ * as Node itself (decision 34). Only esbuild's modules can share chunks; they become CommonJS afterwards.
+ */
+async function asCommonJs(text) {
+  const { code } = await transform(text, {
+    format: 'cjs',
+    platform: 'node',
+    target: options.target,
+    define: { 'import.meta.url': 'importMetaUrl' },
+    supported: { 'dynamic-import': false },
+  });
+  if (!code.includes('importMetaUrl')) return code;
+  return `const importMetaUrl = require('node:url').pathToFileURL(__filename).href;\n${code}`;
+}
 
 /** A shell reads the whole of its script before it runs it, each time: half of the launcher are words for people. */
 function withoutComments(script) {
@@ -68,7 +89,7 @@ function guard(program) {
   return `#!/usr/bin/env node
 var version = process.versions.node.split('.').map(Number);
 if (version[0] > ${major} || (version[0] === ${major} && version[1] >= ${minor})) {
-  import('./main/${program}.js');
+  require('./main/${program}.js');
 } else {
   console.error('error: Kleis needs Node ${major}.${minor} or newer; ' + process.execPath + ' is ' + process.versions.node + '.');
   console.error('next:  Put a newer node first on PATH, or install Kleis with one.');

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { createDeps, exit } from './process.ts';
 import { run } from './program.ts';
@@ -10,4 +9,4 @@ setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--heap-growing-percent=50');
 
 const deps = createDeps();
-await exit(deps, run(process.argv.slice(2), deps));
+void exit(deps, run(process.argv.slice(2), deps));

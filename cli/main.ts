@@ -1,6 +1,5 @@
-#!/usr/bin/env node
 import { createDeps, exit } from './surroundings/process.ts';
 import { run } from './program.ts';
 
 const deps = createDeps();
-await exit(deps, run(process.argv.slice(2), deps));
+void exit(deps, run(process.argv.slice(2), deps));
