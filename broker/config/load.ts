@@ -3,12 +3,13 @@ import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/comp
 import type { PolicyFault } from '../policy/parse-where.ts';
 import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
-import { type ConfigFault, ConfigFaults, fileFault, parseSource, readSources, type SourceFile } from './documents.ts';
+import { type ConfigFault, ConfigFaults, fileFault, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
 import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
 import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './schema.ts';
 import { checkShape } from './shape.ts';
+import { parseSource } from './yaml.ts';
 
 /** Legal and unwise; `code` is stable and explained in docs/grants.md. */
 export interface Warning extends ConfigFault {

@@ -1,9 +1,9 @@
 import { isObject } from '../../shared/json.ts';
-import { isMap } from 'yaml';
 import { clean } from '../../shared/text.ts';
 import { claimPath } from '../policy/match.ts';
-import { type ConfigFault, keyAt, nodeAt, position, type SourceDocument } from './documents.ts';
+import type { ConfigFault } from './documents.ts';
 import { documentSchema, mergedSections } from './schema.ts';
+import { dataOf, isEntries, placeAt, placeOfKey, type SourceDocument } from './tree.ts';
 
 type Path = readonly (string | number)[];
 type Entries = Record<string, unknown>;
@@ -54,47 +54,30 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
     fileOf: (path) => find(path).file,
     fault: (path, message, key = false) => {
       const source = find(path);
-      const node = key ? keyAt(source, path) : nodeAt(source, path);
-      const place = node === null ? { line: 1, column: 1 } : position(source, node);
+      const place = key ? placeOfKey(source, path) : placeAt(source, path);
       return { file: source.file, ...place, path: showPath(path), message };
     },
   };
 }
 
 function plainContent(source: SourceDocument, faults: ConfigFault[]): Entries | undefined {
-  const { contents } = source.document;
-  if (!isMap(contents)) {
-    const place = contents === null ? { line: 1, column: 1 } : position(source, contents);
-    faults.push({
-      file: source.file,
-      ...place,
-      path: '',
-      message: 'is no mapping: begin with apiVersion: kleis.dev/v1',
-    });
-    return undefined;
-  }
-  try {
-    return source.document.toJS({ maxAliasCount: 1000 }) as Entries;
-  } catch (error) {
-    faults.push({
-      file: source.file,
-      line: 1,
-      column: 1,
-      path: '',
-      message: `cannot be read: ${clean((error as Error).message)}`,
-    });
-    return undefined;
-  }
+  if (isEntries(source.root.content)) return dataOf(source.root) as Entries;
+  const message = 'is no mapping: begin with apiVersion: kleis.dev/v1';
+  faults.push({ file: source.file, ...placeAt(source, []), path: '', message });
+  return undefined;
 }
 
 function checkHeader(source: SourceDocument, content: Entries, faults: ConfigFault[]): void {
   for (const name of ['apiVersion', 'kind'] as const) {
     const [expected] = documentSchema.shape[name].values;
     if (content[name] === expected) continue;
-    const node = nodeAt(source, [name]);
-    const place = node === null ? { line: 1, column: 1 } : position(source, node);
     const found = content[name] === undefined ? 'is missing' : `is ${clean(JSON.stringify(content[name]), 60)}`;
-    faults.push({ file: source.file, ...place, path: name, message: `${found}: write ${name}: ${expected}` });
+    faults.push({
+      file: source.file,
+      ...placeAt(source, [name]),
+      path: name,
+      message: `${found}: write ${name}: ${expected}`,
+    });
   }
 }
 
@@ -104,13 +87,11 @@ function taken(homes: Map<string, SourceDocument>, source: SourceDocument, path:
     homes.set(homeOf(path), source);
     return false;
   }
-  const [here, there] = [keyAt(source, path), keyAt(first, path)];
-  const before = there === null ? 1 : position(first, there).line;
   faults.push({
     file: source.file,
-    ...(here === null ? { line: 1, column: 1 } : position(source, here)),
+    ...placeOfKey(source, path),
     path: showPath(path),
-    message: `is said twice: first at ${first.file}:${before}`,
+    message: `is said twice: first at ${first.file}:${placeOfKey(first, path).line}`,
   });
   return true;
 }
