@@ -6,6 +6,8 @@ import { start } from '../support/run.ts';
 export interface BrokerProcess {
   readonly url: string;
   readonly pid: number;
+  /** The folder with its build. */
+  readonly dist: string;
   /** Milliseconds from its start until it said so. */
   readonly readyAfter: number;
   /** Milliseconds of processor time that it has used; undefined where there is no /proc. */
@@ -17,7 +19,13 @@ export interface BrokerProcess {
   stop(): Promise<void>;
 }
 
-export const kleisBroker = resolve('dist', 'kleis-broker.js');
+export function brokerEnv(home: string): Record<string, string> {
+  return { PATH: '/usr/bin:/bin', HOME: home };
+}
+
+export function brokerProgram(dist: string): string {
+  return resolve(dist, 'kleis-broker.js');
+}
 
 /** Milliseconds for one tick of /proc, which is 10 ms wherever Node runs. */
 const tick = 10;
@@ -26,10 +34,12 @@ export async function startBroker(
   config: string,
   home: string,
   nodeFlags: readonly string[] = [],
+  dist = 'dist',
 ): Promise<BrokerProcess> {
   const began = performance.now();
-  const broker = start(process.execPath, [...profiling(), ...nodeFlags, kleisBroker, 'serve', '--config', config], {
-    env: { PATH: '/usr/bin:/bin', HOME: home },
+  const command = [...profiling(), ...nodeFlags, brokerProgram(dist), 'serve', '--config', config];
+  const broker = start(process.execPath, command, {
+    env: brokerEnv(home),
     timeout: 86_400_000,
   });
   const kill = () => broker.kill('SIGKILL');
@@ -42,6 +52,7 @@ export async function startBroker(
     return {
       url,
       pid: broker.pid,
+      dist,
       readyAfter,
       log: () => broker.stderr(),
       cpu() {

@@ -6,12 +6,12 @@ import { stringify } from 'yaml';
 import { createAuthority } from '../support/certificates.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../support/cluster.ts';
 import { run } from '../support/run.ts';
-import { type BrokerProcess, kleisBroker, startBroker } from './broker-process.ts';
+import { type BrokerProcess, brokerEnv, brokerProgram, startBroker } from './broker-process.ts';
 
 /** What a mint costs the API server, by what the grant and its issuer promise. */
 export interface Cost {
   readonly name: string;
-  readonly grant: string;
+  readonly grant: 'plain' | 'once' | 'revocable';
   readonly issuer: keyof typeof issuers;
   readonly lease: boolean;
   readonly secret: boolean;
@@ -30,13 +30,16 @@ export interface BrokerScene {
   readonly brokerToken: string;
   readonly plain: BrokerProcess;
   readonly tls: BrokerProcess;
+  /** Another build, with the same configuration as `plain`. */
+  readonly other: BrokerProcess | undefined;
+  readonly home: string;
   /** PEM; vouches for the broker with TLS. */
   readonly ca: string;
   /** Makes tokens for so many mints; those of the issuer `once` are used up one by one. */
   prepare(count: number): void;
   subjectToken(cost: Cost): string;
   /** Starts one more broker, with the same configuration or what is made of it, and an audit of its own. */
-  start(adapt?: (config: Config) => object): Promise<ExtraBroker>;
+  start(adapt?: (config: Config) => object, dist?: string): Promise<ExtraBroker>;
   end(): Promise<void>;
 }
 
@@ -73,7 +76,8 @@ const job = {
   actor_id: '4711',
 };
 
-export async function createBrokerScene(kind: ClusterOptions['kind']): Promise<BrokerScene> {
+/** @param against a folder with another build, which gets the same configuration and Roles */
+export async function createBrokerScene(kind: ClusterOptions['kind'], against?: string): Promise<BrokerScene> {
   const folder = await mkdtemp(join(tmpdir(), 'kleis-bench-broker-'));
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true })];
   const end = async () => {
@@ -102,8 +106,8 @@ export async function createBrokerScene(kind: ClusterOptions['kind']): Promise<B
     const brokerToken = await mintAsAdmin(cluster);
     await writeFile(tokenFile, brokerToken, { mode: 0o600 });
 
-    const started = async (path: string) => {
-      const broker = await startBroker(path, folder);
+    const started = async (path: string, dist?: string) => {
+      const broker = await startBroker(path, folder, [], dist);
       undo.push(() => broker.stop());
       return broker;
     };
@@ -115,17 +119,20 @@ export async function createBrokerScene(kind: ClusterOptions['kind']): Promise<B
       brokerToken,
       plain: await started(plainConfig),
       tls: await started(tlsConfig),
+      other:
+        against === undefined ? undefined : await started(await config('other', { address: '127.0.0.1:0' }), against),
+      home: folder,
       ca: authority.cert,
       prepare(count) {
         fresh = Array.from({ length: count }, () => signer.issue('once'));
       },
       subjectToken: ({ issuer }) => (issuer === 'ci' ? reusable : (fresh.pop() ?? signer.issue('once'))),
-      async start(adapt = (same) => same) {
+      async start(adapt = (same) => same, dist) {
         const name = `extra-${(extras += 1)}`;
         const auditFile = join(folder, `${name}.jsonl`);
         const own = describe({ cluster, tokenFile, jwks, audit: auditFile }, { address: '127.0.0.1:0' });
         const configFile = await file(`${name}.yaml`, stringify(adapt(own), plainly));
-        return { ...(await startBroker(configFile, folder)), configFile, auditFile };
+        return { ...(await startBroker(configFile, folder, [], dist)), configFile, auditFile };
       },
       end,
     };
@@ -226,9 +233,9 @@ async function applyRbac(cluster: Cluster, config: string, home: string): Promis
   });
   const { code, stdout, stderr } = await run(
     process.execPath,
-    [kleisBroker, 'rbac', '--config', config, '-o', 'json'],
+    [brokerProgram('dist'), 'rbac', '--config', config, '-o', 'json'],
     {
-      env: { PATH: '/usr/bin:/bin', HOME: home },
+      env: brokerEnv(home),
       timeout: 60_000,
     },
   );

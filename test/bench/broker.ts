@@ -1,21 +1,25 @@
-// `npm run bench -- broker [--json] [--rounds N]`: what the broker adds to a mint, beside a bare client of the API server.
-import { spawnSync } from 'node:child_process';
-import { arch, availableParallelism, loadavg, release, type } from 'node:os';
+// The part `broker` of the benchmark: what the broker adds to a mint, beside a bare client of the API server.
 import { parseArgs } from 'node:util';
 import { findTool } from '../support/tools.ts';
+import { run } from '../support/run.ts';
 import { connect, load, quantile } from './broker-client.ts';
-import { measureDecisions, type Decisions } from './broker-decisions.ts';
+import { measureDecisions } from './broker-decisions.ts';
 import { type Mint, mintBare, mintFromBroker } from './broker-mints.ts';
-import type { BrokerProcess } from './broker-process.ts';
-import { align, atLeast, atMost, byNode, type Goal } from './report.ts';
+import { type BrokerProcess, brokerEnv } from './broker-process.ts';
 import { type BrokerScene, type Cost, costs, createBrokerScene, grantCount } from './broker-scene.ts';
+import type { Judged } from './goals.ts';
+import { summarize } from './race.ts';
+import { type Column, machineNow, type Report, type Table, timesTable } from './report.ts';
 
-const contenders = ['bare client', 'broker', 'broker, TLS'] as const;
-type Contender = (typeof contenders)[number];
+const [bareClient, ours, oursWithTls, theOther] = [
+  'bare client',
+  'broker',
+  'broker, TLS',
+  'broker, the other build',
+] as const;
 
 /** What all slices of one contender come to. */
 interface Mints {
-  readonly contender: Contender;
   readonly perSecond: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -26,71 +30,139 @@ interface Mints {
 }
 
 interface Race {
-  readonly cost: string;
+  readonly cost: Cost;
   readonly concurrency: number;
-  readonly mints: readonly Mints[];
+  readonly mints: ReadonlyMap<string, Mints>;
 }
 
 /** How many mints make one slice. */
 const slices = { 1: 150, 16: 400 } as const;
 /** Mints before each race, which do not count. */
 const warmUp = 400;
+/** Mints after which the memory is looked at. */
+const many = 10_000;
 const starts = 7;
-/** p50 one at a time, as a part of the bare client's: what a caller who is alone notices. */
-const mostP50: Readonly<Record<string, number>> = Object.fromEntries(
-  costs.map(({ name }, index) => [name, [1.5, 1.25, 1.15][index] ?? NaN]),
-);
 
-const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '6' } } });
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '6' }, against: { type: 'string' } } });
 const rounds = Math.max(1, Number.parseInt(values.rounds, 10) || 1);
 
-const report = await measure();
-process.stdout.write(values.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : format(report));
+process.stdout.write(JSON.stringify(await measure()));
 process.exit(0);
 
-async function measure() {
-  const date = new Date().toISOString().slice(0, 10);
-  const load1 = loadavg()[0]?.toFixed(1);
-  const machine = `${availableParallelism()} cores (load ${load1}), ${type()} ${release()} ${arch()}, Node ${process.version}`;
+async function measure(): Promise<Report> {
+  const machine = machineNow();
   const kind = findTool('kube') === undefined ? 'stand-in' : '1.36';
-  const decisions = [10, 1000, 100_000].map(measureDecisions);
-  const scene = await createBrokerScene(kind);
+  const decided = measureAllDecisions();
+  const scene = await createBrokerScene(kind, values.against);
   try {
     const started = await measureStarts(scene);
-    const before = scene.plain.memory();
+    const before = memoryOf(scene);
     const races: Race[] = [];
     for (const cost of costs)
       for (const concurrency of [1, 16] as const) races.push(await runRace(scene, cost, concurrency));
-    const mints = costs.length * (rounds * (slices[1] + slices[16]) + 2 * warmUp);
-    const memory = { start: before, end: scene.plain.memory(), mints };
-    const goals = judge(races, decisions, started, memory);
-    return { date, machine, server: kind, rounds, races, decisions, started, memory, goals };
+    const remembered = await measureMemory(scene, before);
+    // The stand-in answers from within the process that asks: nothing can be said of a mint.
+    const judged = kind === 'stand-in' ? [] : races.flatMap(judge);
+    const missing =
+      kind === 'stand-in' ? ['mints, since KUBEBUILDER_ASSETS names no real kube-apiserver and etcd'] : [];
+    const parts = [started, decided, remembered];
+    return {
+      part: 'broker',
+      ...machine,
+      versions: [kind === 'stand-in' ? 'a stand-in of the API server' : `kube-apiserver ${kind}`],
+      tables: [tableOf(races), ...parts.map(({ table }) => table)],
+      goals: [...judged, ...parts.flatMap(({ goals }) => goals)],
+      missing,
+    };
   } finally {
     await scene.end();
   }
 }
 
-type Report = Awaited<ReturnType<typeof measure>>;
-
-interface Started {
-  /** Milliseconds until it says that it is ready. */
-  readonly median: number;
-  readonly worst: number;
-  /** Milliseconds of a Node that does nothing, started in turn with it. */
-  readonly node: number;
+interface Measured {
+  readonly table: Table;
+  readonly goals: readonly Judged[];
 }
 
-async function measureStarts(scene: BrokerScene): Promise<Started> {
-  const [took, nothing]: [number[], number[]] = [[], []];
-  for (let index = 0; index < starts; index += 1) {
-    const began = performance.now();
-    spawnSync(process.execPath, ['-e', '0']);
-    nothing.push(performance.now() - began);
-    const broker = await scene.start();
-    took.push(broker.readyAfter);
-    await broker.stop();
+/** Of this build and, if there is one, of the other. */
+function brokersOf({ plain, other }: BrokerScene): [string, BrokerProcess][] {
+  return [[ours, plain], ...(other ? [[theOther, other] satisfies [string, BrokerProcess]] : [])];
+}
+
+async function measureStarts(scene: BrokerScene): Promise<Measured> {
+  const nothing = 'node -e 0';
+  const took = new Map<string, number[]>(
+    [nothing, ...brokersOf(scene).map(([name]) => name)].map((name) => [name, []]),
+  );
+  for (let round = 0; round < starts; round += 1) {
+    const env = brokerEnv(scene.home);
+    took.get(nothing)!.push((await run(process.execPath, ['-e', '0'], { env })).duration);
+    for (const [name, { dist }] of brokersOf(scene)) {
+      const broker = await scene.start(undefined, dist);
+      took.get(name)!.push(broker.readyAfter);
+      await broker.stop();
+    }
   }
-  return { median: quantile(took, 0.5), worst: Math.max(...took), node: quantile(nothing, 0.5) };
+  const median = (name: string) => summarize(took.get(name) ?? []).median;
+  const parts = (name: string) => median(name) / median(nothing);
+  const rows = [...took].map(([name, times]) => ({ name, ...summarize(times), more: [parts(name)] }));
+  return {
+    table: timesTable(`Start to ready with ${grantCount} grants`, `${starts} starts`, rows, [
+      { heading: `÷ \`${nothing}\``, unit: 'ratio' },
+    ]),
+    goals: [{ name: 'start', is: parts(ours), ...(scene.other && { against: parts(theOther) }) }],
+  };
+}
+
+function measureAllDecisions(): Measured {
+  const decisions = [10, 1000, 100_000].map(measureDecisions);
+  const rows = decisions.map(({ grants, claims, condition }) => ({
+    name: `${grants} grants`,
+    cells: [claims, condition],
+  }));
+  const columns: Column[] = [
+    { heading: 'claims', unit: 'µs' },
+    { heading: 'claims and a CEL condition', unit: 'µs' },
+  ];
+  return {
+    table: { title: 'A decision, one thread', runs: 'medians of 100 000', columns, rows },
+    goals: [{ name: 'decision', is: Math.max(...rows.flatMap(({ cells }) => cells)) }],
+  };
+}
+
+type Memory = readonly {
+  readonly broker: BrokerProcess;
+  readonly name: string;
+  readonly mebibytes: number | undefined;
+}[];
+
+function memoryOf(scene: BrokerScene): Memory {
+  return brokersOf(scene).map(([name, broker]) => ({ name, broker, mebibytes: broker.memory() }));
+}
+
+/** After as many mints as it takes; few rounds of the races are not enough. */
+async function measureMemory(scene: BrokerScene, before: Memory): Promise<Measured> {
+  const raced = costs.length * (rounds * (slices[1] + slices[16]) + 2 * warmUp);
+  for (const { broker } of before) {
+    const client = connect(broker.url);
+    await load(Math.max(0, many - raced), 16, mintFromBroker(client, scene, costs[0]!));
+    client.close();
+  }
+  const after = memoryOf(scene);
+  const [is, against] = after.map(({ mebibytes }) => mebibytes);
+  const columns: Column[] = [
+    { heading: 'after the start', unit: 'MiB' },
+    { heading: 'after the mints', unit: 'MiB' },
+    { heading: 'mints', unit: 'count' },
+  ];
+  const rows = after.map(({ name, mebibytes }, index) => ({
+    name,
+    cells: [before[index]?.mebibytes ?? null, mebibytes ?? null, Math.max(many, raced)],
+  }));
+  return {
+    table: { title: 'Memory', runs: 'resident, once', columns, rows },
+    goals: is === undefined ? [] : [{ name: 'memory', is, ...(against !== undefined && { against }) }],
+  };
 }
 
 /** In turn, slice by slice, so that whatever else the machine does hits all alike. */
@@ -98,24 +170,27 @@ async function runRace(scene: BrokerScene, cost: Cost, concurrency: keyof typeof
   const count = slices[concurrency];
   const bare = await mintBare(scene, cost);
   const clients = { plain: connect(scene.plain.url), tls: connect(scene.tls.url, scene.ca) };
-  const lanes = new Map<Contender, Lane>([
-    ['bare client', createLane(bare.mint)],
-    ['broker', createLane(mintFromBroker(clients.plain, scene, cost), scene.plain)],
-    ['broker, TLS', createLane(mintFromBroker(clients.tls, scene, cost), scene.tls)],
+  const lanes = new Map<string, Lane>([
+    [bareClient, createLane(bare.mint)],
+    [ours, createLane(mintFromBroker(clients.plain, scene, cost), scene.plain)],
+    [oursWithTls, createLane(mintFromBroker(clients.tls, scene, cost), scene.tls)],
   ]);
+  const other = scene.other && connect(scene.other.url);
+  if (other) lanes.set(theOther, createLane(mintFromBroker(other, scene, cost), scene.other));
   // A broker runs for weeks: what V8 has not compiled yet is no part of what a mint costs.
-  if (cost.issuer === 'once') scene.prepare(warmUp * 2);
+  if (cost.issuer === 'once') scene.prepare(warmUp * (lanes.size - 1));
   for (const lane of lanes.values()) await load(warmUp, 16, lane.mint);
   for (let round = 0; round < rounds; round += 1) {
-    if (cost.issuer === 'once') scene.prepare(count * 2);
+    if (cost.issuer === 'once') scene.prepare(count * (lanes.size - 1));
     for (const lane of lanes.values()) await runSlice(lane, count, concurrency);
   }
   bare.close();
   for (const client of Object.values(clients)) client.close();
+  other?.close();
   return {
-    cost: cost.name,
+    cost,
     concurrency,
-    mints: Array.from(lanes, ([contender, lane]) => ({ contender, ...sum(lane, count * rounds) })),
+    mints: new Map(Array.from(lanes, ([name, lane]) => [name, sum(lane, count * rounds)])),
   };
 }
 
@@ -144,7 +219,7 @@ async function runSlice(lane: Lane, count: number, concurrency: number): Promise
   lane.latencies.push(...latencies);
 }
 
-function sum({ latencies, took, brokerCpu, clientCpu }: Lane, count: number): Omit<Mints, 'contender'> {
+function sum({ latencies, took, brokerCpu, clientCpu }: Lane, count: number): Mints {
   return {
     perSecond: (count / took) * 1000,
     p50: quantile(latencies, 0.5),
@@ -154,86 +229,46 @@ function sum({ latencies, took, brokerCpu, clientCpu }: Lane, count: number): Om
   };
 }
 
-function of({ mints }: Race, wanted: Contender): Mints {
-  return mints.find(({ contender }) => contender === wanted)!;
-}
-
-function judge(
-  races: readonly Race[],
-  decisions: readonly Decisions[],
-  started: Report['started'],
-  memory: { readonly start: number | undefined; readonly end: number | undefined; readonly mints: number },
-): Goal[] {
-  const goals: Goal[] = [];
-  for (const race of races) {
-    const [bare, broker] = [of(race, 'bare client'), of(race, 'broker')];
-    const what = `${race.cost}, ${race.concurrency} at once`;
-    if (race.concurrency > 1) {
-      goals.push(atLeast(`${what}: mints ÷ bare client`, broker.perSecond / bare.perSecond, 0.85));
-      if (broker.brokerCpu !== undefined) {
-        goals.push(atMost(`${what}: processor time ÷ bare client`, broker.brokerCpu / bare.clientCpu, 2));
-      }
-    } else {
-      goals.push(atMost(`${what}: p50 ÷ bare client`, broker.p50 / bare.p50, mostP50[race.cost] ?? NaN));
-    }
-  }
-  const slowest = Math.max(...decisions.flatMap(({ claims, condition }) => [claims, condition]));
-  goals.push({
-    text: 'a decision in less than 20 µs, whatever the number of grants',
-    is: `${slowest.toFixed(1)} µs`,
-    met: slowest < 20,
-  });
-  goals.push(atMost(`start to ready with ${grantCount} grants ÷ node -e 0`, started.median / started.node, 12));
-  if (memory.start !== undefined && memory.end !== undefined) {
-    const most = Math.max(memory.start, memory.end);
-    const bound = byNode(90, 110);
-    goals.push({
-      text: `at most ${bound} MiB after ${memory.mints} mints`,
-      is: `${most.toFixed(0)} MiB`,
-      met: most <= bound,
-    });
-  }
-  return goals;
-}
-
-function format({ date, machine, server, rounds: turns, races, decisions, started, memory, goals }: Report): string {
-  const api =
-    server === 'stand-in'
-      ? 'a stand-in of the API server (KUBEBUILDER_ASSETS names no real one), inside the process that asks: its rates say little'
-      : `kube-apiserver ${server} with the Roles and policies of \`kleis-broker rbac\``;
-  const head = ['', 'mints/s', '÷ bare', 'p50', 'p99', 'broker CPU', 'client CPU'];
-  const milliseconds = (value: number | undefined) => (value === undefined ? '' : `${value.toFixed(2)} ms`);
-  const tables = races.flatMap((race) => {
-    const bare = of(race, 'bare client');
-    const rows = race.mints.map(({ contender, perSecond, p50, p99, brokerCpu, clientCpu }) => [
-      contender,
-      perSecond.toFixed(0),
-      (perSecond / bare.perSecond).toFixed(2),
-      ...[p50, p99, brokerCpu, clientCpu].map(milliseconds),
-    ]);
-    const count = turns * slices[race.concurrency as keyof typeof slices];
-    return [`${race.cost}, ${race.concurrency} at once (${count} mints each)`, '', ...align([head, ...rows]), ''];
-  });
-  const decided = decisions.map(({ grants, claims, condition }) => [
-    `${grants} grants`,
-    ...[claims, condition].flatMap((value) => [`${value.toFixed(2)} µs`, `${(1e6 / value).toFixed(0)}/s`]),
-  ]);
-  const mebibytes = (value: number | undefined) => (value === undefined ? 'unknown' : `${value.toFixed(0)} MiB`);
-  const lines = [
-    `${machine}, ${date}`,
-    `Against ${api}`,
-    '',
-    ...tables,
-    'Decisions, one thread',
-    '',
-    ...align([['', 'claims', '', 'claims and a condition', ''], ...decided]),
-    '',
-    `Start to ready with ${grantCount} grants: ${started.median.toFixed(0)} ms (${starts} starts, worst ${started.worst.toFixed(0)} ms)`,
-    `Memory: ${mebibytes(memory.start)} after the start, ${mebibytes(memory.end)} after ${memory.mints} mints`,
-    '',
-    'Goals',
-    '',
-    ...align(goals.map(({ met, text, is }) => [`${met ? 'met   ' : 'MISSED'}  ${text}`, is])),
+function judge({ cost: { grant }, concurrency, mints }: Race): Judged[] {
+  const bare = mints.get(bareClient)!;
+  const both = (name: Judged['name'], of: (mints: Mints) => number): Judged => {
+    const other = mints.get(theOther);
+    return { name, is: of(mints.get(ours)!), ...(other && { against: of(other) }) };
+  };
+  if (concurrency === 1) return [both(`p50 ${grant}`, ({ p50 }) => p50 / bare.p50)];
+  return [
+    both(`rate ${grant}`, ({ perSecond }) => perSecond / bare.perSecond),
+    // Known on Linux alone.
+    ...(mints.get(ours)?.brokerCpu === undefined
+      ? []
+      : [both(`processor ${grant}`, ({ brokerCpu = NaN }) => brokerCpu / bare.clientCpu)]),
   ];
-  return `${lines.join('\n')}\n`;
+}
+
+function tableOf(races: readonly Race[]): Table {
+  const columns: Column[] = [
+    { heading: 'mints/s', unit: '/s' },
+    { heading: '÷ bare', unit: 'ratio' },
+    { heading: 'p50', unit: 'ms' },
+    { heading: '÷ bare', unit: 'ratio' },
+    { heading: 'p99', unit: 'ms' },
+    { heading: "broker's processor time", unit: 'ms' },
+    { heading: "client's", unit: 'ms' },
+  ];
+  const rows = races.flatMap(({ cost, concurrency, mints }) =>
+    Array.from(mints, ([name, { perSecond, p50, p99, brokerCpu, clientCpu }]) => {
+      const bare = mints.get(bareClient)!;
+      const ratios = [perSecond / bare.perSecond, p50 / bare.p50];
+      return {
+        name: `${cost.name}, ${concurrency} at once: ${name}`,
+        cells: [perSecond, ratios[0]!, p50, ratios[1]!, p99, brokerCpu ?? null, clientCpu],
+      };
+    }),
+  );
+  return {
+    title: 'Mints',
+    runs: `${rounds * slices[1]} one at a time, ${rounds * slices[16]} sixteen at once`,
+    columns,
+    rows,
+  };
 }

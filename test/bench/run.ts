@@ -1,11 +1,48 @@
-// `npm run bench [-- plugin | -- broker] [OPTIONS]`: one of the two, or both, one after the other.
+// `npm run bench [-- plugin | broker] [OPTIONS]`: that part, or both, one after the other. docs/performance.md has the
+// options.
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { replacePart } from '../house/page.ts';
+import { formatPage, formatReport, type Report } from './report.ts';
 
-const parts = ['plugin', 'broker'];
-const [first = '', ...rest] = process.argv.slice(2);
-const [chosen, options] = parts.includes(first) ? [[first], rest] : [parts, process.argv.slice(2)];
-for (const part of chosen) {
-  const command = ['test/support/run-ts.mjs', `test/bench/${part}.ts`, ...options];
-  const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' });
+const parts = ['plugin', 'broker'] as const;
+const page = 'docs/performance.md';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string' },
+    /** A folder with another build of the programs. */
+    against: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    /** Writes the page, from the files that are given or from what is measured now. */
+    doc: { type: 'boolean', default: false },
+  },
+});
+const chosen = parts.filter((part) => positionals.includes(part));
+const files = positionals.filter((word) => !parts.some((part) => part === word));
+if (files.length > 0 && !values.doc) throw new Error(`neither a part nor an option: ${files.join(' ')}`);
+
+const reports =
+  files.length > 0
+    ? files.flatMap((file) => JSON.parse(readFileSync(file, 'utf8')) as Report[])
+    : (chosen.length > 0 ? chosen : parts).map(measure);
+if (values.json) process.stdout.write(`${JSON.stringify(reports, undefined, 2)}\n`);
+if (values.doc) writeFileSync(page, replacePart(readFileSync(page, 'utf8'), 'results', formatPage(reports)));
+
+/** In a process of its own: what one part leaves in memory is no burden for the next. */
+function measure(part: Report['part']): Report {
+  const options = (['rounds', 'against'] as const).flatMap((name) =>
+    values[name] === undefined ? [] : [`--${name}`, values[name]],
+  );
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ['test/support/run-ts.mjs', `test/bench/${part}.ts`, ...options],
+    { stdio: ['inherit', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 26 },
+  );
   if (status !== 0) process.exit(status ?? 1);
+  const report = JSON.parse(stdout) as Report;
+  if (!values.json) process.stdout.write(`${formatReport(report)}\n`);
+  return report;
 }

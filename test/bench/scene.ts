@@ -9,7 +9,6 @@ import { type Cluster, startCluster } from '../support/cluster.ts';
 import { createPerson, type Person } from '../support/kleis.ts';
 import { startProvider, type TestProvider } from '../support/provider.ts';
 import { run, start } from '../support/run.ts';
-import { findTool } from '../support/tools.ts';
 
 /** A credential plugin as kubectl would run it, and where what it keeps has a certain state. */
 export interface Call {
@@ -57,7 +56,23 @@ const scopes = ['email', 'groups', 'offline_access'];
 const shortLife = 3;
 const others = 10;
 
-export async function createScene(): Promise<Scene> {
+// Whatever of them is there is undone when somebody interrupts the benchmark.
+const scenes = new Set<() => Promise<void>>();
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const) {
+  process.once(
+    signal,
+    () => void Promise.allSettled([...scenes].map((end) => end())).finally(() => process.exit(128 + number)),
+  );
+}
+
+/**
+ * @param dist the folder with a build of the programs
+ * @param kubelogin the path of int128's plugin, if it is to sign in too
+ */
+export async function createScene(dist: string, kubelogin?: string): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'kleis-bench-'));
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true })];
   // Once, whoever asks: the end of the benchmark and an interruption may meet.
@@ -66,12 +81,7 @@ export async function createScene(): Promise<Scene> {
     for (const step of undo.toReversed()) await step();
   };
   const end = () => (ending ??= undoAll());
-  for (const [signal, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const) {
-    process.once(signal, () => void end().finally(() => process.exit(128 + number)));
-  }
+  scenes.add(end);
   try {
     const authority = await createAuthority();
     const tls = { ...(await authority.issueServer(['localhost'])), ca: authority.cert };
@@ -85,7 +95,7 @@ export async function createScene(): Promise<Scene> {
     const browser = join(folder, 'browser.mjs');
     await buildBrowser(browser);
     const config = { redirectUri: 'http://127.0.0.1:0/callback', login: 'browser', cache: 'file' };
-    const person = await createPerson({ dist: resolve('dist'), browser, providerCa: authority.cert, config });
+    const person = await createPerson({ dist: resolve(dist), browser, providerCa: authority.cert, config });
     undo.push(() => person.remove());
 
     const base = {
@@ -97,7 +107,6 @@ export async function createScene(): Promise<Scene> {
     const cache = existsSync(memory) ? await mkdtemp(join(memory, 'kleis-bench-')) : join(person.home, 'memory');
     undo.push(() => rm(cache, { recursive: true, force: true }));
     const stage: Stage = { person, provider, base, cache };
-    const kubelogin = findTool('kubelogin');
     const signedIn = await Promise.all([
       signInWithKleis(stage),
       kubelogin === undefined ? undefined : signInWithKubelogin(stage, kubelogin),

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
 import { brokerParts } from './broker-reference.ts';
+import { replacePart } from './page.ts';
 import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
 import { makeWalls } from './walls.ts';
@@ -32,15 +33,6 @@ export function stale(): { readonly file: string; readonly text: string }[] {
     const text = generated.filter((each) => each.file === file).reduce((before, { make }) => make(before), current);
     return text === current ? [] : [{ file, text }];
   });
-}
-
-/** Replaces what stands between `<!-- made: NAME -->` and `<!-- end -->`. */
-export function replacePart(page: string, name: string, part: string): string {
-  const begin = `<!-- made: ${name} -->`;
-  const from = page.indexOf(begin);
-  const to = page.indexOf('<!-- end -->', from);
-  if (from === -1 || to === -1) throw new Error(`the page has no part ${begin} … <!-- end -->`);
-  return `${page.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${page.slice(to)}`;
 }
 
 interface LintConfig {

@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findTool } from './tools.ts';
 
 export interface RunOptions {
@@ -43,8 +42,13 @@ export function start(program: string, args: readonly string[], options: RunOpti
   const child = spawn(command ?? '', rest, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  const waiting = new Set<() => void>();
+  const hear = (chunks: Buffer[]) => (chunk: Buffer) => {
+    chunks.push(chunk);
+    for (const wake of waiting) wake();
+  };
+  child.stdout.on('data', hear(out));
+  child.stderr.on('data', hear(err));
   child.stdin.on('error', () => {});
   if (stdin !== undefined || !tty) child.stdin.end(stdin ?? '');
   const words = [program, ...args].join(' ');
@@ -62,6 +66,7 @@ export function start(program: string, args: readonly string[], options: RunOpti
     child.once('close', (code, signal) => {
       ended = true;
       clearTimeout(timer);
+      for (const wake of waiting) wake();
       if (late) reject(late);
       const signalCodes: Readonly<Record<string, number>> = { SIGINT: 130, SIGKILL: 137, SIGTERM: 143 };
       const result = { code: code ?? signalCodes[signal ?? ''] ?? 128, stdout: text(out), stderr: text(err) };
@@ -84,7 +89,15 @@ export function start(program: string, args: readonly string[], options: RunOpti
         const match = pattern.exec(text(out)) ?? pattern.exec(text(err));
         if (match) return match;
         if (over) throw new Error(`${words} did not say ${pattern}; stdout: ${text(out)}; stderr: ${text(err)}`);
-        await sleep(10);
+        await new Promise<void>((resolve) => {
+          const wake = () => {
+            clearTimeout(late);
+            waiting.delete(wake);
+            resolve();
+          };
+          const late = setTimeout(wake, deadline - Date.now() + 1);
+          waiting.add(wake);
+        });
       }
     },
   };
