@@ -59,7 +59,7 @@ export function boundFor(name: GoalName, node: string): number {
 
 export function isMet({ name, is }: Judged, node: string): boolean {
   const bound = boundFor(name, node);
-  return goals[name].is === 'at most' ? is <= bound : is >= bound;
+  return Number.isFinite(is) && (goals[name].is === 'at most' ? is <= bound : is >= bound);
 }
 
 /** Such as `at most 3.3, from Node 22 on 2.4`. */
