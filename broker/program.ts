@@ -9,6 +9,7 @@ import type { Deps } from './surroundings.ts';
 import type { ExplainFlags } from './commands/explain.ts';
 import type { RbacFlags } from './commands/rbac.ts';
 import type { LeasesFlags } from './commands/leases.ts';
+import type { WellKnownFlags } from './commands/well-known.ts';
 import type { ServeFlags } from './commands/serve.ts';
 
 /** `kleis-broker ARGUMENTS`. Resolves to the exit code; never rejects. */
@@ -85,6 +86,20 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
     .addOption(output('yaml', 'json'))
     .action(async (flags: RbacFlags) => (await import('./commands/rbac.ts')).printRbac(flags, deps));
 
+  program
+    .command('well-known')
+    .description('print the document that `kleis kubeconfig add --from` reads, for clusters without a broker')
+    .requiredOption('--issuer-url <url>', 'the provider whose tokens the API servers take')
+    .requiredOption('--client-id <id>', 'the client that people sign in with')
+    .option('--scope <scopes...>', 'scopes to ask for beside openid')
+    .option('--certificate-authority <file>', 'PEM; what vouches for the provider')
+    .requiredOption('--kubeconfig <file>', 'where the clusters are')
+    .requiredOption('--context <names...>', 'their contexts, whose names people will see')
+    .addHelpText('after', wellKnownHelp)
+    .action(async (flags: WellKnownFlags) =>
+      finish(await (await import('./commands/well-known.ts')).printWellKnown(flags, deps)),
+    );
+
   program.commandsGroup('Ask:');
   withConfig(program.command('explain'))
     .description('decide about a token as the broker would, and say why')
@@ -122,6 +137,13 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
   program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
   return program;
 }
+
+const wellKnownHelp = `
+A running broker answers /.well-known/kleis itself. This document is for any web server with https:
+
+  kleis-broker well-known --issuer-url https://login.example.com --client-id kleis --scope groups \\
+      --kubeconfig admin.kubeconfig --context dev prod > .well-known/kleis
+  kleis kubeconfig add --from https://clusters.example.com`;
 
 function withConfig(command: Command): Command {
   return command.requiredOption('--config <path>', 'the configuration: a YAML file, or a folder of them');

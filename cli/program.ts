@@ -157,6 +157,7 @@ Without --issuer-url it signs in for a context of your kubeconfig: --context, el
 const addHelp = `
 What it does not name in the file stays as it is, byte for byte.
 
+  kleis kubeconfig add --from https://kleis.example.com
   kleis kubeconfig add prod --server https://api.example.com:6443 --cluster-certificate-authority ca.crt \\
       --issuer-url https://login.example.com --scope groups`;
 
@@ -229,16 +230,22 @@ function describeGetToken(command: Command, args: readonly string[], deps: Deps)
 function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
   const add = kubeconfig
     .command('add')
-    .argument('<name>', 'the name of the context')
+    .argument('[name]', 'the name of the context')
     .description('add a cluster, a user and a context that sign in with Kleis')
     .addHelpText('after', addHelp);
   addSignInFlags(add)
+    .optionsGroup('One address:')
+    .option('--from <url>', 'write what this broker, or any web server with its document, says is yours')
+    .option('--all', 'with --from: every context, however many')
     .optionsGroup('Cluster:')
     .option('--server <url>', 'the API server; not needed if the cluster is in the kubeconfig already')
     .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
     .option('--tls-server-name <name>', 'the name in the certificate of the API server')
     .option('--namespace <namespace>', 'the namespace of the context')
-    .option('--cluster <name>', 'the name of the cluster entry (default: that of the context)')
+    .option(
+      '--cluster <name>',
+      'the name of the cluster entry (default: that of the context); with --from: only this cluster',
+    )
     .option('--user <name>', 'the name of the user entry (default: kleis-NAME)')
     .option('--cluster-audience <audience>', 'as --audience, for this cluster alone: one user can serve many')
     .option('--cluster-scope <scope>', 'as --scope, for this cluster alone')
@@ -247,11 +254,14 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .optionsGroup('File:')
     .option('--kubeconfig <file>', 'write here (default: as kubectl does)')
     .option('--current', 'make it the current context')
+    .option('--no-embed', 'keep the paths of certificate authorities of the provider and the broker')
     .option('--dry-run', 'print what would be added and write nothing')
     .option('-y, --yes', 'replace entries of the same names without asking')
-    .action(async (name: string, flags: KubeconfigAddFlags) =>
-      (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps),
-    );
+    .action(async (name: string | undefined, flags: KubeconfigAddFlags) => {
+      if (flags.from === undefined)
+        await (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps);
+      else await (await import('./commands/kubeconfig-from.ts')).kubeconfigFrom(flags.from, name, flags, deps);
+    });
 }
 
 function withContext(command: Command): Command {

@@ -94,18 +94,36 @@ export interface ExplainResponse {
   readonly conditions?: readonly (FailedCondition & { readonly ok: boolean })[];
 }
 
+/** What a client needs in order to get a token that the broker takes. Public but for what is of who signed in. */
 export interface WellKnown {
+  /** The URL of the broker. */
   readonly broker: string;
   readonly token_endpoint: string;
   readonly revocation_endpoint: string;
   readonly grant_types_supported: readonly string[];
   readonly subject_token_types_supported: readonly string[];
-  readonly issuers: readonly { readonly name: string; readonly issuer: string; readonly audience: string }[];
-  /** The client that people sign in with; absent until one is configured. */
-  readonly sso?: { readonly issuer: string; readonly client_id: string };
+  readonly issuers: readonly WellKnownIssuer[];
   /** Only with a bearer token: what its subject may use. */
   readonly clusters?: readonly WellKnownCluster[];
   readonly grants?: readonly WellKnownGrant[];
+}
+
+export interface WellKnownIssuer {
+  readonly name: string;
+  readonly issuer: string;
+  readonly audience: string;
+  /** Whose tokens they are, where that is known; one of `platforms` in the configuration. */
+  readonly platform?: string;
+  /** How people sign in there; absent where only jobs have tokens. */
+  readonly sign_in?: WellKnownSignIn;
+}
+
+export interface WellKnownSignIn {
+  readonly client_id: string;
+  /** Beside `openid`. */
+  readonly scopes?: readonly string[];
+  /** PEM; then nothing else vouches for the provider. */
+  readonly certificate_authority?: string;
 }
 
 export interface WellKnownCluster {
@@ -114,6 +132,8 @@ export interface WellKnownCluster {
   /** PEM. */
   readonly certificate_authority?: string;
   readonly tls_server_name?: string;
+  /** Where there is no broker: the name of the issuer whose tokens the API server itself takes. */
+  readonly issuer?: string;
 }
 
 export interface WellKnownGrant {

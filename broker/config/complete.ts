@@ -47,7 +47,7 @@ function completeLimits({ leases, ...rates }: NonNullable<BrokerDocument['limits
 }
 
 function completeIssuer(name: string, issuer: IssuerDocument): IssuerConfig {
-  const { allowLoopbackHttp: _, maxAge, leeway, ...rest } = issuer;
+  const { allowLoopbackHttp: _, maxAge, leeway, signIn, ...rest } = issuer;
   const platform = issuer.platform ?? guessPlatform(issuer);
   const known = knownPlatform(platform);
   return {
@@ -61,7 +61,15 @@ function completeIssuer(name: string, issuer: IssuerDocument): IssuerConfig {
     singleUse: issuer.singleUse ?? false,
     leeway: milliseconds(leeway) ?? 30_000,
     ...(maxAge !== undefined && { maxAge: milliseconds(maxAge)! }),
+    ...(signIn && { signIn: completeSignIn(signIn, issuer) }),
   };
+}
+
+function completeSignIn(
+  signIn: NonNullable<IssuerDocument['signIn']>,
+  { audience, certificateAuthority }: IssuerDocument,
+): NonNullable<IssuerConfig['signIn']> {
+  return { ...defined({ certificateAuthority }), ...defined(signIn), clientId: signIn.clientId ?? audience };
 }
 
 function completeCluster(name: string, cluster: BrokerDocument['clusters'][string]): ClusterConfig {

@@ -49,6 +49,12 @@ function mapFiles(config: BrokerConfig, visit: Visit): BrokerConfig {
       ...issuer,
       ...visitField(issuer, 'certificateAuthority', path, 'certificates', visit),
       ...visitField(issuer, 'jwks', path, 'keys', visit),
+      ...(issuer.signIn && {
+        signIn: {
+          ...issuer.signIn,
+          ...visitField(issuer.signIn, 'certificateAuthority', [...path, 'signIn'], 'certificates', visit),
+        },
+      }),
     })),
     clusters: mapEntries(clusters, ['clusters'], (cluster, path) => ({
       ...cluster,

@@ -104,6 +104,8 @@ function checkIssuers(config: BrokerConfig, document: BrokerDocument, report: Re
     if (issuer.maxAge !== undefined && issuer.maxAge < 1000)
       report([...path, 'maxAge'], 'is less than 1s: no token is that young');
     checkAudience(issuer.audience, [...path, 'audience'], config, report);
+    if (issuer.signIn !== undefined && issuer.cluster !== undefined)
+      report([...path, 'signIn'], 'is for people, and nobody signs in at an API server: leave it out');
   }
 }
 

@@ -26,6 +26,13 @@ export interface IssuerConfig {
   readonly jwks?: string;
   /** Claims that say who somebody is and are never given to somebody else. */
   readonly idClaims: readonly string[];
+  /** How people sign in there. */
+  readonly signIn?: {
+    readonly clientId: string;
+    /** Beside `openid`. */
+    readonly scopes?: readonly string[];
+    readonly certificateAuthority?: string;
+  };
 }
 
 export type ClusterCredentials =
@@ -98,6 +105,8 @@ const grantName = z
     'is no grant name: lower-case letters, digits, "-" and ".", at most 63, a letter or digit at both ends',
   );
 const claimName = text.describe('Name of a claim at the top level of the token.');
+// RFC 6749 section 3.3.
+const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, 'is no scope (RFC 6749 section 3.3)');
 const claimValue = z.union([z.string(), z.number(), z.boolean()]);
 
 /** What `where` holds is checked by the policy compiler, which knows better words for what is wrong. */
@@ -150,6 +159,19 @@ const issuer = z.strictObject({
   idClaims: optional(z.array(claimName).min(1), 'Claims that say who somebody is and never pass to somebody else.', {
     $comment: 'Known for platforms; `sub` for all others.',
   }),
+  signIn: optional(
+    z.strictObject({
+      clientId: optional(text, 'The client that is registered for Kleis there.', {
+        $comment: 'The audience if not given.',
+      }),
+      scopes: optional(z.array(scope).min(1).max(64), 'Scopes to ask for beside `openid`.'),
+      certificateAuthority: optional(file, 'PEM file that vouches for the provider.', {
+        $comment: 'That of the issuer if not given.',
+      }),
+    }),
+    'How people sign in there with Kleis: `{}` if there is nothing to say.',
+    { $comment: 'It stands in `/.well-known/kleis`, for everybody to read.' },
+  ),
 });
 
 const cluster = z.strictObject({

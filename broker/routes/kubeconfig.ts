@@ -1,5 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
+import { contextNames, type EntryFlags, subjectFlags, toArguments } from '../../shared/kube/broker-entries.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
 import type { Answer } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
@@ -18,9 +19,10 @@ export async function kubeconfig(call: Call, services: Services, trail: Trail): 
   const subject = await signedIn(call, services, trail.addSubject);
   const platform = platformOf(call.query['platform']);
   const { grants, clusters } = await accessOf(subject, services);
-  const { audience } = config.issuers[subject.issuer]!;
-  const issuer = { url: subject.claims['iss'] as string, audience };
-  const body = writeKubeconfig(platform, config.publicUrl, issuer, grants, clusters);
+  const urls = { [subject.issuer]: subject.claims['iss'] as string };
+  const [issuer] = await services.publicIssuers.describe(config.issuers, urls);
+  const broker = { broker: config.publicUrl };
+  const body = writeKubeconfig(platform, { ...subjectFlags(broker, issuer!), ...broker }, grants, clusters);
   return { status: 200, type: 'application/yaml', body };
 }
 
@@ -36,8 +38,7 @@ function platformOf(asked: unknown = 'posix'): string {
  */
 function writeKubeconfig(
   platform: string,
-  broker: string,
-  issuer: { readonly url: string; readonly audience: string },
+  flags: EntryFlags,
   grants: readonly CompiledGrant[],
   clusters: readonly WellKnownCluster[],
 ): string {
@@ -47,17 +48,12 @@ function writeKubeconfig(
     user: {
       exec: execEntry({
         platform,
-        args: [
-          ...['--issuer-url', issuer.url],
-          ...['--client-id', issuer.audience],
-          ...['--broker', broker],
-          ...['--grant', name],
-        ],
+        args: toArguments({ ...flags, grant: name }),
         hint: '. On Windows fetch this file from /kubeconfig?platform=windows',
       }),
     },
   });
-  const only = reachable.length === 1 ? contextName(reachable[0]!, reachable) : '';
+  const names = contextNames(reachable);
   const document = {
     apiVersion: 'v1',
     kind: 'Config',
@@ -73,16 +69,10 @@ function writeKubeconfig(
       })),
     users: reachable.map(user),
     contexts: reachable.map((grant) => ({
-      name: contextName(grant, reachable),
+      name: names.get(grant.name),
       context: { cluster: grant.cluster, user: `kleis-${grant.name}` },
     })),
-    'current-context': only,
+    'current-context': reachable.length === 1 ? names.get(reachable[0]!.name) : '',
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
-}
-
-/** The cluster's name, as people call it, where it is enough to tell the context. */
-function contextName(grant: CompiledGrant, all: readonly CompiledGrant[]): string {
-  const alone = all.filter(({ cluster }) => cluster === grant.cluster).length === 1;
-  return alone ? grant.cluster : `${grant.cluster}-${grant.name}`;
 }

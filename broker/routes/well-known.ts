@@ -17,29 +17,25 @@ import type { Services } from '../service/services.ts';
 
 /** `GET /.well-known/kleis` for anyone: how to get a token. */
 export async function describeBroker(_: Call, services: Services): Promise<Answer> {
-  return json(describe(services));
+  return json(await describe(services));
 }
 
 /** The same for who signs in: also what they would get a token for. */
 export async function describeAccess(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { grants, clusters } = await accessOf(await signedIn(call, services, trail.addSubject), services);
-  return json({ ...describe(services), clusters, grants: grants.map(describeGrant) });
+  return json({ ...(await describe(services)), clusters, grants: grants.map(describeGrant) });
 }
 
 /** What a client needs in order to get a token that this broker takes. */
-function describe({ loaded, issuers }: Services): WellKnown {
-  const { publicUrl } = loaded.config;
-  const urls = issuers.urls();
+async function describe({ loaded, issuers, publicIssuers }: Services): Promise<WellKnown> {
+  const { publicUrl, issuers: configs } = loaded.config;
   return {
     broker: publicUrl,
     token_endpoint: `${publicUrl}${routes.token}`,
     revocation_endpoint: `${publicUrl}${routes.revoke}`,
     grant_types_supported: [tokenExchangeGrant],
     subject_token_types_supported: Object.values(subjectTokenTypes),
-    issuers: Object.values(loaded.config.issuers).flatMap(({ name, audience }) => {
-      const url = urls[name];
-      return url === undefined ? [] : [{ name, issuer: url, audience }];
-    }),
+    issuers: await publicIssuers.describe(configs, issuers.urls()),
   };
 }
 

@@ -23,6 +23,7 @@ import { createMemoryStore } from '../leases/memory.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { LeaseStore } from '../leases/store.ts';
 import { createIssuers, type IssuerDeps } from '../issuers/issuers.ts';
+import { createPublicIssuers } from '../issuers/public-issuers.ts';
 import { createTelemetry } from './telemetry.ts';
 
 /** What a broker works with, following its configuration. */
@@ -63,6 +64,7 @@ export async function compose(
   const common = {
     leases,
     places: createClusterPlaces(env, now),
+    publicIssuers: createPublicIssuers(now),
     dropped: gone,
     audit,
     telemetry: createTelemetry(),

@@ -8,6 +8,7 @@ import type { Dropped } from './dropped-grants.ts';
 import type { Counters } from './counters.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { Issuers } from '../issuers/issuers.ts';
+import type { PublicIssuers } from '../issuers/public-issuers.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** What a request works with: one snapshot, taken when it comes, so that it is judged by one configuration to its end. */
@@ -19,6 +20,7 @@ export interface Services {
   /** As of now, not of the snapshot. */
   readonly dropped: Dropped;
   readonly places: ClusterPlaces;
+  readonly publicIssuers: PublicIssuers;
   readonly audit: AuditLog;
   readonly telemetry: Telemetry;
   /** By issuer and tenant. */

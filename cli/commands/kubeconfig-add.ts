@@ -3,13 +3,22 @@ import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../settings/person.ts';
 import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { type KubeconfigAddFlags, toArguments } from '../settings/flags.ts';
-import { addEntries, type AddResult } from '../kubeconfig/add.ts';
+import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
+import { addEntries, checkEntry } from '../kubeconfig/add.ts';
+import type { Changed, Plan } from '../kubeconfig/change.ts';
+import { readCertificates } from '../../shared/net/certificates.ts';
+import type { AmbientSettings } from '../settings/ambient.ts';
 import { allowClientFiles } from '../session/client-files.ts';
-import { resolveRequest } from '../settings/sign-in.ts';
+import { resolveRequest, type Settings } from '../settings/sign-in.ts';
 
 /** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
-export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {
+export async function kubeconfigAdd(name: string | undefined, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {
+  if (name === undefined) {
+    throw new KleisError('usage', 'The context has no name.', {
+      hint: 'Give one: kleis kubeconfig add NAME --server URL --issuer-url URL; or let an address say all: --from URL.',
+    });
+  }
+  if (flags.all === true) throw new KleisError('usage', '--all is for --from.');
   const extension = {
     ...(flags.clusterAudience !== undefined && { audience: flags.clusterAudience }),
     ...(flags.clusterScope !== undefined && { scope: flags.clusterScope }),
@@ -20,40 +29,56 @@ export async function kubeconfigAdd(name: string, flags: KubeconfigAddFlags, dep
   if (flags.clusterGrant !== undefined && settings.broker === undefined) {
     throw new KleisError('usage', '--cluster-grant is for a broker: give --broker too.');
   }
-  const result = await addEntries(
-    {
-      name,
-      server: flags.server,
-      clusterCertificateAuthority: flags.clusterCertificateAuthority,
-      tlsServerName: flags.tlsServerName,
-      namespace: flags.namespace,
-      clusterName: flags.cluster,
-      userName: flags.user,
-      args: toArguments(flags),
-      ...(Object.keys(extension).length > 0 && { clusterExtension: extension }),
-      kubeconfig: flags.kubeconfig,
-      dryRun: flags.dryRun,
-      yes: flags.yes,
-      current: flags.current,
-    },
-    deps,
-  );
-  // A desktop program has another PATH than the shell that this runs in.
-  if (result.outcome === 'written') noteNode(deps);
-  if (result.outcome === 'written' || result.outcome === 'unchanged') {
-    await allowClientFiles(settings, { byPerson: true, mayAsk: false }, deps);
-  }
-  tell(result, deps);
+  const entry = await checkEntry({
+    ...flags,
+    name,
+    clusterName: flags.cluster,
+    userName: flags.user,
+    args: toArguments(flags.embed ? await embedAuthorities(flags) : flags),
+    clusterExtension: Object.keys(extension).length > 0 ? extension : undefined,
+  });
+  const { kubeconfig, dryRun, yes } = flags;
+  const options = { kubeconfig, dryRun, yes, current: flags.current === true ? name : undefined };
+  const { outcome, plan } = await addEntries([entry], options, deps);
+  await afterwards(outcome, settings, deps);
+  if (outcome === 'written') {
+    deps.report.info(`Wrote the context ${clean(name)} to ${filesOf(plan)}.`);
+    deps.report.info(`Try it: kubectl --context ${clean(name)} auth whoami`);
+  } else tellUnwritten(outcome, deps);
 }
 
-function tell(result: AddResult, deps: Deps): void {
-  if (result.outcome === 'written') {
-    const files = [...new Set(result.changes.map((change) => clean(change.file, 400)))].join(', ');
-    deps.report.info(`Wrote the context ${clean(result.context)} to ${files}.`);
-    deps.report.info(`Try it: kubectl --context ${clean(result.context)} auth whoami`);
-  } else if (result.outcome === 'unchanged') {
-    deps.report.info('Nothing to change: the kubeconfig says all of this already.');
-  } else if (result.outcome === 'declined') {
-    deps.report.info('Nothing was changed.');
+/** What every command does that has written, or found, entries. */
+export async function afterwards(
+  outcome: Changed<Plan>['outcome'],
+  settings: Settings | AmbientSettings,
+  deps: Deps,
+): Promise<void> {
+  // A desktop program has another PATH than the shell that this runs in.
+  if (outcome === 'written') noteNode(deps);
+  if (outcome === 'written' || outcome === 'unchanged') {
+    await allowClientFiles(settings, { byPerson: true, mayAsk: false }, deps);
   }
+}
+
+export function tellUnwritten(outcome: Changed<Plan>['outcome'], deps: Deps): void {
+  if (outcome === 'unchanged') deps.report.info('Nothing to change: the kubeconfig says all of this already.');
+  if (outcome === 'declined') deps.report.info('Nothing was changed.');
+}
+
+export function filesOf({ changes }: Plan): string {
+  return [...new Set(changes.map((change) => clean(change.file, 400)))].join(', ');
+}
+
+/** With the text of the authorities in place of their files: the entry works on another machine too. */
+export async function embedAuthorities(flags: SignInFlags): Promise<SignInFlags> {
+  const { certificateAuthority: provider, brokerCertificateAuthority: broker, ...rest } = flags;
+  return {
+    ...rest,
+    ...(provider !== undefined && { certificateAuthorityData: await dataOf(provider) }),
+    ...(broker !== undefined && { brokerCertificateAuthorityData: await dataOf(broker) }),
+  };
+}
+
+async function dataOf(file: string): Promise<string> {
+  return Buffer.from(await readCertificates(file)).toString('base64');
 }

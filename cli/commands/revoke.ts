@@ -13,7 +13,7 @@ import type { RevokeFlags } from '../settings/flags.ts';
 import { brokerOf } from '../get-token/exchange.ts';
 import { originOf } from '../get-token/sources.ts';
 import { openCredentials } from '../stores.ts';
-import { readFlags } from '../settings/gather.ts';
+import { authorityOf, readFlags } from '../settings/gather.ts';
 import { settingsFor } from './token.ts';
 
 const maxToken = 16_384;
@@ -83,7 +83,9 @@ function say({ revoked, reason, lease, dead_within: deadWithin }: RevokeResponse
 async function namedBroker(flags: Omit<RevokeFlags, 'tokenFile'>, surroundings: Deps): Promise<BrokerClient> {
   const entry = flags.broker === undefined ? await contextSettings(flags, surroundings) : undefined;
   const deps = entry?.deps ?? surroundings;
-  const { broker: url, brokerCertificateAuthority: certificateAuthority } = readFlags({ ...entry?.flags, ...flags });
+  const given = readFlags({ ...entry?.flags, ...flags });
+  const { broker: url } = given;
+  const certificateAuthority = authorityOf(given, 'brokerCertificateAuthority');
   if (url === undefined) throw new KleisError('usage', 'No broker is named.', { hint: 'Give --broker.' });
   return brokerOf({ url, certificateAuthority }, (await loadConfig(deps)).choices.proxy, deps);
 }

@@ -68,6 +68,11 @@ export async function openIdentity(identity: string, surroundings: Surroundings)
   }
 }
 
+/** What `auto` finds, as `--identity` spells it; undefined where nothing says that this is a job. */
+export function platformHere(env: Env): string | undefined {
+  return ci.find((platform) => platform.isHere(env))?.name;
+}
+
 function named(identity: string): Platform {
   const [, kind, rest = ''] = /^(env|file):(.*)$/s.exec(identity) ?? [];
   if (kind !== undefined) return kind === 'env' ? variable(rest) : file(rest);

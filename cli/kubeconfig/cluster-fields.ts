@@ -91,7 +91,7 @@ export async function checkPluginHearsOf(cluster: Mapping, name: string, file: s
   );
 }
 
-function checkNamespace(namespace: string): string {
+export function checkNamespace(namespace: string): string {
   if (namespacePattern.test(namespace)) return namespace;
   throw new KleisError('usage', `--namespace ${shown(namespace)} is not the name of a namespace.`);
 }

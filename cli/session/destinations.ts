@@ -17,7 +17,9 @@ export interface Destinations {
 }
 
 /** A broker's address, and a hash of the authority that vouches for it if one is named. */
-export async function brokerIdentity(broker: BrokerSettings | undefined): Promise<string | undefined> {
+export async function brokerIdentity(
+  broker: Pick<BrokerSettings, 'url' | 'certificateAuthority'> | undefined,
+): Promise<string | undefined> {
   if (broker === undefined) return undefined;
   const { origin } = new URL(broker.url);
   const pem = await readAuthority(broker.certificateAuthority);

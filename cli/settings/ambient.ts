@@ -1,7 +1,7 @@
 import { clean } from '../../shared/text.ts';
 import { type BrokerSettings, resolveBroker } from './broker.ts';
 import type { SignInFlags } from './flags.ts';
-import { gather, longOf, type PersonChoices } from './gather.ts';
+import { authorityOf, gather, longOf, type PersonChoices } from './gather.ts';
 import { flagNames, settingOf, type Values } from './table.ts';
 import { usage } from './values.ts';
 
@@ -13,7 +13,7 @@ export interface AmbientSettings {
   /** Whom the token is to be for, as the person or the kubeconfig says; if nobody does, the broker's URL. */
   readonly audience: string | undefined;
   readonly broker: BrokerSettings | undefined;
-  /** A PEM file; when given, nothing else is trusted for the platform that makes the token. */
+  /** A PEM file, or its text as a data URL; when given, nothing else is trusted for the platform that makes the token. */
   readonly certificateAuthority: string | undefined;
   readonly cache: Values['cache'];
   /** Milliseconds. */
@@ -25,7 +25,8 @@ export interface AmbientSettings {
 /** For identities that bring their token along. Throws `usage`, `kubeconfig_invalid`. */
 export function resolveAmbient(flags: SignInFlags, extension: unknown, person: PersonChoices): AmbientSettings {
   const given = gather(flags, extension, person);
-  const { identity = 'auto', certificateAuthority } = given;
+  const { identity = 'auto' } = given;
+  const certificateAuthority = authorityOf(given, 'certificateAuthority');
   for (const name of flagNames) {
     if (settingOf(name).signInOnly !== true || flags[name] === undefined) continue;
     throw usage(`${longOf(name)} is for a sign-in, but --identity ${clean(identity, 80)} brings its token along.`);

@@ -1,4 +1,4 @@
-import type { Given } from './gather.ts';
+import { authorityOf, type Given } from './gather.ts';
 import { usage } from './values.ts';
 
 /** Where a subject token is exchanged, and for what. */
@@ -8,7 +8,7 @@ export interface BrokerSettings {
   readonly grant: string;
   /** Milliseconds; undefined takes what the grant gives. */
   readonly ttl: number | undefined;
-  /** A PEM file; when given, nothing else is trusted for the broker. */
+  /** A PEM file, or its text as a data URL; when given, nothing else is trusted for the broker. */
   readonly certificateAuthority: string | undefined;
 }
 
@@ -17,7 +17,8 @@ export interface BrokerSettings {
  * come from the extension of a cluster that others reach without a broker. Throws `usage`.
  */
 export function resolveBroker(given: Given, typedGrant: string | undefined): BrokerSettings | undefined {
-  const { broker: url, grant, ttl, brokerCertificateAuthority: certificateAuthority } = given;
+  const { broker: url, grant, ttl } = given;
+  const certificateAuthority = authorityOf(given, 'brokerCertificateAuthority');
   if (url === undefined) {
     const alone =
       typedGrant !== undefined

@@ -51,6 +51,10 @@ export interface StatusFlags extends OutputFlags {
 }
 
 export type KubeconfigAddFlags = SignInFlags & {
+  from?: string;
+  all?: boolean;
+  /** False: paths stay paths. */
+  embed: boolean;
   server?: string;
   clusterCertificateAuthority?: string;
   tlsServerName?: string;

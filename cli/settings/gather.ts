@@ -60,3 +60,15 @@ function readExtension(extension: unknown): Partial<Pick<Values, ExtensionName>>
 export function longOf(name: (typeof names)[number]): string {
   return settingOf(name).flag?.split(' ')[0] ?? name;
 }
+
+/** The one authority of a server: by file or by text. Throws `usage` where both are given. */
+export function authorityOf(
+  given: Given,
+  name: 'certificateAuthority' | 'brokerCertificateAuthority',
+): string | undefined {
+  const data = given[`${name}Data`];
+  if (data !== undefined && given[name] !== undefined) {
+    throw new KleisError('usage', `${longOf(name)} and ${longOf(`${name}Data`)} say the same: give one of them.`);
+  }
+  return data ?? given[name];
+}

@@ -3,7 +3,7 @@ import { clean } from '../../shared/text.ts';
 import { type AmbientSettings, resolveAmbient } from './ambient.ts';
 import { type BrokerSettings, resolveBroker } from './broker.ts';
 import type { SignInFlags } from './flags.ts';
-import { gather, type PersonChoices } from './gather.ts';
+import { authorityOf, gather, type PersonChoices } from './gather.ts';
 import { isSignInIdentity, type SignInIdentity } from './identity-name.ts';
 import type { Values } from './table.ts';
 import { usage } from './values.ts';
@@ -29,7 +29,7 @@ export interface Settings extends Pick<
   /** HOST:PORT, loopback only, tried in turn; port 0 is any free one. */
   readonly listenAddress: readonly string[];
   readonly redirectUri: string | undefined;
-  /** A PEM file; when given, nothing else is trusted for the provider. */
+  /** A PEM file, or its text as a data URL; when given, nothing else is trusted for the provider. */
   readonly certificateAuthority: string | undefined;
   /** Milliseconds. */
   readonly minValidity: number;
@@ -99,7 +99,7 @@ export function resolveSettings(flags: SignInFlags, extension: unknown, person: 
     listenAddress: given.listenAddress ?? [],
     redirectUri: given.redirectUri,
     dpop: given.dpop ?? false,
-    certificateAuthority: given.certificateAuthority,
+    certificateAuthority: authorityOf(given, 'certificateAuthority'),
     minValidity: given.minValidity ?? 60_000,
     loginTimeout: given.loginTimeout ?? 300_000,
     force: given.force ?? false,

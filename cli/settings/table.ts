@@ -90,6 +90,12 @@ export const table = {
     parse: values.file,
     help: 'PEM; trust this for the provider, and nothing else',
   },
+  certificateAuthorityData: {
+    flag: '--certificate-authority-data <base64>',
+    group: 'Provider',
+    parse: values.certificateData,
+    help: 'the same as base64, as a kubeconfig has it: no file is needed',
+  },
   scope: {
     flag: '--scope <scope>',
     group: 'What is asked for',
@@ -295,6 +301,12 @@ export const table = {
     group: 'Broker',
     parse: values.file,
     help: 'PEM; trust this for the broker, and nothing else',
+  },
+  brokerCertificateAuthorityData: {
+    flag: '--broker-certificate-authority-data <base64>',
+    group: 'Broker',
+    parse: values.certificateData,
+    help: 'the same as base64, as a kubeconfig has it: no file is needed',
   },
   force: {
     flag: '--force',

@@ -2,7 +2,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { formatDuration, parseDuration } from '../../shared/duration.ts';
 import { type ErrorCode, KleisError } from '../../shared/errors.ts';
 import { parseProxy } from '../../shared/net/proxy.ts';
-import { serverUrlFaults, urlFaults, withoutLastSlash } from '../../shared/net/url.ts';
+import { pemDataUrl, serverUrlFaults, urlFaults, withoutLastSlash } from '../../shared/net/url.ts';
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { isListenAddress, isRedirectUri } from './listen-address.ts';
@@ -45,6 +45,18 @@ export function texts(value: unknown): readonly string[] | Fault {
 /** Absolute, since a session outlives the folder that a command was typed in. */
 export function file(value: unknown): string | Fault {
   return isText(value) ? resolve(value) : notText;
+}
+
+/** Characters of base64: the command line of a plugin holds it, and each look at the cache reads that. */
+const maxCertificateData = 32_768;
+
+/** PEM in base64; becomes what `readAuthority` takes in place of a path. It is what judges the certificates. */
+export function certificateData(value: unknown): string | Fault {
+  const isBase64 = typeof value === 'string' && /^[A-Za-z0-9+/]+={0,2}$/.test(value);
+  if (!isBase64 || value.length > maxCertificateData) {
+    return new Fault(`must be PEM in base64, at most ${maxCertificateData / 1024} KiB`);
+  }
+  return `${pemDataUrl}${value}`;
 }
 
 /** Absolute ones; a folder ends in a slash. */

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { KleisError } from '../errors.ts';
 import { readTextFile } from '../read-file.ts';
 import { clean } from '../text.ts';
+import { pemDataUrl } from './url.ts';
 
 const hint = 'Name a PEM file with the certificate of the authority that vouches for the server.';
 
@@ -40,7 +41,9 @@ export async function readCertificates(file: string, setting = 'The certificate 
   return checkCertificates(await readTextFile(file), `${setting} ${clean(file, 400)}`);
 }
 
-/** Undefined where no file is named. Throws as `readCertificates`. */
-export async function readAuthority(file: string | undefined): Promise<string | undefined> {
-  return file === undefined ? undefined : readCertificates(file);
+/** By an absolute path, or the text itself as a `pemDataUrl`. Undefined where nobody is named. Throws as `readCertificates`. */
+export async function readAuthority(authority: string | undefined): Promise<string | undefined> {
+  if (authority === undefined) return undefined;
+  if (!authority.startsWith(pemDataUrl)) return readCertificates(authority);
+  return checkCertificates(Buffer.from(authority.slice(pemDataUrl.length), 'base64').toString());
 }

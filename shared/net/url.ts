@@ -49,3 +49,6 @@ export function serverUrlFaults(text: string): readonly UrlFault[] {
 export function withoutLastSlash(url: string): string {
   return url.replace(/\/+$/, '');
 }
+
+/** Begins what stands for a file where certificates are named by path: RFC 2397, with the PEM text as base64. */
+export const pemDataUrl = 'data:application/x-pem-file;base64,';

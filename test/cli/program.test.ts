@@ -68,7 +68,7 @@ describe('usage', () => {
     [['get-token', '--browser-command', 'x'], /unknown option/],
     [['get-token', 'surplus'], /too many arguments/],
     [['status', '-o', 'xml'], /Allowed choices/],
-    [['kubeconfig', 'add'], /missing required argument/],
+    [['kubeconfig', 'add'], /The context has no name/],
     [['logout', '--context', 'x'], /kubeconfig/],
   ] as const)('%j fails with a reason, and nothing on stdout', async (args, reason) => {
     await newcomer();

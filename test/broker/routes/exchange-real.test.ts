@@ -86,7 +86,12 @@ describe.skipIf(!needs('kube'))('a broker at kube-apiserver 1.36', () => {
       expect([await run(explain, deps), output()]).toEqual([0, expect.stringContaining('issuer pods')]);
     }
     const { issuers } = (await own.call('/.well-known/kleis')).body as { issuers: unknown };
-    expect(issuers).toContainEqual({ name: 'pods', issuer: world.state.cluster.server, audience });
+    expect(issuers).toContainEqual({
+      name: 'pods',
+      platform: 'kubernetes',
+      issuer: world.state.cluster.server,
+      audience,
+    });
   });
 
   it('anchors its audit', async () => {

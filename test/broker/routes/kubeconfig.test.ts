@@ -1,5 +1,8 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
+import { createAuthority } from '../../support/certificates.ts';
 import { audience, issuerUrl, startSuite } from './world.ts';
 
 const { world, broker } = await startSuite();
@@ -18,17 +21,27 @@ describe('GET /kubeconfig', () => {
     ]);
     const [user] = kubeconfig.users;
     expect(user.user.exec).toMatchObject({ command: 'kleis-credential', provideClusterInfo: true });
-    expect(user.user.exec.args).toEqual([
-      '--issuer-url',
-      issuerUrl,
-      '--client-id',
-      audience,
-      '--broker',
-      audience,
-      '--grant',
-      'deploy-web',
-    ]);
+    expect(user.user.exec.args).toEqual(['--identity=github', `--broker=${audience}`, '--grant=deploy-web']);
     expect((await broker.call('/kubeconfig')).status).toBe(401);
+  });
+
+  it('lets a person sign in with the client, scopes and authority of the issuer', async () => {
+    const ca = join(world.folder, 'sso.pem');
+    const { cert } = await createAuthority();
+    await writeFile(ca, cert);
+    const { issuers } = world.document() as { issuers: { ci: object } };
+    const signIn = { clientId: 'kleis-cli', scopes: ['groups'], certificateAuthority: ca };
+    const other = await world.start({ issuers: { ...issuers, ci: { ...issuers.ci, signIn } } });
+    const headers = { authorization: `Bearer ${await world.issue()}` };
+    const [user] = parse((await other.call('/kubeconfig', { headers })).text).users;
+    expect(user.user.exec.args).toEqual([
+      `--issuer-url=${issuerUrl}`,
+      '--client-id=kleis-cli',
+      `--certificate-authority-data=${Buffer.from(cert).toString('base64')}`,
+      '--scope=groups',
+      `--broker=${audience}`,
+      '--grant=deploy-web',
+    ]);
   });
 
   it.each([

@@ -1,4 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { createAuthority } from '../../support/certificates.ts';
 import { audience, issuerUrl, startSuite } from './world.ts';
 
 const { world, broker } = await startSuite();
@@ -8,8 +11,33 @@ describe('GET /.well-known/kleis', () => {
     const { status, body, text } = await broker.call('/.well-known/kleis');
     expect(status).toBe(200);
     expect(body).toMatchObject({ broker: audience, token_endpoint: `${audience}/token` });
-    expect(body.issuers).toContainEqual({ name: 'ci', issuer: issuerUrl, audience });
+    expect(body.issuers).toContainEqual({ name: 'ci', issuer: issuerUrl, audience, platform: 'github' });
     expect(text).not.toMatch(/deploy-web|prod/);
+  });
+
+  it('tells how people sign in, with the authority of the provider', async () => {
+    const [ca, gone] = [join(world.folder, 'provider.pem'), join(world.folder, 'not-there.pem')];
+    const { cert } = await createAuthority();
+    await writeFile(ca, cert);
+    const { issuers } = world.document() as { issuers: Record<string, { url: string }> };
+    const other = await world.start({
+      issuers: {
+        ci: { ...issuers['ci'], certificateAuthority: ca, signIn: { scopes: ['groups'] } },
+        github: { ...issuers['github'], signIn: { clientId: 'kleis-cli', certificateAuthority: gone } },
+      },
+    });
+    const { body } = await other.call('/.well-known/kleis');
+    expect(body.issuers).toEqual([
+      {
+        name: 'ci',
+        issuer: issuerUrl,
+        audience,
+        platform: 'github',
+        sign_in: { client_id: audience, scopes: ['groups'], certificate_authority: cert },
+      },
+      // Without what vouches for it nobody could sign in there safely.
+      { name: 'github', issuer: issuers['github']!.url, audience, platform: 'github' },
+    ]);
   });
 
   it('tells who is signed in what is theirs, and no more', async () => {

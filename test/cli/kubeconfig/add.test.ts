@@ -25,7 +25,8 @@ import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { addEntries, type AddRequest, type AddResult } from '../../../cli/kubeconfig/add.ts';
+import { addEntries, checkEntry, type EntryRequest } from '../../../cli/kubeconfig/add.ts';
+import type { Change, Changed, ChangeOptions, Plan } from '../../../cli/kubeconfig/change.ts';
 import { bodyKey, parseKubeconfig, sections } from '../../../cli/kubeconfig/document.ts';
 import { withLocks } from '../../../cli/kubeconfig/lock.ts';
 import { createReport } from '../../../cli/surroundings/report.ts';
@@ -55,7 +56,14 @@ interface Surroundings {
   readonly clock?: Deps['clock'];
 }
 
-interface Outcome extends AddResult {
+type AddWanted = EntryRequest & ChangeOptions & { readonly current?: boolean };
+
+interface Outcome {
+  readonly outcome: Changed<Plan>['outcome'];
+  readonly context: string;
+  readonly cluster: string;
+  readonly user: string;
+  readonly changes: readonly Change[];
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -63,7 +71,7 @@ interface Outcome extends AddResult {
 const realClock: Deps['clock'] = { now: Date.now, sleep: async (milliseconds) => sleep(milliseconds) };
 
 /** Collects what the program prints; the end of the input comes after the answer. */
-async function add(request: Partial<AddRequest>, surroundings: Surroundings = {}): Promise<Outcome> {
+async function add(request: Partial<AddWanted>, surroundings: Surroundings = {}): Promise<Outcome> {
   const { env = { HOME: folder }, answer, platform = process.platform, clock = realClock } = surroundings;
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
     Object.assign(stream, { isTTY: answer !== undefined, setEncoding: () => stream }),
@@ -94,8 +102,12 @@ async function add(request: Partial<AddRequest>, surroundings: Surroundings = {}
     report: createReport(stderr, { NO_COLOR: '1' }),
     signal: new AbortController().signal,
   };
-  const result = await addEntries({ name: 'prod', args: ['--issuer-url=https://sso.example.com'], ...request }, deps);
-  return { ...result, stdout: read(stdout), stderr: printed };
+  const { current, kubeconfig, dryRun, yes, ...rest } = request;
+  const entry = await checkEntry({ name: 'prod', args: ['--issuer-url=https://sso.example.com'], ...rest });
+  const { contexts: context, clusters: cluster, users: user } = entry.names;
+  const options = { kubeconfig, dryRun, yes, current: current === true ? context : undefined };
+  const { outcome, plan } = await addEntries([entry], options, deps);
+  return { outcome, context, cluster, user, changes: plan.changes, stdout: read(stdout), stderr: printed };
 }
 
 const server = 'https://api.example.com:6443';
@@ -172,7 +184,7 @@ current-context: prod
 });
 
 describe('what cannot be meant is refused before anything is touched', () => {
-  test.each<[string, Partial<AddRequest>, string, RegExp]>([
+  test.each<[string, Partial<AddWanted>, string, RegExp]>([
     ['http', { server: 'http://api.example.com' }, 'usage', /must begin with https/],
     ['no URL', { server: 'api.example.com:6443' }, 'usage', /must begin with https|not a URL/],
     ['https without a host', { server: 'https:api.example.com' }, 'usage', /not a URL/],

@@ -12,7 +12,7 @@ test('a known broker behind another authority is a new destination', async () =>
   await writeFile(one, (await createAuthority()).cert);
   await writeFile(other, (await createAuthority()).cert);
   const broker = (certificateAuthority: string | undefined) =>
-    brokerIdentity({ url: 'https://broker.example.com/x', grant: 'g', ttl: undefined, certificateAuthority });
+    brokerIdentity({ url: 'https://broker.example.com/x', certificateAuthority });
   const first = await broker(one);
   expect(first).toMatch(/^https:\/\/broker\.example\.com [0-9a-f]{16}$/);
   expect(await broker(one)).toBe(first);

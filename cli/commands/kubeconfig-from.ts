@@ -1,0 +1,163 @@
+import { KleisError } from '../../shared/errors.ts';
+import { contextNames } from '../../shared/kube/broker-entries.ts';
+import type { WellKnownCluster } from '../../shared/protocol.ts';
+import { clean } from '../../shared/text.ts';
+import { type Directory, readDirectory } from '../broker/directory.ts';
+import { type AskedBroker, callerFlags, openCaller } from '../get-token/caller.ts';
+import { addEntries, type WantedEntry } from '../kubeconfig/add.ts';
+import { checkName, checkNamespace, checkServer } from '../kubeconfig/cluster-fields.ts';
+import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
+import { authorityOf, readFlags } from '../settings/gather.ts';
+import { loadConfig } from '../settings/person.ts';
+import { resolveRequest } from '../settings/sign-in.ts';
+import { usage } from '../settings/values.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { afterwards, embedAuthorities, filesOf, tellUnwritten } from './kubeconfig-add.ts';
+
+/** More contexts than these are written with --all alone: nobody would find one among them. */
+const manyContexts = 100;
+
+/** A context that an address offers. */
+interface Offer {
+  readonly context: string;
+  readonly cluster: WellKnownCluster;
+  readonly user: string;
+  readonly flags: SignInFlags;
+}
+
+/**
+ * `kleis kubeconfig add --from URL`: asks the address which clusters there are, signs in once where a broker knows whose
+ * they are, and writes a context for each that is the caller's.
+ */
+export async function kubeconfigFrom(
+  from: string,
+  name: string | undefined,
+  flags: KubeconfigAddFlags,
+  deps: Deps,
+): Promise<void> {
+  refuseOthers(flags);
+  const { kubeconfig, dryRun, yes } = flags;
+  const { choices } = await loadConfig(deps);
+  const { from: _, ...typed } = { ...flags, broker: from };
+  const given = readFlags(typed);
+  const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
+  const ask = { ...broker, proxy: choices.proxy, deps };
+  const directory = await readDirectory(ask);
+  const offers = directory.broker === undefined ? withoutBroker(directory, typed) : await fromBroker();
+  const wanted = choose(offers, name, flags);
+  const settings = wanted.map(({ flags: each }) => resolveRequest(each, undefined, choices));
+  const entries = await Promise.all(wanted.map(async (offer) => toEntry(offer, flags)));
+  const [first] = wanted;
+  const current = flags.current === true ? first?.context : undefined;
+  const { outcome, plan } = await addEntries(entries, { kubeconfig, dryRun, yes, current }, deps);
+  for (const each of settings.slice(0, 1)) await afterwards(outcome, each, deps);
+  if (outcome !== 'written') return tellUnwritten(outcome, deps);
+  deps.report.info(`Wrote ${wanted.length === 1 ? 'the context' : `${wanted.length} contexts`} to ${filesOf(plan)}:`);
+  for (const { context, cluster } of wanted) deps.report.info(`  ${clean(context)}  ${clean(cluster.server)}`);
+  deps.report.info(`Try it: kubectl --context ${clean(first?.context)} auth whoami`);
+
+  async function fromBroker(): Promise<Offer[]> {
+    const caller = callerFlags(directory, typed, deps.env);
+    const { token, name: who } = await openCaller(caller, broker, { yes: yes === true, person: choices }, deps);
+    const mine = await readDirectory(ask, token);
+    if (mine.grants.length === 0) {
+      throw new KleisError('grant_denied', `${clean(broker.url)} has no grant for ${clean(who)}.`, {
+        hint: 'Ask whoever runs that broker for one.',
+      });
+    }
+    return ofGrants(mine, { ...caller, ...brokerFlags(broker, typed) });
+  }
+}
+
+/** What the address says is not to be typed as well. */
+function refuseOthers(flags: KubeconfigAddFlags): void {
+  const said = {
+    '--server': flags.server,
+    '--cluster-certificate-authority': flags.clusterCertificateAuthority,
+    '--tls-server-name': flags.tlsServerName,
+    '--user': flags.user,
+    '--cluster-audience': flags.clusterAudience,
+    '--cluster-scope': flags.clusterScope,
+    '--cluster-resource': flags.clusterResource,
+    '--cluster-grant': flags.clusterGrant,
+    '--broker': flags.broker,
+  };
+  const odd = Object.entries(said).find(([, value]) => value !== undefined)?.[0];
+  if (odd === undefined) return;
+  throw new KleisError('usage', `${odd} is what the address of --from says.`, { hint: `Leave ${odd} or --from away.` });
+}
+
+function brokerFlags(broker: AskedBroker, typed: SignInFlags): SignInFlags {
+  const { brokerCertificateAuthority, brokerCertificateAuthorityData, ttl } = typed;
+  return {
+    broker: broker.url,
+    ...(brokerCertificateAuthority !== undefined && { brokerCertificateAuthority }),
+    ...(brokerCertificateAuthorityData !== undefined && { brokerCertificateAuthorityData }),
+    ...(ttl !== undefined && { ttl }),
+  };
+}
+
+function ofGrants({ grants, clusters }: Directory, flags: SignInFlags): Offer[] {
+  const places = new Map(clusters.map((cluster) => [cluster.name, cluster]));
+  const reachable = grants.filter((grant) => places.has(grant.cluster));
+  const names = contextNames(reachable);
+  return reachable.map(({ name, cluster }) => ({
+    context: names.get(name)!,
+    cluster: places.get(cluster)!,
+    user: `kleis-${name}`,
+    flags: { ...flags, grant: name },
+  }));
+}
+
+/** The clusters take the provider's own tokens; which are the caller's they say themselves. */
+function withoutBroker(directory: Directory, typed: SignInFlags): Offer[] {
+  if (directory.clusters.length === 0) {
+    throw new KleisError('broker_invalid', 'The document at that address names no cluster.');
+  }
+  return directory.clusters.map((cluster) => {
+    const issuers = directory.issuers.filter(({ name }) => name === cluster.issuer);
+    if (issuers.length === 0) {
+      throw new KleisError('broker_invalid', `The document names no issuer for the cluster ${clean(cluster.name)}.`);
+    }
+    const flags = callerFlags({ ...directory, issuers }, typed, {});
+    return { context: cluster.name, cluster, user: `kleis-${cluster.issuer!}`, flags };
+  });
+}
+
+function choose(offers: readonly Offer[], name: string | undefined, flags: KubeconfigAddFlags): readonly Offer[] {
+  const known = [...new Set(offers.map(({ cluster }) => clean(cluster.name, 80)))].toSorted();
+  const list = `${known.slice(0, 20).join(', ')}${known.length > 20 ? `, and ${known.length - 20} more` : ''}`;
+  const { cluster: only, grant } = flags;
+  const found = offers.filter(
+    (offer) =>
+      (only ?? offer.cluster.name) === offer.cluster.name && (grant ?? offer.flags.grant) === offer.flags.grant,
+  );
+  if (found.length === 0) throw usage('There is no such cluster or grant there for you.', `There are: ${list}.`);
+  if (found.length > manyContexts && flags.all !== true) {
+    throw usage(`There are ${found.length} contexts for you.`, 'Name a cluster with --cluster, or pass --all.');
+  }
+  if (name === undefined && !(flags.current === true && found.length > 1)) return found;
+  const what = name === undefined ? '--current is for one context' : 'A name is for one context';
+  if (found.length > 1)
+    throw usage(`${what}, and there are ${found.length}.`, `Name a cluster with --cluster: ${list}.`);
+  return found.map((offer) => ({ ...offer, context: name ?? offer.context }));
+}
+
+async function toEntry({ context, cluster, user, flags }: Offer, typed: KubeconfigAddFlags): Promise<WantedEntry> {
+  const { server, certificate_authority: certificateAuthority, tls_server_name: tlsServerName } = cluster;
+  return {
+    names: {
+      contexts: checkName('The name', context),
+      clusters: checkName('The name of the cluster', cluster.name),
+      users: checkName('The name of the user', user),
+    },
+    cluster: {
+      server: checkServer('The address of the cluster', server),
+      certificateAuthority,
+      tlsServerName,
+      extension: undefined,
+    },
+    namespace: typed.namespace === undefined ? undefined : checkNamespace(typed.namespace),
+    args: toArguments(typed.embed ? await embedAuthorities(flags) : flags),
+  };
+}

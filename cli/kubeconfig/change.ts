@@ -1,0 +1,193 @@
+import { isDeepStrictEqual } from 'node:util';
+import { KleisError } from '../../shared/errors.ts';
+import { isObject } from '../../shared/json.ts';
+import { clean } from '../../shared/text.ts';
+import { askYesNo } from '../surroundings/ask.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { bodyKey, type Mapping, type Section } from './document.ts';
+import { editKubeconfig } from './edit.ts';
+import { type Kubeconfig, type KubeconfigFile, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
+import { withLocks } from './lock.ts';
+import { followLinks, replaceKubeconfig } from './write.ts';
+
+export interface Change {
+  readonly what: ReturnType<typeof bodyKey> | 'current-context';
+  readonly name: string;
+  readonly file: string;
+  /** Undefined: it is new. */
+  readonly before: Mapping | string | undefined;
+  /** Undefined: it is removed. */
+  readonly after: Mapping | string | undefined;
+}
+
+/** What is to become of the files. */
+export interface Plan {
+  readonly changes: readonly Change[];
+  /** What each file that changes is to mean. */
+  readonly values: ReadonlyMap<KubeconfigFile, Mapping>;
+}
+
+export interface ChangeOptions {
+  /** `--kubeconfig`. */
+  readonly kubeconfig?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+  /** Replace and remove without asking. */
+  readonly yes?: boolean | undefined;
+}
+
+export interface Changed<P extends Plan> {
+  /** `declined`: the person did not want something to be replaced; nothing was changed. */
+  readonly outcome: 'written' | 'unchanged' | 'declined' | 'dry-run';
+  readonly plan: P;
+}
+
+/**
+ * Changes the kubeconfig as `plan` says of what stands there, under the locks that kubectl takes. Whatever the plan does
+ * not name stays byte for byte the same.
+ *
+ * @throws KleisError `usage`, `kubeconfig_invalid`, `claim_held` (locked), `storage_unavailable`, and what `plan` throws;
+ *   nothing was changed then, unless several files were to be written and the last ones failed
+ */
+export async function changeKubeconfig<P extends Plan>(
+  { kubeconfig, dryRun, yes }: ChangeOptions,
+  plan: (kubeconfig: Kubeconfig) => P | Promise<P>,
+  deps: Deps,
+): Promise<Changed<P>> {
+  const sources = kubeconfigSources(kubeconfig, deps);
+  const blank = blankHint(sources);
+  if (blank !== '')
+    throw new KleisError('usage', `${blank}Nothing was written.`, { hint: 'Correct KUBECONFIG or --kubeconfig.' });
+  let agreedTo: readonly Change[] = [];
+  for (;;) {
+    // A moment longer than for reading alone: whoever writes now must be done before we can.
+    const planned = await plan(await loadKubeconfig(sources, 2000));
+    // What cannot be edited is said before anybody is asked.
+    for (const [file, value] of planned.values) editKubeconfig(file, value, file.path);
+    if (dryRun === true) return { outcome: 'dry-run', plan: planned };
+    if (planned.changes.length === 0) return { outcome: 'unchanged', plan: planned };
+    const replaced = planned.changes.filter(({ what, before }) => what !== 'current-context' && before !== undefined);
+    if (yes !== true && !isDeepStrictEqual(replaced, agreedTo)) {
+      if (!(await agrees(replaced, deps))) return { outcome: 'declined', plan: planned };
+      agreedTo = replaced;
+    }
+    if (await write(planned)) return { outcome: 'written', plan: planned };
+    deps.signal.throwIfAborted();
+  }
+
+  /** False if what was planned is no longer what would be planned: somebody else wrote meanwhile. */
+  async function write(planned: P): Promise<boolean> {
+    const paths = Array.from(planned.values.keys(), (file) => file.path);
+    // Under the name that is in KUBECONFIG, which kubectl locks, and under that of the file which really changes.
+    const targets = new Map(await Promise.all(paths.map(async (path) => [path, await followLinks(path)] as const)));
+    return withLocks([...targets.keys(), ...targets.values()], deps, async () => {
+      const now = await plan(await loadKubeconfig(sources, 0));
+      if (!isDeepStrictEqual(now.changes, planned.changes)) return false;
+      const files = Array.from(
+        now.values,
+        ([file, value]) => [file.path, editKubeconfig(file, value, file.path)] as const,
+      );
+      for (const [path, text] of files) await replaceKubeconfig(targets.get(path) ?? path, text);
+      return true;
+    });
+  }
+}
+
+/** Collects what is to become of entries. */
+export class PlanBuilder implements Plan {
+  readonly changes: Change[] = [];
+  readonly values = new Map<KubeconfigFile, Mapping>();
+  readonly #kubeconfig: Kubeconfig;
+
+  constructor(kubeconfig: Kubeconfig) {
+    this.#kubeconfig = kubeconfig;
+  }
+
+  /** An entry that exists changes in the file that it is in; a new one goes where kubectl would write it. */
+  set(section: Section, name: string, after: Mapping): void {
+    const existing = this.#kubeconfig.entries[section].get(name);
+    if (existing !== undefined && isDeepStrictEqual(existing.body, after)) return;
+    const file = existing?.file ?? this.#kubeconfig.defaultFile;
+    this.#edit(file, (value) => withEntry(value, section, name, existing?.index, after));
+    this.changes.push({ what: bodyKey(section), name, file: file.path, before: existing?.body, after });
+  }
+
+  setCurrent(name: string): void {
+    const current = this.#kubeconfig.currentContext;
+    if (current === name) return;
+    const file = this.#kubeconfig.defaultFile;
+    this.#edit(file, (value) => ({ ...value, 'current-context': name }));
+    const before = current === '' ? undefined : current;
+    this.changes.push({ what: 'current-context', name, file: file.path, before, after: name });
+  }
+
+  #edit(file: KubeconfigFile, edit: (value: Mapping) => Mapping): void {
+    // kubectl takes a file without these two for a kubeconfig; other programs do not.
+    const start = Object.keys(file.value).length === 0 ? { apiVersion: 'v1', kind: 'Config' } : file.value;
+    this.values.set(file, edit(this.values.get(file) ?? start));
+  }
+}
+
+function withEntry(value: Mapping, section: Section, name: string, index: number | undefined, body: Mapping): Mapping {
+  const before: unknown = value[section];
+  const list: unknown[] = Array.isArray(before) ? [...before] : [];
+  const key = bodyKey(section);
+  // As kubectl sorts them.
+  if (index === undefined) list.push(section === 'users' ? { name, [key]: body } : { [key]: body, name });
+  else list[index] = { ...mappingOf(list[index]), [key]: body };
+  return { ...value, [section]: list };
+}
+
+function mappingOf(value: unknown): Mapping {
+  return isObject(value) ? value : {};
+}
+
+/** What a dry run says of a change: a sentence. */
+export function describeChange({ what, name, file, before, after }: Change): string {
+  const where = clean(file, 400);
+  if (what === 'current-context') {
+    if (after === undefined) return `Would leave ${where} without a current context.`;
+    return `Would make "${clean(name)}" the current context in ${where}.`;
+  }
+  const verb = before === undefined ? 'add' : after === undefined ? 'remove' : 'change';
+  return `Would ${verb} the ${what} "${clean(name)}" in ${where}.`;
+}
+
+/**
+ * Asks before something is replaced; true if nothing is.
+ *
+ * @throws KleisError `usage` where nobody can be asked
+ */
+async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean> {
+  if (replaced.length === 0) return true;
+  const list = replaced.map(
+    (change) => `the ${change.what} "${clean(change.name)}" in ${clean(change.file, 400)} (${differences(change)})`,
+  );
+  const removal = replaced.every(({ after }) => after === undefined);
+  if (!deps.stdin.isTTY || !deps.stderr.isTTY) {
+    const verb = removal ? 'remove' : 'change';
+    throw new KleisError('usage', `This would ${verb} ${list.join(' and ')}, and there is no terminal to ask on.`, {
+      hint: removal
+        ? 'Pass --yes to remove it. Nothing was changed.'
+        : 'Pass --yes to replace what is there, or give other names. Nothing was changed.',
+    });
+  }
+  for (const line of list) deps.report.info(`This ${removal ? 'removes' : 'changes'} ${line}.`);
+  return askYesNo(removal ? 'Remove?' : 'Replace?', deps);
+}
+
+/** Which fields; not what is in them, since it may be a token. The server is worth reading, however. */
+function differences({ before, after }: Change): string {
+  if (after === undefined) return 'all of it';
+  const [old, next] = [mappingOf(before), mappingOf(after)];
+  const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])].filter(
+    (key) => !isDeepStrictEqual(old[key], next[key]),
+  );
+  return keys
+    .map((key) => {
+      const name = clean(key, 60);
+      if (key === 'server' && old[key] !== undefined) return `server: ${clean(old[key])} → ${clean(next[key])}`;
+      if (!Object.hasOwn(next, key)) return `${name} is removed`;
+      return Object.hasOwn(old, key) ? `${name} changes` : `${name} is added`;
+    })
+    .join(', ');
+}
