@@ -61,11 +61,11 @@ async function asCommonJs(text) {
   return `const importMetaUrl = require('node:url').pathToFileURL(__filename).href;\n${code}`;
 }
 
-/** A shell reads the whole of its script before it runs it, each time: half of the launcher are words for people. */
+/** A shell reads its script each time, as far as it gets: half of the launcher are words and blanks for people. */
 function withoutComments(script) {
   const [shebang, ...lines] = script.split('\n');
   const code = lines.filter((line) => !/^\s*(?:#.*)?$/.test(line));
-  return `${[shebang, '# Why it is so: cli/credentials/kleis-credential.sh in the repository.', ...code].join('\n')}\n`;
+  return `${[shebang, '# Why it is so: cli/credentials/kleis-credential.sh in the repository.', ...code.map((line) => line.trimStart())].join('\n')}\n`;
 }
 
 /** What went into the bundle, with the text of its licence: all of them ask for that. */

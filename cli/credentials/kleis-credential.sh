@@ -3,6 +3,8 @@
 # credential cache with the shell's own built-ins, in the time that a shell takes to start. Whatever it cannot answer,
 # and whatever looks odd, it leaves to its sibling `kleis-get-token` (Node), which it then becomes.
 #
+# A shell reads as far as it gets: parts 1 to 3 answer a call, and what stands below costs nothing until it is needed.
+#
 # cli/credentials/cache.ts writes what is read here. Both know these files in the folder of credentials:
 #
 #   LA-LE-HASH          a credential: assignments of A (arguments), E (exec info), J (job), G (generation) and T (the text
@@ -27,33 +29,136 @@
 
 # An exported SHELLOPTS=xtrace would print the token, allexport pass it on; bash takes functions from the environment.
 \set +aCefuvx
-\unset -f command kill mkdir mv printf read readlink rm sleep test umask
-# Assigning to a variable that was exported would hand the value, the token too, to every process started from here.
-unset A C E G J L M N O P Q T W above arguments claim dead exec_info file folder fresh idle joined known link locale \
-  locale_was_set mode name newline node owner patience pause program rejected search slot stamped start_time waited
+\unset -f command kill ls mkdir mv printf read readlink rm sleep test umask
 umask 077
-# In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
-# after how long without one ahead the queue is left.
-start_time=150 patience=250
 # Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
 search=${PATH:-/usr/local/bin:/usr/bin:/bin} PATH=/dev/null
 # Lengths in bytes, and the same classes of characters everywhere.
-locale_was_set=${LC_ALL+yes} locale=${LC_ALL-} LC_ALL=C
+locale=${LC_ALL-} LC_ALL=C
+
+# ---- 2. What is asked for: exactly what decides about the answer, and the folder where it would be.
+
+# Arguments and variables are made one text that no others give: their number, then one a line. What has a control
+# character is in no credential: Node keeps none, and with a line break there are more lines than the number says.
 newline='
 '
+IFS=$newline
+arguments="$#$newline$*"
+IFS=' '
+# The job, since job B on a persistent runner must never get job A's credential (the matrix legs of a GitHub job differ
+# in the URL only), and what says where sessions are kept.
+job="10
+${GITHUB_RUN_ID-}
+${GITHUB_RUN_ATTEMPT-}
+${GITHUB_JOB-}
+${ACTIONS_ID_TOKEN_REQUEST_URL-}
+${CI_JOB_ID-}
+${CIRCLE_WORKFLOW_JOB_ID-}
+${BUILDKITE_JOB_ID-}
+${KLEIS_STATE_DIR-}
+${XDG_STATE_HOME-}
+${HOME-}"
+
+# kubectl says `interactive` at the end, by whether there is a terminal; the answer is the same. Of every other spelling
+# each byte counts, behind a mark that kubectl's never begins with.
+given=${KUBERNETES_EXEC_INFO-}
+given=${given%"$newline"}
+exec_info=${given%\"interactive\":*}
+test "$given" = "$exec_info\"interactive\":false}}" || test "$given" = "$exec_info\"interactive\":true}}" ||
+  exec_info="=$given"
+
+# The first that is named; part 4 looks for others, if it cannot be used.
+folder=${KLEIS_CACHE_DIR:-${XDG_RUNTIME_DIR:-${XDG_CACHE_HOME:-${HOME:-.}/.cache}}/kleis}
+folder=${folder%/}
+slot=$folder/asked-$((PPID % 64))
+
+# ---- 3. The answer from the cache.
+
+# Node sees to the rights of the folder, which built-ins cannot read.
+is_usable() {
+  case $folder in /*) ;; *) return 1 ;; esac
+  test -O "$folder/." && ! test -h "$folder" && test -w "$folder/."
+}
+
+# Finds the credential for what is asked: name (empty if there has never been one), generation G, text T, and whether it
+# is fresh. Reads who asked last here (P), for which credential (N) of which generation (L), and writes that it was our
+# parent. Fails where nothing can be written. It takes the arguments along for a trap, which may see them instead.
+ask() {
+  name='' fresh='' G='' T='' P='' N='' L=''
+  test -h "$slot" && return 1
+  if test -O "$slot"; then command . "$slot"; fi
+  look "$@" 3<>"$slot"
+}
+
+# For `ask`: finds the credential; the slot is open for writing. Two who share it each write a whole record at its
+# beginning; what is left of a longer one stands behind `return`.
+look() {
+  # The slot is thereby newer than whatever time has passed, and otherwise as it was.
+  printf '#' >&3 || return
+  for file in "$folder/${#arguments}-${#exec_info}-"*; do
+    test -O "$file" && ! test -h "$file" || continue
+    A='' E='' J='' G='' T='' fresh=''
+    # The time first: of a file that is replaced in between the text is newer than the time, and has just been fetched.
+    # The other way round, an old text would pass for fresh by the time of the new one.
+    test "$file" -nt "$slot" && fresh=yes
+    command . "$file"
+    if test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"; then name=${file##*/} && break; fi
+    G='' T=''
+  done
+  case $T in '{'*'}') ;; *) fresh='' ;; esac
+  printf '\nP=%s N=%s L=%s\nreturn\n' "$PPID" "$name" "$G" >&3
+}
+
+# Prints the credential and ends, or returns: then a new one is due, to be fetched behind kubectl's back.
+answer() {
+  trap - EXIT
+  printf '%s\n' "$T" || exit
+  case ${KLEIS_LOG-} in debug) printf 'debug: The credential %s is fresh.\n' "$folder/$name" >&2 ;; esac
+  test "$slot" -nt "$folder/soon-$name" && test -e "$folder/soon-$name" || exit 0
+}
+
+asked='' due=''
+case $arguments$newline in
+  # A person who forces a sign-in must not get what is cached.
+  *"$newline--force$newline"* | *"$newline--past-cache$newline"*) ;;
+  *)
+    if is_usable; then
+      # A damaged file can end the shell: it begins again, and without the cache.
+      trap 'PATH=$search LC_ALL=$locale; exec "$0" --past-cache "$@"' EXIT
+      # What the shell has to say about it, Node says better.
+      ask "$@" 2>/dev/null && asked=yes
+      if test "$asked$fresh" = yesyes && ! test "$P-$N-$L" = "$PPID-$name-$G"; then
+        answer
+        due=yes
+      fi
+    fi
+    ;;
+esac
+
+# ---- 4. What takes more: another folder, or Node.
+
+# Assigning to a variable that was exported would hand the value to every process started from here.
+unset C M O Q W above before claim control dead file idle known link mode node owner pause program rejected ten waited
+
+# In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
+# after how long without one ahead the queue is left.
+start_time=150 patience=250
 
 # Becomes Node, with the arguments given, under the same pid: by that Node knows the claim to be its own.
 become_node() {
   trap - EXIT
+  mode=${rejected:+--rejected}
   find_node
-  exec "$program" "$@"
+  exec "$program" ${mode:+"$mode"} "$@"
 }
 
 # Puts the environment in order for Node and finds the program: beside this one or, if this is a link of the person's
 # own making, beside what it leads to.
 find_node() {
   PATH=$search
-  if test -n "$locale_was_set"; then LC_ALL=$locale; else unset LC_ALL; fi
+  if test -n "$locale"; then LC_ALL=$locale; else unset LC_ALL; fi
+  # Ours as far as part 3 has them, which unsets nothing: most calls start no process.
+  unset A E G J L N P T arguments asked due exec_info folder fresh given job locale name search
   # What would make Node load code, write files, talk or trust where the person did not mean us.
   unset NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_V8_COVERAGE NODE_DEBUG NODE_DEBUG_NATIVE \
     NODE_REDIRECT_WARNINGS NODE_PENDING_DEPRECATION NODE_TLS_REJECT_UNAUTHORIZED NODE_PRESERVE_SYMLINKS \
@@ -98,123 +203,40 @@ put_node_on_path() {
   file=${KLEIS_STATE_DIR:-$file}/node
   case $file in /*) if test -O "$file" && ! test -h "$file"; then read -r node <"$file"; fi ;; esac
   case $node in /*/node) if test -x "$node"; then PATH=$PATH:${node%/*} && return; fi ;; esac
+  # kubectl runs a plugin that fails up to six times: it is told once.
+  test -h "$slot" || { printf '#\nP=%s N=no-node\nreturn\n' "$PPID" >"$slot"; } 2>/dev/null
+  test "$before" != "$PPID-no-node" || exit 6
   printf 'error: There is no Node for Kleis: none beside %s, none on PATH.\n' "$0" >&2
   printf 'next:  Add its folder to the PATH of the program that runs kubectl, or run `kleis login` in a shell that has it.\n' >&2
   exit 6
 }
 
-trap 'become_node "$@"' EXIT
-
-# ---- 2. What is asked for: exactly what decides about the answer, and the folder where it would be.
-
-# Arguments made one text that no other arguments give: their number, then one a line. Fails if one has a line break or
-# another control character (some shells change those).
-join() {
-  IFS=' '
-  case "$*" in *[[:cntrl:]]*) return 1 ;; esac
-  IFS=$newline
-  joined="$#$newline$*"
-  IFS=' '
-}
-
-join "$@" || become_node "$@"
-arguments=$joined
-# A person who forces a sign-in must not get what is cached.
-case $arguments$newline in *"$newline--force$newline"*) become_node "$@" ;; esac
-# The job, since job B on a persistent runner must never get job A's credential (the matrix legs of a GitHub job differ
-# in the URL only), and what says where sessions are kept.
-join "${GITHUB_RUN_ID-}" "${GITHUB_RUN_ATTEMPT-}" "${GITHUB_JOB-}" "${ACTIONS_ID_TOKEN_REQUEST_URL-}" "${CI_JOB_ID-}" \
-  "${CIRCLE_WORKFLOW_JOB_ID-}" "${BUILDKITE_JOB_ID-}" "${KLEIS_STATE_DIR-}" "${XDG_STATE_HOME-}" "${HOME-}" ||
-  become_node "$@"
-job=$joined
-
-# kubectl says `interactive` at the end, by whether there is a terminal; the answer is the same. Of every other spelling
-# each byte counts, behind a mark that kubectl's never begins with.
-exec_info=${KUBERNETES_EXEC_INFO-}
-exec_info=${exec_info%"$newline"}
-joined=$exec_info
-exec_info=${exec_info%\"interactive\":*}
-test "$joined" = "$exec_info\"interactive\":true}}" || test "$joined" = "$exec_info\"interactive\":false}}" ||
-  exec_info="=$joined"
-
 # As credentialDirs in cli/settings/paths.ts: the first that can be used. A relative path of our own variable is an error
 # that Node explains, any other is passed over.
-case ${KLEIS_CACHE_DIR:-/} in /*) ;; *) become_node "$@" ;; esac
-for folder in "${KLEIS_CACHE_DIR-}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" \
-  "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" "${HOME:+$HOME/.cache/kleis}" ''; do
-  folder=${folder%/}
-  case $folder in /*) ;; *) continue ;; esac
-  # Node sees to the rights of the folder, which built-ins cannot read.
-  if test -O "$folder/." && ! test -h "$folder" && test -w "$folder/."; then break; fi
-  if test -e "$folder" || test -h "$folder"; then continue; fi
-  # The folder of a login session is made by the system.
-  if test "$folder" = "${XDG_RUNTIME_DIR-}/kleis" && ! test -d "$XDG_RUNTIME_DIR"; then continue; fi
-  above=${folder%/*}
-  while test -n "$above" && ! test -e "$above"; do above=${above%/*}; done
-  above=${above:-/}
-  # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out. What root
-  # has opened to everybody will do as well, and only Node can tell whose it is.
-  if ! test -O "$above"; then
-    if ! test -O / && test -w "$above"; then become_node "$@"; fi
-    continue
-  fi
-  PATH=$search
-  if mkdir -p "$folder" 2>/dev/null; then break; fi
-  PATH=/dev/null
-done
-case $folder in /*) ;; *) become_node "$@" ;; esac
-slot=$folder/asked-$((PPID % 64))
-
-# ---- 3. The answer from the cache.
-
-# Reads a credential into G and T. Fails if it is not one for what is asked.
-load() {
-  test -O "$1" && ! test -h "$1" || return
-  A='' E='' J='' G='' T=''
-  command . "$1"
-  test "$A" = "$arguments" && test "$E" = "$exec_info" && test "$J" = "$job"
-}
-
-# Finds the credential for what is asked: name (empty if there has never been one), generation G, text T.
-look() {
-  for file in "$folder/${#arguments}-${#exec_info}-"*; do
-    if load "$file"; then name=${file##*/} && return; fi
-  done
-  name='' G='' T=''
-}
-
-# Reads who asked last here (P), for which credential (N) of which generation (L), and writes that it was our parent.
-# The slot is thereby newer than whatever time has passed.
-stamp() {
-  P='' N='' L=''
-  ! test -h "$slot" || return
-  if test -O "$slot"; then command . "$slot"; fi
-  printf 'P=%s N=%s L=%s\n' "$PPID" "$name" "$G" >"$slot" && stamped=yes
-}
-
-# Finds out what there is, and whether it is fresh. Fails where nothing can be written. What the shell has to say about
-# that, or about a damaged file, Node says better.
-ask() {
-  stamped='' fresh=''
-  {
-    look
-    stamp
-    # Loaded once more, after its time has been looked at: it may have been replaced between, and the text that we have
-    # would be an old one with the time of the new.
-    if test -n "$name" && test "$folder/$name" -nt "$slot" && load "$folder/$name"; then
-      case $T in '{'*'}') fresh=yes ;; esac
+choose_folder() {
+  case ${KLEIS_CACHE_DIR:-/} in /*) ;; *) return 1 ;; esac
+  for folder in "${KLEIS_CACHE_DIR-}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/kleis}" \
+    "${XDG_CACHE_HOME:+$XDG_CACHE_HOME/kleis}" "${HOME:+$HOME/.cache/kleis}"; do
+    folder=${folder%/}
+    case $folder in /*) ;; *) continue ;; esac
+    is_usable && return
+    if test -e "$folder" || test -h "$folder"; then continue; fi
+    # The folder of a login session is made by the system.
+    if test "$folder" = "${XDG_RUNTIME_DIR-}/kleis" && ! test -d "$XDG_RUNTIME_DIR"; then continue; fi
+    above=${folder%/*}
+    while test -n "$above" && ! test -e "$above"; do above=${above%/*}; done
+    above=${above:-/}
+    # Only in what is ours: a folder of root's in a user's runtime folder (`sudo -E`) would lock that user out. What root
+    # has opened to everybody will do as well, and only Node can tell whose it is.
+    if ! test -O "$above"; then
+      if ! test -O / && test -w "$above"; then return 1; fi
+      continue
     fi
-  } 2>/dev/null
-  test -n "$stamped"
-}
-
-# Prints the credential and ends; past the second mark a new one is fetched behind kubectl's back.
-answer() {
-  trap - EXIT
-  printf '%s\n' "$T" || exit
-  case ${KLEIS_LOG-} in debug) printf 'debug: The credential %s is fresh.\n' "$folder/$name" >&2 ;; esac
-  if test "$slot" -nt "$folder/soon-$name" && test -e "$folder/soon-$name"; then refresh_behind "$@"; fi
-  exit 0
+    PATH=$search
+    mkdir -p "$folder" 2>/dev/null && return
+    PATH=/dev/null
+  done
+  return 1
 }
 
 # A terminal, and nothing else, reads what is merely good to know.
@@ -223,8 +245,21 @@ say() {
   if test -t 2; then printf '%s\n' "$1" >&2; fi
 }
 
-# Who asks a second time for a credential that is still fresh was very likely refused with it (401). That is worth a
-# refresh, but not many: other programs ask twice without reason.
+# What to do about the answer. Who asks a second time for a credential that is still fresh was very likely refused with
+# it (401). That is worth a refresh, but not many: other programs ask twice without reason.
+consider() {
+  test -n "$fresh" || return
+  if test "$P-$N-$L" = "$PPID-$name-$G"; then
+    if may_force; then
+      rejected=$G
+      return
+    fi
+    say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
+  fi
+  answer
+  refresh_behind "$@"
+}
+
 may_force() {
   ! test "$folder/forced-$name" -nt "$slot"
 }
@@ -269,12 +304,14 @@ take_claim() {
 
 # Starts Node and waits for nothing: an open descriptor of kubectl's would hold it up. The claim passes to Node's pid.
 refresh_behind() {
+  trap - EXIT
+  unset T
   PATH=$search idle=0
   exec </dev/null >/dev/null 2>&1
   claim=$folder/claim-$name
   take_claim || exit 0
   # Somebody may have been quicker, between our look and our claim.
-  if ! ask || test "$folder/soon-$name" -nt "$slot"; then
+  if ! ask "$@" || test "$folder/soon-$name" -nt "$slot"; then
     rm -f "$claim"
     exit 0
   fi
@@ -284,26 +321,32 @@ refresh_behind() {
   exit 0
 }
 
-ask || become_node "$@"
-rejected=''
-if test -n "$fresh"; then
-  if ! test "$P-$N-$L" = "$PPID-$name-$G"; then answer "$@"; fi
-  if ! may_force; then
-    say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
-    answer "$@"
-  fi
-  rejected=$G
+trap 'become_node "$@"' EXIT
+if test -n "$due"; then refresh_behind "$@"; fi
+if test "${1-}" = --past-cache; then
+  shift
+  become_node "$@"
 fi
+case $arguments$newline in *"$newline--force$newline"*) become_node "$@" ;; esac
+# No credential is kept for what has a control character beside the line breaks that part 2 puts between, so nobody waits.
+control='*[[:cntrl:]]'
+case $* in $control*) become_node "$@" ;; esac
+ten=$control$control$control$control$control$control$control$control$control$control
+case $job in $ten$control*) become_node "$@" ;; esac
+if test -z "$asked"; then
+  choose_folder || become_node "$@"
+  slot=$folder/asked-$((PPID % 64))
+  ask "$@" 2>/dev/null || become_node "$@"
+fi
+# Whether our parent was told already that there is no Node; a person is told each time.
+before=$P-$N
+if test "$exec_info" = '='; then before=''; fi
+consider "$@"
 
-# ---- 4. The queue: one process becomes Node, the others wait for what it brings.
+# ---- 5. The queue: one process becomes Node, the others wait for what it brings.
 
-trap - EXIT
 PATH=$search
-mode=${rejected:+--rejected}
-
-# What others can write may be their work, and what is read from here on is run. It takes a program to see that: on the
-# cached path there is none.
-case $(ls -ldn "$folder/." 2>/dev/null) in d????-??-*) ;; *) become_node ${mode:+"$mode"} "$@" ;; esac
+unset T
 
 is_answered() {
   test -n "$fresh" && { test "$G" != "$rejected" || ! may_force; }
@@ -315,6 +358,8 @@ is_told() {
   test -z "$rejected" || return
   file=$folder/failed-$name
   test "$file" -nt "$slot" && test -O "$file" && ! test -h "$file" || return
+  # What others can write may be their work, and would be run here. It takes a program to see that.
+  case $(ls -ldn "$folder/." 2>/dev/null) in d????-??-*) ;; *) become_node "$@" ;; esac
   O='' Q='' C='' M='' W=''
   { command . "$file" && command . "$folder/told-$name"; } 2>/dev/null
   case $W,$Q- in *",$O-$PPID,"* | *",$PPID-") known=yes ;; *) known='' ;; esac
@@ -324,6 +369,7 @@ is_told() {
 
 # Fails as the last attempt did; a client that was told already is spared the words. Who says nothing may be a person.
 tell() {
+  trap - EXIT
   if test "$exec_info" = '='; then known=''; fi
   case $known${KLEIS_LOG-} in
     silent | yes | yessilent | yeserror | yesinfo) ;;
@@ -336,35 +382,38 @@ tell() {
 }
 
 # In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
-pause=4 waited=0 idle=0
+pause=3 waited=0 idle=0
 owner=nobody
-if is_told; then tell; fi
+if is_told "$@"; then tell; fi
 while :; do
   claim=$folder/claim-${name:-${#arguments}-${#exec_info}}
   if take_claim; then
     # What did we miss since we last looked? If nothing, it is our turn.
-    ask || become_node ${mode:+"$mode"} "$@"
-    if ! is_answered && ! is_told && test "$claim" = "$folder/claim-${name:-${#arguments}-${#exec_info}}"; then
-      become_node ${mode:+"$mode"} "$@"
+    ask "$@" 2>/dev/null || become_node "$@"
+    if ! is_answered && ! is_told "$@" && test "$claim" = "$folder/claim-${name:-${#arguments}-${#exec_info}}"; then
+      become_node "$@"
     fi
     rm -f "$claim"
-    if is_answered; then answer "$@"; fi
-    if is_told; then tell; fi
+    if is_answered; then answer && refresh_behind "$@"; fi
+    if is_told "$@"; then tell; fi
     # The name has been made meanwhile: the claim to have is another.
     continue
   fi
 
-  sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node ${mode:+"$mode"} "$@"
+  # Another's claim, which none of ours waits for: Node judges the folder.
+  if ! test -O "$claim" && test -e "$claim"; then become_node "$@"; fi
+
+  sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node "$@"
   waited=$((waited + pause))
   # Node sets its deadline as the mtime of its claim. Without one, or past it, it is given time to start, and no more.
   if test "$claim" -nt "$slot"; then idle=0; else idle=$((idle + pause)); fi
   # Most waits end in half a second; and each look costs all who wait what a look costs one.
   if test "$pause" -lt 10; then pause=$((2 + waited / 10)); fi
 
-  ask || become_node ${mode:+"$mode"} "$@"
-  if is_answered; then answer "$@"; fi
-  if is_told; then tell; fi
-  if test "$idle" -gt "$patience"; then become_node ${mode:+"$mode"} "$@"; fi
+  ask "$@" 2>/dev/null || become_node "$@"
+  if is_answered; then answer && refresh_behind "$@"; fi
+  if is_told "$@"; then tell; fi
+  if test "$idle" -gt "$patience"; then become_node "$@"; fi
   if test "$waited" -ge 10 && test "$((waited - pause))" -lt 10; then
     say "Waiting for process $owner, which is getting a credential."
   fi

@@ -10,8 +10,9 @@ const slots = 64;
 export function noteAnswer(folder: CredentialFolder, key: CredentialKey, parent: number, generation: string): boolean {
   // The launcher writes into its own for each call, also for those that it cannot answer.
   const slot = `asked-${key.own === true ? 'own-' : ''}${parent % slots}`;
-  const answer = `P=${parent} N=${key.name} L=${generation}\n`;
-  const isSame = folder.read(slot)?.text === answer;
+  const answer = `#\nP=${parent} N=${key.name} L=${generation}\nreturn\n`;
+  // Behind it there may be what is left of a longer one.
+  const isSame = folder.read(slot)?.text.startsWith(answer) === true;
   folder.write(slot, answer);
   return isSame;
 }

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { needs } from '../../support/needs.ts';
+import { until } from '../../support/wait.ts';
 import { args, createWorld, setTime, shells } from './launcher-world.ts';
 
 const text = `{"token":"${'stored'.repeat(20)}"}\n`;
@@ -53,6 +54,44 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     writeFileSync(file, damage(readFileSync(file, 'utf8')));
     setTime(file, 3_600_000);
     expect(await world.run()).toMatchObject({ code: 0, stdout: brought, stderr: '' });
+    expect(world.starts()).toMatchObject([{ mode: 'normal', args }]);
+  });
+
+  test('an old text does not pass for fresh by the time of the file that takes its place', async () => {
+    const world = await whole();
+    const file = world.store('{"token":"new"}\n');
+    const next = join(world.root, 'next');
+    renameSync(file, next);
+    setTime(world.store(text), -2000);
+    // While the shell reads it, the file is replaced.
+    appendFileSync(file, `/bin/mv -f '${next}' '${file}'\n`);
+    setTime(file, -2000);
+    expect(await world.run()).toMatchObject({ code: 0, stdout: '{"token":"new"}\n', stderr: '' });
+  });
+
+  test('nothing runs of what a longer record of who asked has left', async () => {
+    const world = await whole();
+    setTime(world.store(text), -2000);
+    for (let slot = 0; slot < 64; slot++) {
+      const path = join(world.cache, `asked-${slot}`);
+      const rest = `: >${world.root}/evil\n`.repeat(20);
+      writeFileSync(path, `#\nP=1 N= L=\nreturn\n${rest}`, { mode: 0o600 });
+    }
+    expect(await world.run({ times: 2 })).toMatchObject({ code: 0, stdout: brought.repeat(2), stderr: '' });
+    expect(existsSync(join(world.root, 'evil'))).toBe(false);
+  });
+
+  test.skipIf(!asRoot)('waits for no claim of another user', async () => {
+    const world = await whole();
+    setTime(world.store(text), -2000);
+    const claim = world.file('claim-');
+    writeFileSync(claim, `${process.pid}\n`);
+    setTime(claim, 60_000);
+    chownSync(claim, 12345, 12345);
+    const run = world.run();
+    await until('Node', () => world.starts().length === 1);
+    rmSync(claim);
+    expect(await run).toMatchObject({ code: 0, stdout: brought });
   });
 
   test('a file with nothing but the end of time is not fresh for ever: Node looks at the time', async () => {
@@ -128,6 +167,7 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     // Not those of POSIX's special built-ins: with them bash itself refuses to start.
     const evil = `() { : >${world.root}/evil; }`;
     const names = ['test', 'printf', 'command', 'umask', 'kill', 'read', 'sleep', 'mkdir', 'mv', 'rm', 'join', 'look'];
+    const variables = [...'ACEGJLMNOPQTW', 'arguments', 'exec_info', 'fresh', 'given', 'job', 'name', 'rejected'];
     const env = {
       SHELLOPTS: 'allexport:xtrace:verbose:noglob:nounset:noclobber',
       PS4: 'TRACE ',
@@ -137,7 +177,7 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
       GLOBIGNORE: '*',
       CDPATH: '/',
       ...Object.fromEntries(names.map((name) => [`BASH_FUNC_${name}%%`, evil])),
-      ...Object.fromEntries(Array.from('ACEGJLMNOPQTW').map((name) => [name, 'theirs'])),
+      ...Object.fromEntries(variables.map((name) => [name, 'theirs'])),
     };
     writeFileSync(join(world.root, 'rc'), `: >${world.root}/evil; alias printf=false test=false\n`);
     const hit = await world.run({ env, direct: true });
@@ -152,7 +192,7 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     await world.run({ env, direct: true });
     for (const start of world.starts()) {
       expect(Object.values(start.env).join('\n')).not.toContain('stored');
-      expect(start.env['A']).toBeUndefined();
+      for (const name of variables) expect([name, start.env[name]]).toEqual([name, undefined]);
     }
     expect(existsSync(join(world.root, 'evil'))).toBe(false);
     expect(world.starts()).toHaveLength(2);

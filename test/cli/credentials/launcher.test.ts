@@ -69,7 +69,29 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     world.plan({ keep: false });
     expect(await world.run(call)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
     expect(world.starts()).toMatchObject([{ mode: 'normal', args: call.args ?? args }]);
-    expect(readdirSync(world.cache)).toEqual([]);
+    expect(readdirSync(world.cache).filter((name) => !name.startsWith('asked-'))).toEqual([]);
+  });
+
+  test('a control character makes it another call, a line break too', async () => {
+    const world = await createWorld(command);
+    world.plan({ keep: false });
+    const call = { args: [...args, 'ab', 'c'], env: { CI_JOB_ID: '12' } };
+    world.store(text, call);
+    expect(await world.run(call)).toMatchObject({ stdout: text });
+    const others: Call[] = [
+      { ...call, args: [...args, 'ab\nc'] },
+      { ...call, args: [...args.slice(0, 2), args.slice(2).join('\n'), 'ab', 'c'] },
+      { ...call, args: [...args, 'a\u0001b', 'c'] },
+      { ...call, args: [...args, 'ab\u007f', 'c'] },
+      { ...call, env: { CI_JOB_ID: '1\u00012' } },
+      { ...call, env: { CI_JOB_ID: '12\n', BUILDKITE_JOB_ID: undefined } },
+      { ...call, env: { GITHUB_JOB: '\n', CI_JOB_ID: '12' } },
+    ];
+    for (const other of others) {
+      expect(await world.run(other)).toMatchObject({ code: 0, stdout: '{"token":"brought"}\n', stderr: '' });
+    }
+    expect(world.starts()).toHaveLength(others.length);
+    expect(readdirSync(world.cache).filter((name) => name.startsWith('claim-'))).toEqual([]);
   });
 
   test.each([
@@ -161,6 +183,9 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     const none = await world.run({ env: { PATH: tools } });
     expect(none).toMatchObject({ code: 6, stdout: '' });
     expect(none.stderr).toMatch(/^error: There is no Node for Kleis.*\nnext: {2}.*PATH/);
+    // kubectl asks up to six times.
+    const again = await world.run({ env: { PATH: tools }, times: 4 });
+    expect(again).toMatchObject({ code: 6, stdout: '', stderr: none.stderr });
     const state = join(world.env.HOME, '.local', 'state', 'kleis');
     mkdirSync(state, { recursive: true });
     node(join(world.root, 'noted'));
