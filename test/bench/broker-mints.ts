@@ -23,7 +23,7 @@ export function mintFromBroker(client: Client, scene: BrokerScene, cost: Cost): 
 export async function ask(
   client: Client,
   subjectToken: string,
-  { grant }: Pick<Cost, 'grant'>,
+  { grant }: { readonly grant: string },
 ): Promise<{ readonly status: number; readonly body: Record<string, unknown>; readonly text: string }> {
   const body = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',

@@ -39,7 +39,10 @@ export interface BrokerScene {
   prepare(count: number): void;
   subjectToken(cost: Cost): string;
   /** Starts one more broker, with the same configuration or what is made of it, and an audit of its own. */
-  start(adapt?: (config: Config) => object, dist?: string): Promise<ExtraBroker>;
+  start(
+    adapt?: (config: Config) => object,
+    how?: { readonly dist?: string; readonly nodeFlags?: readonly string[] },
+  ): Promise<ExtraBroker>;
   end(): Promise<void>;
 }
 
@@ -127,12 +130,12 @@ export async function createBrokerScene(kind: ClusterOptions['kind'], against?: 
         fresh = Array.from({ length: count }, () => signer.issue('once'));
       },
       subjectToken: ({ issuer }) => (issuer === 'ci' ? reusable : (fresh.pop() ?? signer.issue('once'))),
-      async start(adapt = (same) => same, dist) {
+      async start(adapt = (same) => same, { dist, nodeFlags = [] } = {}) {
         const name = `extra-${(extras += 1)}`;
         const auditFile = join(folder, `${name}.jsonl`);
         const own = describe({ cluster, tokenFile, jwks, audit: auditFile }, { address: '127.0.0.1:0' });
         const configFile = await file(`${name}.yaml`, stringify(adapt(own), plainly));
-        return { ...(await startBroker(configFile, folder, [], dist)), configFile, auditFile };
+        return { ...(await startBroker(configFile, folder, nodeFlags, dist)), configFile, auditFile };
       },
       end,
     };

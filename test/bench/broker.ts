@@ -98,7 +98,7 @@ async function measureStarts(scene: BrokerScene): Promise<Measured> {
     const env = brokerEnv(scene.home);
     took.get(nothing)!.push((await run(process.execPath, ['-e', '0'], { env })).duration);
     for (const [name, { dist }] of brokersOf(scene)) {
-      const broker = await scene.start(undefined, dist);
+      const broker = await scene.start(undefined, dist === undefined ? {} : { dist });
       took.get(name)!.push(broker.readyAfter);
       await broker.stop();
     }

@@ -1,5 +1,5 @@
 // `npm run bench [-- plugin | broker] [OPTIONS]`: that part, or both, one after the other. docs/performance.md has the
-// options.
+// options. `npm run bench -- scale | simulate` have options, a report and a page of their own: docs/scale.md.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,12 @@ import { formatPage, formatReport, type Report } from './report.ts';
 
 const parts = ['plugin', 'broker'] as const;
 const page = 'docs/performance.md';
+
+const [first = '', ...others] = process.argv.slice(2);
+if (first === 'scale' || first === 'simulate') {
+  const command = ['test/support/run-ts.mjs', `test/bench/${first}.ts`, ...others];
+  process.exit(spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1);
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
