@@ -1,9 +1,9 @@
-import type https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { createAgent } from '../net/agent.ts';
+import { CallError, type KubeAnswer } from './answer.ts';
+import { exchange, type KubeRequest, type Method, type Target } from './call.ts';
+import { openConnections } from './connections.ts';
 import { KubeError } from './error.ts';
-import { CallError, exchange, type KubeAnswer, type KubeRequest, type Method, type Target } from './call.ts';
 import { type KubeConnection, type KubeConnectionOptions, readConnection } from './connection.ts';
 import { credentialLifetime } from './credential.ts';
 import { proxyChooser, proxyOf } from '../net/proxy.ts';
@@ -43,9 +43,6 @@ export interface KubeOptions extends KubeConnectionOptions {
 
 /** A Role may be known, and a token renewed, this late. */
 const filesAge = 10_000;
-/** Below the 90 s after which kube-apiserver cuts idle connections: a write on one that it just cut is ambiguous. */
-const idleTimeout = 45_000;
-const maxSockets = 128;
 const attempts = 3;
 const longestWait = 2_000;
 const firstWait = 100;
@@ -67,7 +64,6 @@ interface Told {
 
 interface Live extends Target {
   readonly connection: KubeConnection;
-  readonly agent: https.Agent;
 }
 
 /** Nothing is read or connected before the first request. */
@@ -110,7 +106,8 @@ export function openCluster(options: KubeOptions): KubeClient {
     const deadline = performance.now() + (wanted.timeout ?? options.timeout ?? 10_000);
     const text = wanted.body === undefined ? undefined : JSON.stringify(wanted.body);
     const repeatable = method === 'GET' || wanted.repeatable === true;
-    let use = await current();
+    const found = current();
+    let use = found instanceof Promise ? await found : found;
     for (let attempt = 1; ; attempt += 1) {
       const sentAt = now();
       try {
@@ -123,7 +120,7 @@ export function openCluster(options: KubeOptions): KubeClient {
         const failure = withDoubt(error.failure);
         if (failure.status === 401 && attempt === 1) {
           const renewed = await current(true);
-          if (renewed.authorization !== use.authorization) {
+          if (renewed.connection.token !== use.connection.token) {
             use = renewed;
             continue;
           }
@@ -164,7 +161,7 @@ export function openCluster(options: KubeOptions): KubeClient {
     token: async () => (await current()).connection.token,
     lifetime: () => (live === undefined ? undefined : credentialLifetime(live.connection)),
     fault: () => fault,
-    close: () => live?.agent.destroy(),
+    close: () => live?.connections.close(),
   };
 }
 
@@ -187,14 +184,18 @@ function sameServer(old: KubeConnection | undefined, connection: KubeConnection)
 }
 
 function withToken(live: Live, connection: KubeConnection): Live {
-  return { ...live, connection, authorization: bearer(connection) };
+  return { ...live, connection, headers: headersOf(connection) };
 }
 
-const bearer = ({ token }: KubeConnection) => (token === undefined ? undefined : `Bearer ${token}`);
+function headersOf({ token }: KubeConnection): Target['headers'] {
+  const bare = ['accept', 'application/json', 'user-agent', 'kleis'];
+  if (token !== undefined) bare.push('authorization', `Bearer ${token}`);
+  return { bare, body: [...bare, 'content-type', 'application/json'] };
+}
 
 function replace(old: Live | undefined, next: Live): Live {
   // Not destroyed: what is under way on it ends by itself, and then it idles out.
-  if (old !== undefined) setTimeout(() => old.agent.destroy(), 60_000).unref();
+  if (old !== undefined) setTimeout(() => old.connections.close(), 60_000).unref();
   return next;
 }
 
@@ -204,23 +205,13 @@ function connect(connection: KubeConnection, { env, now }: KubeOptions, connecte
   const trust = createTrust({ ca, cert, key }, env);
   // As client-go: the proxy of a kubeconfig is for all that goes to its cluster, whatever NO_PROXY says.
   const proxy = connection.proxy === undefined ? proxyChooser(undefined, env)(server) : proxyOf(connection.proxy);
-  const agent = createAgent({ keepAlive: true, maxSockets, timeout: idleTimeout, proxy, trust, connected });
-  const host = server.hostname.replace(/^\[|\]$/g, '');
   return {
     connection,
-    agent,
-    base: {
-      host,
-      port: server.port === '' ? 443 : Number(server.port),
-      agent,
-      autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: 1_000,
-      ...(tlsServerName === undefined ? {} : { servername: tlsServerName }),
-    } as https.RequestOptions,
+    connections: openConnections({ server, tlsServerName, proxy, trust, connected }),
+    server,
     prefix: server.pathname.replace(/\/$/, ''),
-    authorization: bearer(connection),
+    headers: headersOf(connection),
     now,
-    connected,
   };
 }
 

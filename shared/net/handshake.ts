@@ -9,14 +9,13 @@ export async function secured(socket: tls.TLSSocket): Promise<tls.TLSSocket> {
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }));
     }, handshakeTimeout);
-    const fail = (error: Error) => {
+    // Not taken away: an error that comes before whoever gets the socket listens would end the process.
+    socket.once('error', (error) => {
       clearTimeout(timer);
       reject(error);
-    };
-    socket.once('error', fail);
+    });
     socket.once('secureConnect', () => {
       clearTimeout(timer);
-      socket.off('error', fail);
       resolve(socket);
     });
   });

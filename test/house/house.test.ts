@@ -40,6 +40,13 @@ describe('the house', () => {
     expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 
+  it('keeps undici from whatever the plugin loads, whichever command it is', () => {
+    const reached = new Set(files.filter((file) => programOf(file) === 'cli'));
+    for (const file of reached) for (const { from, to } of within) if (from === file) reached.add(to);
+    const loading = [...reached].filter((file) => readFileSync(file, 'utf8').includes("'undici"));
+    expect(loading).toEqual([]);
+  });
+
   it('has no circle of files and none of rooms, types included', () => {
     expect(circlesOf(within)).toEqual([]);
     const rooms: Import[] = within.map(({ from, to }) => ({ from: placeOf(from), to: placeOf(to) }));
