@@ -17,9 +17,9 @@ import {
   type Watcher,
 } from './scale-wire.ts';
 
-const mints = 600;
+const mints = 300;
 const concurrency = 16;
-const warmUp = 100;
+const warmUp = 40;
 
 /** What API server and etcd have done so far. */
 interface Meter {
@@ -154,7 +154,7 @@ async function weighEnd(
 
 /** Bytes of a live lease: what 5 000 add to etcd's file and to the API server's memory. */
 async function weighStored({ cluster }: BrokerScene, leases: Awaited<ReturnType<typeof openLeases>>) {
-  const count = 5_000;
+  const count = 2_000;
   const look = async () => {
     const [etcd, api] = await Promise.all([etcdMetrics(cluster), apiServerMetrics(cluster)]);
     return {

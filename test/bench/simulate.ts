@@ -9,13 +9,13 @@ import { type Costs, type Result, simulate, type World } from './simulation.ts';
  */
 const measured: Costs = {
   broker: 0.0027,
-  stateCreate: 0.0035,
-  stateDelete: 0.0035,
-  targetMint: 0.008,
-  targetDelete: 0.0035,
+  stateCreate: 0.0026,
+  stateDelete: 0.0031,
+  targetMint: 0.0081,
+  targetDelete: 0.0031,
   stateCores: 2,
   targetCores: 2,
-  sweepRate: 200,
+  sweepRate: 180,
   kept: 26 * 60,
 };
 
