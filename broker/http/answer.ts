@@ -1,4 +1,6 @@
-import type { Response } from 'express';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import helmet from 'helmet';
 import type { KleisError } from '../../shared/errors.ts';
 import type { ErrorResponse } from '../../shared/protocol.ts';
 import { failedOf } from '../policy/explain.ts';
@@ -6,13 +8,14 @@ import { failedOf } from '../policy/explain.ts';
 /** What a route answers with. */
 export interface Answer {
   readonly status: number;
+  /** With its charset, which is UTF-8. */
   readonly type: string;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 export function json(body: object, status = 200): Answer {
-  return { status, type: 'application/json', body: JSON.stringify(body) };
+  return { status, type: 'application/json; charset=utf-8', body: JSON.stringify(body) };
 }
 
 /** The one form of everything that is not 2xx. `detail` and `cause` stay here. */
@@ -40,8 +43,40 @@ export function refusal(error: KleisError, requestId: string): Answer {
   };
 }
 
-export function send(response: Response, { status, type, body, headers = {} }: Answer): void {
-  response.status(status).set(headers).type(type).send(body);
+/** With every answer. */
+const protection = { ...headersOfHelmet(), 'Cache-Control': 'no-store', Pragma: 'no-cache' };
+
+/** They are the same for all requests: it is asked once. */
+function headersOfHelmet(): NodeJS.Dict<number | string | string[]> {
+  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(request);
+  const directives = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
+  const protect = helmet({
+    contentSecurityPolicy: { useDefaults: false, directives },
+    referrerPolicy: { policy: 'no-referrer' },
+  });
+  protect(request, response, (fault) => {
+    if (fault !== undefined) throw fault;
+  });
+  return response.getHeaders();
+}
+
+/** `last`: nobody is to send anything more on this connection. */
+export function send(
+  response: ServerResponse,
+  { status, type, body, headers }: Answer,
+  { requestId, last }: { readonly requestId: string; readonly last: boolean },
+): void {
+  response.writeHead(status, {
+    ...protection,
+    'X-Request-Id': requestId,
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(body),
+    ...headers,
+    ...(last && { Connection: 'close' }),
+  });
+  // A text goes out with its headers in one piece. Of the answer to a HEAD Node leaves it away.
+  response.end(body);
 }
 
 /** RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. */

@@ -1,11 +1,11 @@
-import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
-import helmet from 'helmet';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { KleisError } from '../../shared/errors.ts';
 import type { Services } from '../service/services.ts';
-import { refusal, send } from './answer.ts';
+import { type Answer, refusal, send } from './answer.ts';
 import type { Route } from './audited.ts';
 import { translate } from './faults.ts';
-import { callOf, openCall } from './request.ts';
+import type { Guard } from './guards.ts';
+import { openCall, type OpenCall } from './request.ts';
 
 /** Methods by address. */
 export type RouteTable = Readonly<Record<string, Partial<Record<'GET' | 'POST' | 'DELETE', Route>>>>;
@@ -20,8 +20,7 @@ export interface Service {
 export interface AppParts {
   /** As express calls it: whose X-Forwarded-For counts. */
   readonly trustProxy: false | ((address: string, hop: number) => boolean);
-  /** What every request must pass before it comes to a route. */
-  readonly guards?: readonly RequestHandler[];
+  readonly guards?: readonly Guard[];
   readonly routes: RouteTable;
 }
 
@@ -33,19 +32,16 @@ export function createBase(service: Service, { trustProxy, guards = [], routes }
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   app.set('trust proxy', trustProxy);
-  app.use(begin(service));
-  for (const guard of guards) app.use(guard);
-  for (const [path, methods] of Object.entries(routes)) {
-    const allow = Object.keys(methods).join(', ');
-    app.all(path, async (request, response) => {
-      // RFC 9110 section 9.3.2: as GET, without the body, which express leaves out.
-      const method = request.method === 'HEAD' ? 'GET' : request.method;
-      const route = Object.hasOwn(methods, method) ? methods[method as keyof typeof methods] : undefined;
-      if (route !== undefined) return serve(route, request, response, service.current);
-      response.set('Allow', allow);
-      throw new KleisError('method_unsupported', `This path takes ${allow.replaceAll(', ', ' and ')}.`);
-    });
-  }
+  const paths = new Map(Object.entries(routes).map(([path, methods]) => [path, serveMethods(methods, service)]));
+  app.use((request, response, next) => {
+    const call = openCall(request, response);
+    response.locals[callName] = call;
+    for (const guard of guards) guard(call, request);
+    // Nearly all requests name a path as it stands in the table; express would try one pattern after the other.
+    const handle = paths.get(request.path);
+    return handle === undefined ? next() : handle(request, response);
+  });
+  for (const [path, handle] of paths) app.all(path, handle);
   app.use(() => {
     throw new KleisError('route_unknown', 'There is nothing at this path.');
   });
@@ -53,54 +49,79 @@ export function createBase(service: Service, { trustProxy, guards = [], routes }
   return app;
 }
 
-function begin(service: Service): RequestHandler {
-  const protect = helmet({
-    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-    referrerPolicy: { policy: 'no-referrer' },
-  });
-  return (request, response, next) => {
-    const { requestId } = openCall(request, response);
-    response.set({ 'X-Request-Id': requestId, 'Cache-Control': 'no-store', Pragma: 'no-cache' });
-    if (service.draining) response.set('Connection', 'close');
-    protect(request, response, next);
+/** Of `response.locals`. */
+const callName = 'call';
+
+function callOf({ locals }: Response): OpenCall {
+  return locals[callName] as OpenCall;
+}
+
+type Handler = (request: Request, response: Response) => Promise<void>;
+
+function serveMethods(methods: RouteTable[string], service: Service): Handler {
+  const allow = Object.keys(methods);
+  return async ({ method: asked }, response) => {
+    // RFC 9110 section 9.3.2: as GET, without the body.
+    const method = asked === 'HEAD' ? 'GET' : asked;
+    const route = Object.hasOwn(methods, method) ? methods[method as keyof typeof methods] : undefined;
+    if (route !== undefined) return serve(route, response, service);
+    response.setHeader('Allow', allow.join(', '));
+    throw new KleisError('method_unsupported', `This path takes ${allow.join(' and ')}.`);
   };
 }
 
-async function serve(route: Route, request: Request, response: Response, services: Services): Promise<void> {
-  const call = callOf(request);
+async function serve(route: Route, response: Response, service: Service): Promise<void> {
+  const call = callOf(response);
+  const services = service.current;
   const takeBack = (): void => {
     for (const { what, work } of call.takeUndelivered()) void services.background.run(what, work);
   };
-  const even = async (): Promise<void> => {
-    const wait = call.wait();
-    if (wait > 0) await services.clock.sleep(wait, call.gone).catch(() => undefined);
-  };
-  const answer = await route.handle(call, services).catch(async (error: unknown) => {
+  let answer: Answer;
+  try {
+    answer = await route.handle(call, services);
+  } catch (error) {
     takeBack();
-    await even();
+    await even(call, response, services);
     throw error;
-  });
-  await even();
-  if (call.gone.aborted) return takeBack();
+  }
+  await even(call, response, services);
+  if (call.gone) return takeBack();
   // Finished: handed to the network. What is lost after that, the caller has an Idempotency-Key for.
   response.once('close', () => {
     if (!response.writableFinished) takeBack();
   });
-  send(response, answer);
+  send(response, answer, { requestId: call.requestId, last: service.draining });
+}
+
+/** Waits until the answer may go out, or nobody is there to take it. */
+async function even(call: OpenCall, response: Response, { clock }: Services): Promise<void> {
+  const wait = call.wait();
+  if (wait === 0) return;
+  const gone = new AbortController();
+  const leave = (): void => gone.abort();
+  response.once('close', leave);
+  if (!call.gone) await clock.sleep(wait, gone.signal).catch(() => undefined);
+  response.off('close', leave);
 }
 
 function fail(service: Service) {
   return (thrown: unknown, request: Request, response: Response, next: NextFunction): void => {
     if (response.headersSent) return next(thrown);
+    const call = callOf(response);
     const error = translate(thrown);
-    logFailure(service, request, error);
-    if (!response.destroyed) send(response, refusal(error, callOf(request).requestId));
+    logFailure(service, request, call, error);
+    if (response.destroyed) return;
+    send(response, refusal(error, call.requestId), { requestId: call.requestId, last: service.draining });
   };
 }
 
 /** Faults of the broker and of what it depends on; what callers do wrong is in the audit. */
-function logFailure({ current: { log } }: Service, request: Request, error: KleisError): void {
-  const { requestId, address, trace } = callOf(request);
+function logFailure(
+  { current: { log } }: Service,
+  request: Request,
+  { requestId, address, trace }: OpenCall,
+  error: KleisError,
+): void {
   const { code, detail, status } = error;
   const fields = { requestId, traceId: trace?.id, address, method: request.method, code, status, detail };
   if (status < 500) log.debug(fields, 'refused');

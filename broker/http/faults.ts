@@ -1,12 +1,12 @@
 import { KleisError, statusOf } from '../../shared/errors.ts';
 import { ClusterFault } from '../cluster/fault.ts';
-import { maxBody } from './request.ts';
 
 /** Whatever a route ends with, in words for its caller; those of a cluster go to the log and the audit alone. */
 export function translate(thrown: unknown): KleisError {
   if (thrown instanceof KleisError) return thrown.status === ownFault ? unforeseen(thrown) : thrown;
   if (thrown instanceof ClusterFault) return ofCluster(thrown);
-  if (isHttpError(thrown)) return ofRequest(thrown);
+  // Of express's own: paths that cannot be decoded.
+  if (isHttpError(thrown)) return new KleisError('request_malformed', 'The request cannot be read.');
   return unforeseen(thrown);
 }
 
@@ -30,19 +30,6 @@ function ofCluster(fault: ClusterFault): KleisError {
     : new KleisError('cluster_refused', 'The cluster refuses what the grant needs.', details);
 }
 
-interface HttpError {
-  readonly status: number;
-  readonly type?: string;
-}
-
-/** Of express's own: bodies that cannot be read, paths that cannot be decoded. */
-function isHttpError(error: unknown): error is HttpError {
+function isHttpError(error: unknown): boolean {
   return error instanceof Error && typeof (error as { status?: unknown }).status === 'number';
-}
-
-function ofRequest({ status, type }: HttpError): KleisError {
-  if (status === 413) return new KleisError('request_too_large', `The body is longer than ${maxBody} bytes.`);
-  if (type === 'request.aborted') return new KleisError('caller_gone', 'The request ended in its middle.');
-  if (status === 415) return new KleisError('request_malformed', 'The body is compressed, which is not supported.');
-  return new KleisError('request_malformed', 'The request cannot be read.');
 }

@@ -1,26 +1,21 @@
 import { isIP } from 'node:net';
-import type { Store } from 'express-rate-limit';
-import { ipKeyGenerator } from 'express-rate-limit';
 import { KleisError } from '../../shared/errors.ts';
 import type { BrokerConfig } from '../config/schema.ts';
 import type { Subject } from '../issuers/issuers.ts';
 import type { Counters } from '../service/counters.ts';
 
-/** The same as express-rate-limit wants it; its own store keeps every address that ever came in two minutes. */
-export function storeOf(counters: Counters): Store {
-  return {
-    increment: (key) => {
-      const { hits, resetAt } = counters.increment(key);
-      return { totalHits: hits, resetTime: new Date(resetAt) };
-    },
-    decrement: (key) => counters.decrement(key),
-    resetKey: () => undefined,
-  };
-}
-
-/** IPv6 is given out in networks: one customer has 2^72 addresses. */
+/** IPv6 is given out in networks: one customer has 2^72 addresses. The first 56 bits of such an address. */
 export function keyOfAddress(address: string): string {
-  return isIP(address) === 6 ? ipKeyGenerator(address, 56) : address;
+  if (isIP(address) !== 6) return address;
+  const [left = '', right] = address.split('::');
+  const groups = left === '' ? [] : left.split(':');
+  if (right !== undefined) {
+    // An IPv4 address at its end takes the place of two.
+    const after = right === '' ? 0 : right.split(':').length + Number(right.includes('.'));
+    groups.push(...Array.from({ length: 8 - groups.length - after }, () => '0'), ...right.split(':'));
+  }
+  const [a, b, c, d] = groups.map((group) => Number.parseInt(group, 16));
+  return [a, b, c, d! & 0xff00].map((group) => group!.toString(16)).join(':');
 }
 
 /**
@@ -47,12 +42,13 @@ export function countSubject(
 
 function check(count: { hits: number; resetAt: number }, limit: number, now: number, by: string): void {
   if (count.hits <= limit) return;
-  throw tooMany(by, Math.max(1, Math.ceil((count.resetAt - now) / 1000)));
+  throw tooMany(by, count.resetAt - now);
 }
 
-export function tooMany(by: string, retryAfter: number): KleisError {
+/** `left`: milliseconds of the minute. */
+export function tooMany(by: string, left: number): KleisError {
   return new KleisError('rate_limited', 'There were too many requests within a minute.', {
     detail: `limit by ${by}`,
-    retryAfter,
+    retryAfter: Math.max(1, Math.ceil(left / 1000)),
   });
 }

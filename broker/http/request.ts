@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
-import express, { type Request, type Response } from 'express';
+import type { Request, Response } from 'express';
+import { readBody } from './body.ts';
 import { type Form, parseForm } from './form.ts';
 
 /** One request as a route sees it: nothing of it is proved. */
@@ -11,12 +12,13 @@ export interface Call {
   readonly trace: Trace | undefined;
   /** Whom the request is from, by what trusted proxies say. */
   readonly address: string;
-  /** Aborted when the caller went away before the answer was sent. */
-  readonly gone: AbortSignal;
+  /** The caller went away before the answer was sent. */
+  readonly gone: boolean;
   /** By `performance.now()`. */
   readonly startedAt: number;
   readonly path: Readonly<Record<string, unknown>>;
   readonly query: Readonly<Record<string, unknown>>;
+  /** By its name in small letters. */
   header(name: string): string | undefined;
   /** Read when it is asked for, so that what is wrong with it is an outcome like any other. Throws what `translate` knows. */
   form(): Promise<Form>;
@@ -54,67 +56,79 @@ export const maxBody = 48 * 1024;
 /** Milliseconds; several times what any condition of a grant takes. */
 const evenStep = 50;
 
-const readRaw = express.raw({ type: 'application/x-www-form-urlencoded', limit: maxBody, inflate: false });
+const none: readonly Undelivered[] = [];
 
-const calls = new WeakMap<Request, OpenCall>();
+/** A class, since one is made for each request: its methods cost nothing. */
+class ServedCall implements OpenCall {
+  readonly requestId = randomUUID();
+  readonly startedAt = performance.now();
+  readonly trace: Trace | undefined;
+  readonly address: string;
+  readonly #request: Request;
+  readonly #response: Response;
+  #undelivered = none;
+  #evenSince: number | undefined;
 
-export function callOf(request: Request): OpenCall {
-  const call = calls.get(request);
-  if (call === undefined) throw new Error('a request that was never opened');
-  return call;
+  constructor(request: Request, response: Response) {
+    this.#request = request;
+    this.#response = response;
+    this.trace = readTrace(this.header('traceparent'), this.header('tracestate'));
+    this.address = addressOf(request);
+  }
+
+  // Known only once the route is.
+  get path() {
+    return this.#request.params;
+  }
+
+  get query() {
+    return this.#request.query;
+  }
+
+  get gone(): boolean {
+    return this.#response.destroyed && !this.#response.writableFinished;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  async form(): Promise<Form> {
+    return parseForm(await readBody(this.#request, maxBody));
+  }
+
+  evenOut(since: number): void {
+    this.#evenSince ??= since;
+  }
+
+  wait(): number {
+    if (this.#evenSince === undefined) return 0;
+    const taken = performance.now() - this.#evenSince;
+    return Math.ceil(taken / evenStep) * evenStep - taken;
+  }
+
+  unlessDelivered(what: string, work: () => Promise<void>): void {
+    this.#undelivered = [...this.#undelivered, { what, work }];
+  }
+
+  takeUndelivered(): readonly Undelivered[] {
+    const taken = this.#undelivered;
+    this.#undelivered = none;
+    return taken;
+  }
 }
 
 export function openCall(request: Request, response: Response): OpenCall {
-  const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
-  let undelivered: Undelivered[] = [];
-  let evenSince: number | undefined;
-  const call: OpenCall = {
-    requestId: randomUUID(),
-    trace: readTrace(request.get('traceparent'), request.get('tracestate')),
-    address: addressOf(request),
-    gone: gone.signal,
-    startedAt: performance.now(),
-    // Known only once the route is.
-    get path() {
-      return request.params;
-    },
-    get query() {
-      return request.query;
-    },
-    header: (name) => request.get(name),
-    async form() {
-      await new Promise<void>((resolve, reject) => {
-        readRaw(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
-      });
-      return parseForm(request.body);
-    },
-    evenOut(since) {
-      evenSince ??= since;
-    },
-    wait() {
-      if (evenSince === undefined) return 0;
-      const taken = performance.now() - evenSince;
-      return Math.ceil(taken / evenStep) * evenStep - taken;
-    },
-    unlessDelivered: (what, work) => void undelivered.push({ what, work }),
-    takeUndelivered() {
-      const taken = undelivered;
-      undelivered = [];
-      return taken;
-    },
-  };
-  calls.set(request, call);
-  return call;
+  return new ServedCall(request, response);
 }
 
-/** What express found by the trusted proxies; a header can hold anything, so it must be an address. */
+/** What express found by the trusted proxies, where there can be one; a header can hold anything, so it must be an address. */
 function addressOf(request: Request): string {
-  const candidates = [request.ip, request.socket.remoteAddress].map((one) => withoutPort(one ?? ''));
-  const found = candidates.find((one) => isIP(one) !== 0);
-  return (found ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
+  const { remoteAddress = '' } = request.socket;
+  const forwarded = request.headers['x-forwarded-for'] === undefined ? '' : withoutPort(request.ip ?? '');
+  const found = isIP(forwarded) === 0 ? remoteAddress : forwarded;
+  return isIP(found) === 0 ? 'unknown' : found.replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** Some proxies write `203.0.113.9:4711` or `[2001:db8::1]:4711` into X-Forwarded-For. */

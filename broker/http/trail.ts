@@ -35,16 +35,12 @@ export interface Trail {
 }
 
 export function openTrail({ requestId, trace, address }: Call, policy: string): Trail {
-  let facts: Facts = { requestId, traceId: trace?.id, address, policy };
+  const facts: Facts = { requestId, traceId: trace?.id, address, policy };
   let outcome: AuditEvent['outcome'] = 'allowed';
   let knownGrant: string | undefined;
-  const add = (more: Facts): void => {
-    facts = { ...facts, ...more };
-  };
+  const add = (more: Facts): void => void Object.assign(facts, more);
   return {
-    get facts() {
-      return facts;
-    },
+    facts,
     get outcome() {
       return outcome;
     },

@@ -236,7 +236,7 @@ async function withdraw(
 }
 
 function assertCallerThere({ gone }: Call): void {
-  if (gone.aborted) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
+  if (gone) throw new KleisError('caller_gone', 'The caller went away before it had an answer.');
 }
 
 /** The revocation of a dropped grant may have listed the leases before this one was there. */

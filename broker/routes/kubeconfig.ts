@@ -23,7 +23,7 @@ export async function kubeconfig(call: Call, services: Services, trail: Trail): 
   const [issuer] = await services.publicIssuers.describe(config.issuers, urls);
   const broker = { broker: config.publicUrl };
   const body = writeKubeconfig(platform, { ...subjectFlags(broker, issuer!), ...broker }, grants, clusters);
-  return { status: 200, type: 'application/yaml', body };
+  return { status: 200, type: 'application/yaml; charset=utf-8', body };
 }
 
 /** Asked for and not guessed: who fetches the file is not always who uses it. */

@@ -7,7 +7,6 @@ const maxKeys = 50_000;
 export interface Counters {
   /** One more; gives how many there are now, and when the minute ends (ms). */
   increment(key: string): { readonly hits: number; readonly resetAt: number };
-  decrement(key: string): void;
 }
 
 interface Count {
@@ -42,16 +41,12 @@ export function createCounters(now: () => number, max = maxKeys): Counters {
       const current = known !== undefined && time < known.resetAt && time >= known.resetAt - window;
       const count = current ? known : { hits: 0, resetAt: time + window, touchedAt: time };
       counts.delete(key);
-      const [quietest] = counts.keys();
-      if (counts.size >= max && quietest !== undefined) counts.delete(quietest);
+      const [quietest] = counts.size >= max ? counts.keys() : [];
+      if (quietest !== undefined) counts.delete(quietest);
       count.hits += 1;
       count.touchedAt = time;
       counts.set(key, count);
       return { hits: count.hits, resetAt: count.resetAt };
-    },
-    decrement(key) {
-      const count = counts.get(key);
-      if (count !== undefined) count.hits = Math.max(0, count.hits - 1);
     },
   };
 }

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keyOfAddress } from '../../../broker/http/limits.ts';
 import { type AppWorld, exchangeForm, formType, grants, startAppWorld } from '../routes/world.ts';
 
 let world: AppWorld;
@@ -95,5 +97,39 @@ describe('limits', () => {
     ];
     expect(answers).toEqual([400, 400, 200, 429, 429]);
     expect((await narrow.exchange(await world.issue())).status).toBe(200);
+  });
+});
+
+describe('the key of an address', () => {
+  const group = fc.integer({ min: 0, max: 0xffff });
+  const groups = fc.array(fc.oneof(fc.constant(0), group), { minLength: 8, maxLength: 8 });
+  const plain = (parts: readonly number[]) => parts.map((part) => part.toString(16)).join(':');
+  /** RFC 5952, as sockets say it. */
+  const short = (parts: readonly number[]) => new URL(`http://[${plain(parts)}]`).hostname.slice(1, -1);
+  const dotted = (parts: readonly number[]) => {
+    const [a, b, c, d] = [parts[6]! >> 8, parts[6]! & 0xff, parts[7]! >> 8, parts[7]! & 0xff];
+    return `${plain(parts.slice(0, 6))}:${a}.${b}.${c}.${d}`;
+  };
+
+  it('is the same for one IPv6 network, however an address of it is spelled', () => {
+    fc.assert(
+      fc.property(groups, fc.array(group, { minLength: 4, maxLength: 4 }), fc.nat(0xff), (parts, others, low) => {
+        const network = [...parts.slice(0, 3), parts[3]! & 0xff00];
+        const neighbour = [...parts.slice(0, 3), (parts[3]! & 0xff00) | low, ...others];
+        const spelled = [plain(parts), plain(parts).toUpperCase(), short(parts), dotted(parts), `${plain(parts)}%eth0`];
+        const keys = [...spelled, plain(neighbour), short(neighbour)].map(keyOfAddress);
+        expect(new Set(keys)).toEqual(new Set([plain(network)]));
+      }),
+    );
+  });
+
+  it('is another for another network, and an IPv4 address is its own', () => {
+    fc.assert(
+      fc.property(groups, fc.nat(55), (parts, bit) => {
+        const other = parts.map((part, index) => (index === bit >> 4 ? part ^ (0x8000 >> (bit & 15)) : part));
+        expect(keyOfAddress(plain(other))).not.toBe(keyOfAddress(plain(parts)));
+      }),
+    );
+    fc.assert(fc.property(fc.ipV4(), (address) => void expect(keyOfAddress(address)).toBe(address)));
   });
 });

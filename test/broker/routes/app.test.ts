@@ -1,5 +1,8 @@
 import { once } from 'node:events';
-import net from 'node:net';
+import http from 'node:http';
+import net, { type AddressInfo } from 'node:net';
+import express from 'express';
+import helmet from 'helmet';
 import { describe, expect, it } from 'vitest';
 import { startSuite } from './world.ts';
 
@@ -40,5 +43,45 @@ describe('what is not there', () => {
     expect(await say('nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400[^]*"code":"request_malformed"/);
     const long = `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(40_000)}\r\n\r\n`;
     expect(await say(long)).toMatch(/^HTTP\/1\.1 431[^]*"code":"request_too_large"/);
+  });
+});
+
+describe('every answer', () => {
+  it('has the headers that helmet gives to each, and is kept by nobody', async () => {
+    const app = express().disable('x-powered-by');
+    const directives = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
+    const contentSecurityPolicy = { useDefaults: false, directives };
+    app.use(helmet({ contentSecurityPolicy, referrerPolicy: { policy: 'no-referrer' } }));
+    app.use((_, response) => void response.end('{}'));
+    const server = http.createServer(app).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { headers: given } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    server.close();
+    const ofHttp = ['connection', 'content-length', 'date', 'keep-alive'];
+    const wanted = Object.fromEntries([...given].filter(([name]) => !ofHttp.includes(name)));
+    expect(Object.keys(wanted).length).toBeGreaterThan(10);
+    for (const [method, path] of [
+      ['GET', '/healthz'],
+      ['HEAD', '/healthz'],
+      ['GET', '/.well-known/kleis'],
+      ['GET', '/not-there'],
+      ['GET', '/token'],
+      ['POST', '/token'],
+      ['DELETE', '/leases/%zz'],
+    ] as const) {
+      const { headers } = await broker.call(path, { method });
+      expect(headers, `${method} ${path}`).toMatchObject({
+        ...wanted,
+        'cache-control': 'no-store',
+        pragma: 'no-cache',
+      });
+      expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+      expect(headers['content-type']).toBe('application/json; charset=utf-8');
+    }
+  });
+
+  it('is one and the same at a path with a slash at its end', async () => {
+    expect((await broker.call('/healthz/')).body).toEqual({ alive: true });
+    expect((await broker.call('/healthz?x=1')).body).toEqual({ alive: true });
   });
 });
