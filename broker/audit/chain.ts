@@ -1,5 +1,5 @@
 import { parseObject } from '../../shared/json.ts';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AuditEvent } from './event.ts';
 
 /** Where a chain stands: what the next line names as its predecessor, and what an anchor holds. */
@@ -39,15 +39,15 @@ export function seal(head: Head, event: AuditEvent, now: number): { readonly lin
   const seq = head.seq + 1;
   const time = new Date(now).toISOString();
   const body = JSON.stringify({ time, chain: head.chain, seq, ...event, previous: head.hash });
-  const hash = sha256(body);
-  return { line: `${body.slice(0, -1)},"hash":"${hash}"}`, head: { chain: head.chain, seq, hash } };
+  const own = hash('sha256', body);
+  return { line: `${body.slice(0, -1)},"hash":"${own}"}`, head: { chain: head.chain, seq, hash: own } };
 }
 
 /** Undefined if it is no line of an audit. */
 export function unseal(line: string): Sealed | undefined {
   const match = ending.exec(line);
   if (match === null) return undefined;
-  const [, start = '', hash = ''] = match;
+  const [, start = '', given = ''] = match;
   const body = `${start}}`;
   const record = parseObject(body);
   if (record === undefined) return undefined;
@@ -58,17 +58,13 @@ export function unseal(line: string): Sealed | undefined {
     chain,
     seq,
     previous,
-    hash,
-    intact: sha256(body) === hash,
+    hash: given,
+    intact: hash('sha256', body) === given,
     event: String(event),
     time: String(time),
   };
 }
 
-export function isStart({ seq, hash }: Pick<Head, 'seq' | 'hash'>): boolean {
-  return seq === 0 && hash === noHash;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+export function isStart(head: Pick<Head, 'seq' | 'hash'>): boolean {
+  return head.seq === 0 && head.hash === noHash;
 }

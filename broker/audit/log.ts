@@ -54,9 +54,11 @@ const maxBacklog = 2 * 1024 * 1024;
 /** How often it is looked whether it can be written, while nobody writes. Milliseconds. */
 const lookEvery = 1000;
 
-interface Waiting {
-  readonly bytes: Buffer;
-  readonly head: Head;
+/** Lines that are written together, and so wait together. */
+interface Batch {
+  text: string;
+  head: Head;
+  readonly settled: Promise<void>;
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
 }
@@ -99,7 +101,9 @@ export function createAuditLog(
 ): AuditLog {
   let sealed = startOfChain(chainName(host));
   let written = sealed;
-  let queue: Waiting[] = [];
+  /** What comes while another batch is written. */
+  let next: Batch | undefined;
+  /** Bytes that are not written, the backlog's among them. */
   let queued = 0;
   /** Lines whose writing failed. */
   let backlog: Buffer = Buffer.alloc(0);
@@ -109,50 +113,63 @@ export function createAuditLog(
   let lastError: string | undefined;
   let truncations = 0;
 
-  const append = async (event: AuditEvent): Promise<void> => {
+  const openBatch = (): Batch => {
+    let [done, failed]: [() => void, (error: unknown) => void] = [() => undefined, () => undefined];
+    const settled = new Promise<void>((resolve, reject) => {
+      [done, failed] = [resolve, reject];
+    });
+    const timer = setTimeout(() => {
+      // A sink that hangs reports nothing: until it takes something again it is as good as one that fails.
+      lastError = 'it takes too long';
+      failed(unavailable(new Error(lastError)));
+    }, patience);
+    const cancel = (): void => clearTimeout(timer);
+    settled.then(cancel, cancel);
+    return { text: '', head: sealed, settled, done, failed };
+  };
+
+  const append = (event: AuditEvent): Promise<void> => {
     const { line, head } = seal(sealed, event, now());
     sealed = head;
-    const bytes = Buffer.from(`${line}\n`);
-    queued += bytes.length;
-    const settled = new Promise<void>((done, failed) => {
-      const timer = setTimeout(() => {
-        // A sink that hangs reports nothing: until it takes something again it is as good as one that fails.
-        lastError = 'it takes too long';
-        failed(unavailable(new Error(lastError)));
-      }, patience);
-      const settle = (end: () => void) => () => {
-        clearTimeout(timer);
-        end();
-      };
-      queue.push({ bytes, head, done: settle(done), failed: (error) => settle(() => failed(error))() });
-    });
+    next ??= openBatch();
+    next.text += `${line}\n`;
+    next.head = head;
+    queued += Buffer.byteLength(line) + 1;
     writing ??= write();
-    return settled;
+    return next.settled;
+  };
+
+  const takeBatch = (): Batch | undefined => {
+    const batch = next;
+    next = undefined;
+    return batch;
   };
 
   /** Writes all lines that came meanwhile as one batch: under load one sync serves many. */
   const write = async (): Promise<void> => {
     // Lines of the same turn of the event loop go into one batch.
     await Promise.resolve();
+    let batch = takeBatch();
     do {
-      const batch = queue;
-      queue = [];
-      const bytes = Buffer.concat([backlog, ...batch.map((one) => one.bytes)]);
-      const last = batch.at(-1)?.head ?? backlogHead;
+      const size = queued;
+      const lines = Buffer.from(batch?.text ?? '');
+      const bytes = backlog.length === 0 ? lines : Buffer.concat([backlog, lines]);
+      const last = batch?.head ?? backlogHead;
       try {
         await sink.write(bytes);
         backlog = Buffer.alloc(0);
         lastError = undefined;
+        queued -= size;
         written = last;
-        for (const one of batch) one.done();
+        batch?.done();
       } catch (error) {
         backlog = bytes;
         lastError = reasonOf(error);
-        for (const one of batch) one.failed(unavailable(error));
+        batch?.failed(unavailable(error));
       }
       backlogHead = last;
-      queued = backlog.length + queue.reduce((sum, one) => sum + one.bytes.length, 0);
-    } while (queue.length > 0);
+      batch = takeBatch();
+    } while (batch !== undefined);
     writing = undefined;
     if (lastError !== undefined) return;
     if (lost > 0) tellLost();
@@ -186,7 +203,7 @@ export function createAuditLog(
         lost += 1;
         throw unavailable(new Error('too many events wait already'));
       }
-      await append(event);
+      return append(event);
     },
     assertWritable() {
       if (lastError !== undefined) throw unavailable(new Error(lastError));
