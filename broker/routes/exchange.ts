@@ -1,5 +1,4 @@
 import { KleisError } from '../../shared/errors.ts';
-import { maxSkew } from '../../shared/kube/time.ts';
 import { idempotencyHeader, type TokenResponse } from '../../shared/protocol.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster } from '../cluster/clusters.ts';
@@ -17,7 +16,7 @@ import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecy
 import type { CompiledGrant } from '../policy/compile.ts';
 import { isStranger } from '../policy/decide.ts';
 import { Denial } from '../policy/denial.ts';
-import { lackingRights } from '../service/rights.ts';
+import { fitCluster } from '../service/fit-cluster.ts';
 import type { Services } from '../service/services.ts';
 import { decideEvenly } from './decide-evenly.ts';
 
@@ -46,7 +45,7 @@ export async function exchange(call: Call, services: Services, trail: Trail): Pr
   // Stop here if the outcome could not be recorded, or if nobody waits for it.
   audit.assertWritable();
   assertCallerThere(call);
-  const cluster = await confinedCluster(services, grant);
+  const cluster = await fitCluster(services, grant);
   const opened = await takeLease(services, { subject, grant, ttl, idempotencyHash });
   trail.addLease(opened);
 
@@ -156,44 +155,6 @@ async function undo({ leases, background }: Services, lease: Lease, retry: boole
   } else {
     void background.run('withdraw', async () => withdrawLease(leases, lease, 'the outcome of minting is unknown'));
   }
-}
-
-const probing = new WeakMap<Cluster, Promise<unknown>>();
-
-/** The cluster, if it confines the broker as the configuration demands, and lets it do all that the grant needs. */
-async function confinedCluster({ loaded, leases }: Services, grant: CompiledGrant): Promise<Cluster> {
-  const cluster = leases.clusters.get(grant.cluster);
-  if (cluster === undefined) {
-    throw new KleisError('cluster_unavailable', 'The cluster of the grant is not there at the moment.', {
-      detail: `cluster ${grant.cluster}: the configuration has just changed`,
-      retryAfter: 2,
-    });
-  }
-  const { config } = loaded;
-  // Where the policy is required, an unknown state counts as not in force.
-  const isConfined = () => config.admissionPolicy === 'optional' || cluster.health().policy === 'in_force';
-  // A subject token is judged by our clock: where the cluster's is another, nobody can tell what has ended.
-  const apart = () => Math.abs(cluster.kube.skew() ?? 0);
-  const lacking = () => lackingRights(leases.clusters, config, grant.config);
-  const isFit = () => isConfined() && apart() <= maxSkew && lacking().length === 0;
-  if (cluster.health().probedAt !== undefined && isFit()) return cluster;
-
-  const probe = probing.get(cluster) ?? cluster.probe().finally(() => probing.delete(cluster));
-  probing.set(cluster, probe);
-  await probe;
-  if (isFit()) return cluster;
-  if (apart() > maxSkew) {
-    throw new KleisError('broker_not_ready', 'The clocks of the broker and of the cluster differ.', {
-      detail: `cluster ${cluster.name}: ${Math.round(apart() / 1000)} s`,
-      retryAfter: 30,
-    });
-  }
-  const rights = lacking();
-  const { policy, problem = 'the admission policy is not in force' } = cluster.health();
-  throw new KleisError('broker_not_ready', 'The cluster of the grant is not set up so that tokens may be minted.', {
-    detail: `cluster ${cluster.name}: ${rights.length > 0 ? `the broker may not ${rights.slice(0, 5).join(', ')}` : problem}`,
-    retryAfter: policy === 'unknown' ? 5 : 30,
-  });
 }
 
 function tokenResponse(
