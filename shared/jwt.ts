@@ -149,10 +149,10 @@ function freeze(value: unknown, what: string, checked: boolean): number {
   if (Array.isArray(value)) {
     for (const item of value) members += freeze(item, what, checked);
   } else {
-    for (const [name, item] of Object.entries(value)) {
+    for (const name of Object.keys(value)) {
       // Harmless here, but not where somebody copies the claims one by one.
       if (name === '__proto__') throw new JwtFault(`The ${what} of the token has a member of a forbidden name.`);
-      members += 1 + freeze(name, what, checked) + freeze(item, what, checked);
+      members += 1 + freeze(name, what, checked) + freeze((value as JsonObject)[name], what, checked);
     }
   }
   Object.freeze(value);

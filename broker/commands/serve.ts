@@ -131,7 +131,7 @@ async function openAddresses(
     address: where.address,
     tls: where.tls,
     isProxy: (address) => trustOf(broker.current).covers(address, 0),
-    listener: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
+    app: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
     onCertificate(fault) {
       condition.certificateFault = fault && `${fault.message} The old one stays in use.`;
     },
@@ -139,7 +139,7 @@ async function openAddresses(
   condition.main = main;
   if (metrics === undefined) return { main, operations: undefined };
   try {
-    return { main, operations: await listen({ address: metrics.listen, listener: createOperationsApp(broker) }) };
+    return { main, operations: await listen({ address: metrics.listen, app: createOperationsApp(broker) }) };
   } catch (error) {
     await main.drain(0);
     throw error;

@@ -12,6 +12,8 @@ export interface Answer {
   readonly type: string;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Nobody is to send anything more on the connection. */
+  readonly last?: boolean;
 }
 
 export function json(body: object, status = 200): Answer {
@@ -36,18 +38,18 @@ export function refusal(error: KleisError, requestId: string): Answer {
     ...json(body, status),
     headers: {
       ...((retryAfter !== undefined || status === 503) && { 'Retry-After': String(retryAfter ?? 2) }),
-      // Who has too much to send is not to keep a connection from others.
-      ...(status === 429 && { Connection: 'close' }),
       ...(status === 401 && { 'WWW-Authenticate': `Bearer error="${oauth}"` }),
     },
+    // Who has too much to send is not to keep a connection from others.
+    last: status === 429,
   };
 }
 
-/** With every answer. */
-const protection = { ...headersOfHelmet(), 'Cache-Control': 'no-store', Pragma: 'no-cache' };
+/** With every answer; names and values in turn. */
+const protection = Object.entries({ ...headersOfHelmet(), 'Cache-Control': 'no-store', Pragma: 'no-cache' }).flat();
 
 /** They are the same for all requests: it is asked once. */
-function headersOfHelmet(): NodeJS.Dict<number | string | string[]> {
+function headersOfHelmet(): Record<string, string> {
   const request = new IncomingMessage(new Socket());
   const response = new ServerResponse(request);
   const directives = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
@@ -58,23 +60,19 @@ function headersOfHelmet(): NodeJS.Dict<number | string | string[]> {
   protect(request, response, (fault) => {
     if (fault !== undefined) throw fault;
   });
-  return response.getHeaders();
+  return Object.fromEntries(response.getHeaderNames().map((name) => [name, String(response.getHeader(name))]));
 }
 
-/** `last`: nobody is to send anything more on this connection. */
 export function send(
   response: ServerResponse,
-  { status, type, body, headers }: Answer,
-  { requestId, last }: { readonly requestId: string; readonly last: boolean },
+  { status, type, body, headers = {}, last = false }: Answer,
+  { requestId, draining }: { readonly requestId: string; readonly draining: boolean },
 ): void {
-  response.writeHead(status, {
-    ...protection,
-    'X-Request-Id': requestId,
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(body),
-    ...headers,
-    ...(last && { Connection: 'close' }),
-  });
+  const head = [...protection, 'X-Request-Id', requestId];
+  for (const [name, value] of Object.entries(headers)) head.push(name, value);
+  if (last || draining) head.push('Connection', 'close');
+  head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
+  response.writeHead(status, head);
   // A text goes out with its headers in one piece. Of the answer to a HEAD Node leaves it away.
   response.end(body);
 }

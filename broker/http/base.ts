@@ -90,7 +90,7 @@ async function serve(route: Route, response: Response, service: Service): Promis
   response.once('close', () => {
     if (!response.writableFinished) takeBack();
   });
-  send(response, answer, { requestId: call.requestId, last: service.draining });
+  send(response, answer, { requestId: call.requestId, draining: service.draining });
 }
 
 /** Waits until the answer may go out, or nobody is there to take it. */
@@ -111,7 +111,7 @@ function fail(service: Service) {
     const error = translate(thrown);
     logFailure(service, request, call, error);
     if (response.destroyed) return;
-    send(response, refusal(error, call.requestId), { requestId: call.requestId, last: service.draining });
+    send(response, refusal(error, call.requestId), { requestId: call.requestId, draining: service.draining });
   };
 }
 

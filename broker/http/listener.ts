@@ -1,20 +1,22 @@
 import { X509Certificate } from 'node:crypto';
-import http, { type RequestListener, type Server, type ServerResponse } from 'node:http';
+import http, { type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
+import type { Express } from 'express';
 import { KleisError } from '../../shared/errors.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { parseAddress } from '../config/address.ts';
 import { boundConnections } from './connections.ts';
+import { messagesOf } from './messages.ts';
 
 export interface ListenOptions {
   /** `host:port`, `[ipv6]:port` or `:port`. */
   readonly address: string;
   /** PEM files, read again when they change. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
-  readonly listener: RequestListener;
+  readonly app: Express;
   /** Whether an address is a proxy's, that brings the connections of many. */
   readonly isProxy?: (address: string) => boolean;
   /** Called when a renewed certificate cannot be used (the old one stays), and without an error when one is in use. */
@@ -47,18 +49,15 @@ const connections = { total: 4096, perAddress: 512 };
 
 /** Throws `config_invalid` (address, certificate) and `port_in_use`. */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { address, tls: files, listener } = options;
+  const { address, tls: files, app } = options;
   const place = parseAddress(address);
   if (place === undefined) throw new KleisError('config_invalid', `${clean(address)} is no address to listen on.`);
   let pair = files === undefined ? undefined : await readPair(files);
-  const common = { maxHeaderSize, connectionsCheckingInterval: 2000, ...limits };
+  const common = { maxHeaderSize, connectionsCheckingInterval: 2000, ...limits, ...messagesOf(app) };
   const server =
     pair === undefined
-      ? http.createServer(common, listener)
-      : https.createServer(
-          { ...common, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2', handshakeTimeout },
-          listener,
-        );
+      ? http.createServer(common, app)
+      : https.createServer({ ...common, cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2', handshakeTimeout }, app);
   boundConnections(server, { ...connections, unbounded: options.isProxy ?? (() => false) });
   // Beyond a number Node drops headers and says nothing, so that a caller could push out what a proxy appends.
   // maxHeaderSize bounds them.
