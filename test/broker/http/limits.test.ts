@@ -130,6 +130,6 @@ describe('the key of an address', () => {
         expect(keyOfAddress(plain(other))).not.toBe(keyOfAddress(plain(parts)));
       }),
     );
-    fc.assert(fc.property(fc.ipV4(), (address) => void expect(keyOfAddress(address)).toBe(address)));
+    fc.assert(fc.property(fc.ipV4(), (address) => keyOfAddress(address) === address));
   });
 });
