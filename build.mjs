@@ -27,7 +27,7 @@ const builds = await Promise.all([
     ...inChunks,
     entryPoints: { 'main/kleis-broker': 'broker/main.ts' },
     chunkNames: 'chunks/broker-[name]-[hash]',
-    plugins: [withoutTables()],
+    plugins: [withoutUnused()],
   }),
   // What kubectl waits for at a refresh is all in one file: Node takes half a millisecond to find and load another.
   build({ ...options, entryPoints: { 'main/kleis-get-token': 'cli/main-get-token.ts' } }),
@@ -65,17 +65,20 @@ async function asCommonJs(text) {
 }
 
 /**
- * Half of what Express brings along are tables. Those of iconv-lite are for bodies with a charset, and the broker takes
- * bodies as bytes; of the types that mime-db knows it answers with none but these.
+ * Half of what Express brings along is never used. iconv-lite's tables and qs are for bodies that it decodes, and the
+ * broker takes bodies as bytes; of the types that mime-db knows it answers with none but these.
  */
-function withoutTables() {
+function withoutUnused() {
   const answered = ['application/json', 'application/octet-stream', 'text/html', 'text/plain'];
   return {
-    name: 'without tables',
+    name: 'without unused',
     setup({ onLoad }) {
       onLoad({ filter: /node_modules.iconv-lite.lib.index\.js$/ }, () => ({
         contents: `exports.encodingExists = () => false;
           exports.getDecoder = exports.decode = () => { throw new Error('No charset is known.'); };`,
+      }));
+      onLoad({ filter: /node_modules.qs.lib.index\.js$/ }, () => ({
+        contents: `exports.parse = exports.stringify = () => { throw new Error('No query is taken apart.'); };`,
       }));
       onLoad({ filter: /node_modules.mime-db.db\.json$/ }, ({ path }) => {
         const types = JSON.parse(readFileSync(path, 'utf8'));

@@ -1,10 +1,8 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import { exitCodes } from '../../shared/errors.ts';
-import { isLoopback } from '../../shared/net/url.ts';
 import { clean } from '../../shared/text.ts';
-import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
+import type { Broker } from '../routes/app.ts';
 import { compose, type Composition } from '../service/compose.ts';
-import { parseAddress } from '../config/address.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
@@ -12,8 +10,8 @@ import { assessHealth, type HealthInputs, publishHealth } from '../service/healt
 import { watchHealth } from '../service/health-log.ts';
 import { renewOwnToken } from '../cluster/own-token.ts';
 import { createCounters } from '../service/counters.ts';
-import { trustOf } from '../http/guards.ts';
-import { listen, type Listening } from '../http/listener.ts';
+import type { Listening } from '../http/listener.ts';
+import type { Addresses } from './addresses.ts';
 import { startSweeper } from '../leases/sweep.ts';
 
 export interface ServeFlags {
@@ -52,18 +50,21 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   };
   const broker = createBroker(composition, condition, deps);
 
-  let open: { readonly main: Listening; readonly operations: Listening | undefined };
+  // The clusters have been asked by the time that what answers callers is loaded.
+  const stopWork = startWork(composition, condition, ending.signal);
+  let open: Addresses;
   try {
+    const { openAddresses } = await import('./addresses.ts');
     open = await openAddresses(broker, condition);
   } catch (error) {
     ending.abort();
+    await stopWork();
     await composition.close();
     throw error;
   }
   const { main, operations } = open;
   const version = packageJson.version;
   log.info({ address: main.url, operations: operations?.url, version, hash: first.hash }, 'listening');
-  const stopWork = startWork(composition, condition, ending.signal);
   void watchHealth({
     assess: broker.health,
     log,
@@ -118,32 +119,6 @@ function createBroker(composition: Composition, condition: Condition, { clock }:
     health: () => assessHealth(inputs()),
     addresses: createCounters(() => clock.now()),
   };
-}
-
-async function openAddresses(
-  broker: Broker,
-  condition: Condition,
-): Promise<{ readonly main: Listening; readonly operations: Listening | undefined }> {
-  const { loaded } = broker.current;
-  const { listen: where, metrics } = loaded.config;
-  const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host);
-  const main = await listen({
-    address: where.address,
-    tls: where.tls,
-    isProxy: (address) => trustOf(broker.current).covers(address, 0),
-    app: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
-    onCertificate(fault) {
-      condition.certificateFault = fault && `${fault.message} The old one stays in use.`;
-    },
-  });
-  condition.main = main;
-  if (metrics === undefined) return { main, operations: undefined };
-  try {
-    return { main, operations: await listen({ address: metrics.listen, app: createOperationsApp(broker) }) };
-  } catch (error) {
-    await main.drain(0);
-    throw error;
-  }
 }
 
 /** Starts what goes on by itself; gives what ends it. */

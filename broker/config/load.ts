@@ -6,10 +6,12 @@ import { completeConfig } from './complete.ts';
 import { type ConfigFault, ConfigFaults, fileFault, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
 import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
+import { readPlainYaml } from './plain-yaml.ts';
 import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './schema.ts';
 import { checkShape } from './shape.ts';
-import { parseSource } from './yaml.ts';
+import { createLines, type Report, type SourceDocument, type TreeNode } from './tree.ts';
+import type { readAnyYaml } from './yaml.ts';
 
 /** Legal and unwise; `code` is stable and explained in docs/grants.md. */
 export interface Warning extends ConfigFault {
@@ -30,13 +32,28 @@ export interface LoadedConfig {
 /** Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. */
 export async function loadConfig(location: string): Promise<LoadedConfig> {
   const { files, unread } = await readSources(location);
-  return parseConfig(files, unread);
+  const sources = files.map((source) => ({ ...source, plain: readPlainYaml(source.text) }));
+  const needed = sources.some(({ plain }) => plain === undefined);
+  return judgeConfig(sources, needed ? (await import('./yaml.ts')).readAnyYaml : () => [], unread);
 }
 
-/** The same for texts that were read; `unread` is about those that could not be. Throws ConfigFaults. */
-export function parseConfig(sources: readonly SourceFile[], unread: readonly ConfigFault[] = []): LoadedConfig {
+/** A file, and its documents if the plain reader could read them. */
+export interface ReadFile extends SourceFile {
+  readonly plain: readonly TreeNode[] | undefined;
+}
+
+/** `readAny`: for the other files; `unread`: about those that could not be read at all. Throws ConfigFaults. */
+export function judgeConfig(
+  sources: readonly ReadFile[],
+  readAny: typeof readAnyYaml,
+  unread: readonly ConfigFault[] = [],
+): LoadedConfig {
   const faults = [...unread];
-  const parsed = sources.map((source) => parseSource(source, faults));
+  const parsed = sources.map(({ file, text, plain }): SourceDocument[] => {
+    const lines = createLines(text);
+    const report: Report = (at, message) => faults.push({ file, ...lines.place(at), path: '', message });
+    return (plain ?? readAny(text, report)).map((root) => ({ file, lines, root }));
+  });
   const documents = parsed.flat();
   const bare = sources
     .filter((_, index) => parsed[index]!.length === 0)

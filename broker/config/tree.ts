@@ -33,6 +33,9 @@ export interface Lines {
   place(offset: number): Place;
 }
 
+/** Takes what is wrong, and how many characters are before it. */
+export type Report = (at: number, message: string) => void;
+
 /** Of a text; nothing is counted before somebody asks. */
 export function createLines(text: string): Lines {
   let starts: number[] | undefined;

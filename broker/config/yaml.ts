@@ -12,28 +12,15 @@ import {
 } from 'yaml';
 import { clean } from '../../shared/text.ts';
 import { unusableNames } from '../policy/parse-where.ts';
-import { type ConfigFault, maxTotal, type SourceFile } from './documents.ts';
-import { readPlainYaml } from './plain-yaml.ts';
-import { type Content, createLines, type Entry, type SourceDocument, type TreeNode } from './tree.ts';
+import { maxTotal } from './documents.ts';
+import { type Content, createLines, type Entry, type Report, type TreeNode } from './tree.ts';
 
 const maxAliases = 1000;
 
 /**
- * The YAML documents of a file; those without content (an empty file, a `---` with nothing after it) are left out. Where
- * something in the file is no plain data, the faults are told and nothing is left of it.
+ * The YAML documents of a text, as far as they are plain data; those without content (an empty file, a `---` with
+ * nothing after it) are left out. Where something in it is none, that is told and nothing is left of the text.
  */
-export function parseSource({ file, text }: SourceFile, faults: ConfigFault[]): SourceDocument[] {
-  const lines = createLines(text);
-  const report: Report = (at, message) => {
-    faults.push({ file, ...lines.place(at), path: '', message });
-  };
-  const roots = readPlainYaml(text) ?? readAnyYaml(text, report);
-  return roots.map((root) => ({ file, lines, root }));
-}
-
-type Report = (at: number, message: string) => void;
-
-/** All of YAML 1.2 that is plain data. */
 export function readAnyYaml(text: string, report: Report): TreeNode[] {
   let faulty = false;
   const refuse: Report = (at, message) => {

@@ -13,7 +13,7 @@ export interface HealthWatch {
 }
 
 /** Milliseconds from one look to the next, before the broker is ready for the first time and after. */
-const lookEvery = { first: 20, later: 500 };
+const lookEvery = { first: 5, later: 500 };
 
 /**
  * Says in the log what `/readyz` says: one line when something turns bad, in the same words, and one when it is well

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseConfig } from '../../broker/config/load.ts';
+import { loadText } from '../broker/policy/fixture.ts';
 import { decide } from '../../broker/policy/decide.ts';
 import {
   type Answer,
@@ -89,7 +89,7 @@ describe('denials leak nothing', () => {
       await work();
       return performance.now() - start;
     };
-    const { policy } = parseConfig([{ file: 'a', text: stringify(world.document({ grants: { dear } })) }]);
+    const { policy } = loadText(stringify(world.document({ grants: { dear } })));
     const workOf = async (claims: Readonly<Record<string, unknown>>): Promise<number> => {
       const times: number[] = [];
       for (let index = 0; index < 30; index += 1)

@@ -1,6 +1,8 @@
 import { stringify } from 'yaml';
 import { ConfigFaults } from '../../../broker/config/documents.ts';
-import { type LoadedConfig, parseConfig } from '../../../broker/config/load.ts';
+import { judgeConfig, type LoadedConfig } from '../../../broker/config/load.ts';
+import { readPlainYaml } from '../../../broker/config/plain-yaml.ts';
+import { readAnyYaml } from '../../../broker/config/yaml.ts';
 import { compilePolicy } from '../../../broker/policy/compile.ts';
 import type { Where } from '../../../broker/policy/grant.ts';
 import { type Asker, type Decision, decide, type Question } from '../../../broker/policy/decide.ts';
@@ -37,7 +39,8 @@ export function loadDocument(parts: Record<string, unknown>): LoadedConfig {
 }
 
 export function loadText(...texts: readonly string[]): LoadedConfig {
-  return parseConfig(texts.map((text, index) => ({ file: `${index + 1}.yaml`, text })));
+  const files = texts.map((text, index) => ({ file: `${index + 1}.yaml`, text, plain: readPlainYaml(text) }));
+  return judgeConfig(files, readAnyYaml);
 }
 
 /** `line: path message` of every fault; empty if there is none. */

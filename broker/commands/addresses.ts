@@ -1,0 +1,40 @@
+// Apart from serve.ts, which loads it with all of Express while the clusters answer.
+import { isLoopback } from '../../shared/net/url.ts';
+import { parseAddress } from '../config/address.ts';
+import { trustOf } from '../http/guards.ts';
+import { listen, type Listening } from '../http/listener.ts';
+import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
+
+/** Where the broker takes requests. */
+export interface Addresses {
+  readonly main: Listening;
+  /** For /metrics, if that has an address of its own. */
+  readonly operations: Listening | undefined;
+}
+
+/** Throws `KleisError` when an address or a certificate cannot be used; then none is open. */
+export async function openAddresses(
+  broker: Broker,
+  condition: { main: Listening | undefined; certificateFault: string | undefined },
+): Promise<Addresses> {
+  const { loaded } = broker.current;
+  const { listen: where, metrics } = loaded.config;
+  const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host);
+  const main = await listen({
+    address: where.address,
+    tls: where.tls,
+    isProxy: (address) => trustOf(broker.current).covers(address, 0),
+    app: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
+    onCertificate(fault) {
+      condition.certificateFault = fault && `${fault.message} The old one stays in use.`;
+    },
+  });
+  condition.main = main;
+  if (metrics === undefined) return { main, operations: undefined };
+  try {
+    return { main, operations: await listen({ address: metrics.listen, app: createOperationsApp(broker) }) };
+  } catch (error) {
+    await main.drain(0);
+    throw error;
+  }
+}
