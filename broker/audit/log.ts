@@ -49,6 +49,12 @@ export interface AuditOptions {
   readonly patience?: number;
 }
 
+/**
+ * The patience with a sink is in so many parts, one after the other: where this process was held up, by a large configuration
+ * or for want of a processor, one part is over at most, and the sink is not blamed.
+ */
+const parts = 5;
+
 /** What is kept for later while the audit cannot be written: some thousands of events. */
 const maxBacklog = 2 * 1024 * 1024;
 /** How often it is looked whether it can be written, while nobody writes. Milliseconds. */
@@ -118,11 +124,16 @@ export function createAuditLog(
     const settled = new Promise<void>((resolve, reject) => {
       [done, failed] = [resolve, reject];
     });
-    const timer = setTimeout(() => {
-      // A sink that hangs reports nothing: until it takes something again it is as good as one that fails.
-      lastError = 'it takes too long';
-      failed(unavailable(new Error(lastError)));
-    }, patience);
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      timer = setTimeout(() => {
+        if (left > 1) return wait(left - 1);
+        // A sink that hangs reports nothing: until it takes something again it is as good as one that fails.
+        lastError = 'it takes too long';
+        failed(unavailable(new Error(lastError)));
+      }, patience / parts);
+    };
+    wait(parts);
     const cancel = (): void => clearTimeout(timer);
     settled.then(cancel, cancel);
     return { text: '', head: sealed, settled, done, failed };

@@ -107,6 +107,20 @@ describe('a sink that fails', () => {
     expect(JSON.parse(resumed!)).toMatchObject({ event: 'resumed', lost });
   });
 
+  it('takes no file for a slow one where this process itself was held up for longer than the patience', async () => {
+    const log = await openAuditLog({ ...options, file: audit.file, patience: 2_000 });
+    const recorded = log.record(event('web'));
+    // In a turn of its own: by then the write is under way.
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    const end = performance.now() + 2_500;
+    while (performance.now() < end);
+    await expect(recorded).resolves.toBeUndefined();
+    expect(log.health.ok).toBe(true);
+    await log.close();
+  });
+
   it('does not hold a request for ever when it hangs', async () => {
     const sink: Sink = {
       write: async () => new Promise(() => undefined),
