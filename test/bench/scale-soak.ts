@@ -71,6 +71,8 @@ export async function soak({ duration, say }: SoakOptions): Promise<Part> {
       const requests = jobs.done() - before;
       const overdue = await countOverdue(scene);
       jobs.close();
+      // Node does not end while somebody inspects it.
+      inspector.close();
       await broker.stop();
       const audit = await verifyAudit(broker);
       return describe({ duration, rate, requests, jobs, taken, overdue, audit, asked: jobs.done() });
