@@ -4,7 +4,6 @@ import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import { revealUnseen, shown } from '../shared/text.ts';
 import type { Deps } from './surroundings/deps.ts';
-import { ToldFailure, toFailure } from './surroundings/failure.ts';
 import { environment } from './settings/environment.ts';
 import {
   addGetTokenFlags,
@@ -22,7 +21,9 @@ import {
   tokenOutputs,
   verboseFlag,
 } from './settings/flags.ts';
+import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
+import { outcomeOf } from './surroundings/outcome.ts';
 import { useColour } from './surroundings/report.ts';
 
 const { version } = packageJson;
@@ -32,7 +33,7 @@ export async function run(argv: readonly string[], deps: Deps): Promise<number> 
   return execute(createProgram(argv, deps), argv, deps);
 }
 
-/** `kleis-get-token ARGUMENTS`: one command and nothing else, so that allowing this program allows only that. */
+/** `kleis-get-token ARGUMENTS`, where there is something to say of them; else main-get-token.ts has no need of this. */
 export async function runGetToken(argv: readonly string[], deps: Deps): Promise<number> {
   const program = createRoot('kleis-get-token', argv, deps);
   describeGetToken(program, argv, deps);
@@ -41,18 +42,16 @@ export async function runGetToken(argv: readonly string[], deps: Deps): Promise<
 }
 
 async function execute(program: Command, argv: readonly string[], deps: Deps): Promise<number> {
-  try {
-    await program.parseAsync(argv, { from: 'user' });
+  return outcomeOf(async () => {
+    try {
+      await program.parseAsync(argv, { from: 'user' });
+    } catch (error) {
+      // Its words have been said.
+      if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+      throw error;
+    }
     return exitCodes.ok;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    const failure = toFailure(error, deps);
-    // Whoever was told a moment ago is spared the same two lines: kubectl runs a plugin that fails up to six times.
-    const isClient = (deps.env['KUBERNETES_EXEC_INFO'] ?? '') !== '';
-    const isKnown = failure instanceof ToldFailure && isClient && deps.report.level !== 'debug';
-    if (!isKnown) deps.report.error(failure);
-    return failure.exitCode;
-  }
+  }, deps);
 }
 
 /** The tree of commands, as `--help` and the completion show it. */
@@ -215,15 +214,14 @@ function addVerbose(command: Command, path = command.name()): void {
 }
 
 function describeGetToken(command: Command, args: readonly string[], deps: Deps): void {
-  // First on the line, put there by the launcher; whoever else gives them gets less, never more.
-  const mode = args[0] === '--background' ? 'background' : args[0] === '--rejected' ? 'rejected' : 'normal';
+  const { mode, rest } = modeOf(args);
   addGetTokenFlags(command)
     .description('print an ExecCredential for kubectl; signs in when it must')
     .addOption(new Option('--background').hideHelp())
     .addOption(new Option('--rejected').hideHelp())
     .action(async (flags: SignInFlags) => {
       const { printCredential } = await import('./commands/get-token.ts');
-      await printCredential({ flags, args: mode === 'normal' ? args : args.slice(1), mode }, deps);
+      await printCredential({ flags, args: rest, mode }, deps);
     });
 }
 

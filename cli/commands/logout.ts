@@ -99,7 +99,7 @@ async function revoke({ tokens }: Session, settings: Settings, deps: Deps): Prom
   } else if (results.length > 0) {
     deps.report.info('The provider has revoked the tokens.');
   }
-  const url = provider.endSessionUrl();
+  const url = await provider.endSessionUrl();
   if (url !== undefined)
     deps.report.info(`To sign out of the provider in the browser as well, open ${clean(url.href, 2000)}`);
 }

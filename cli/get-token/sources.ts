@@ -1,5 +1,4 @@
 import { readAuthority } from '../../shared/net/certificates.ts';
-import { createFetch } from '../../shared/net/http.ts';
 import { subjectTokenTypes } from '../../shared/protocol.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -8,7 +7,6 @@ import type { Asker } from '../credentials/asker.ts';
 import type { Turn } from '../credentials/cache.ts';
 import { type CredentialKey, subjectKey } from '../credentials/key.ts';
 import type { Identity } from '../identity/identity.ts';
-import { connect } from '../provider/provider.ts';
 import { keyOf, noSuchToken, openSession } from '../session/open.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
@@ -51,6 +49,7 @@ const nothingHeld = async () => undefined;
 export async function identityOf(settings: Settings | AmbientSettings, deps: Deps): Promise<Identity | undefined> {
   if (!isAmbient(settings)) return undefined;
   const { env, platform, signal, clock } = deps;
+  const { createFetch } = await import('../../shared/net/http.ts');
   const fetch = createFetch({
     certificateAuthority: await readAuthority(settings.certificateAuthority),
     proxy: settings.proxy,
@@ -107,6 +106,7 @@ export async function fromPlatform(
 
 /** For machines: no person, no session; the client itself is the identity (RFC 6749 section 4.4). */
 export async function fromClient(settings: Settings, deps: Deps): Promise<Source> {
+  const { connect } = await import('../provider/provider.ts');
   const provider = await connect(settings, deps);
   const { accessToken, issuedAt, accessTokenExpiresAt } = await provider.clientCredentials();
   if (accessToken === undefined) throw noSuchToken(settings);

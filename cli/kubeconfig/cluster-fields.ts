@@ -1,5 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { stat } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { readCertificates } from '../../shared/net/certificates.ts';
 import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
@@ -77,7 +78,7 @@ export async function checkPluginHearsOf(cluster: Mapping, name: string, file: s
     typeof data === 'string' && data !== ''
       ? Buffer.byteLength(data, 'base64')
       : typeof path === 'string' && path !== ''
-        ? await stat(resolve(dirname(file), path)).then(
+        ? await promisify(stat)(resolve(dirname(file), path)).then(
             (found) => found.size,
             () => 0,
           )

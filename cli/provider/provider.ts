@@ -7,7 +7,6 @@ import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { authorizationAddress, endSessionAddress } from './addresses.ts';
 import type { Answer } from './answer.ts';
 import {
   type AuthorizationRequest,
@@ -21,9 +20,9 @@ import {
 import { clientMethods } from './client-auth.ts';
 import { type DeviceCode, type PollResult, readDeviceCode } from './device-code.ts';
 import { discover, endpoint, type ProviderMetadata, usableEndpoint } from './discovery.ts';
-import { createDpop, type DpopKey } from './dpop.ts';
+import type { DpopKey } from './dpop.ts';
 import { isEncrypted, readIdToken } from './id-token.ts';
-import { createKeySet, type KeySet } from './key-set.ts';
+import type { KeySet } from './key-set.ts';
 import { type Asker, deviceRefusal, isPassing, refreshRefusal, signInRefusal } from './refusals.ts';
 import { createRequests, type Requests } from './requests.ts';
 import { acceptTokens, tokensIn } from './token-answer.ts';
@@ -74,7 +73,7 @@ export interface Provider {
   /** RFC 7009. */
   revoke(token: Secret, hint: 'refresh_token' | 'access_token'): Promise<'revoked' | 'unsupported'>;
   /** Undefined where the provider offers no logout in the browser. */
-  endSessionUrl(): URL | undefined;
+  endSessionUrl(): Promise<URL | undefined>;
 }
 
 export interface RefreshInput {
@@ -91,7 +90,7 @@ interface Connection {
   readonly requests: Requests;
   readonly asker: Asker;
   /** Undefined where the provider publishes none: then TLS vouches for what it says. */
-  readonly keys: () => KeySet | undefined;
+  readonly keys: () => Promise<KeySet | undefined>;
 }
 
 /**
@@ -112,16 +111,18 @@ export async function connect(
   const authenticates = settings.clientSecretFile !== undefined || settings.clientKeyFile !== undefined;
   const asker = { authenticates, unlistedScopes: unlistedScopes(settings, metadata) };
   let keySet: KeySet | undefined;
-  const keys = () => {
+  const keys = async () => {
     const url = endpoint(metadata, 'jwks_uri');
-    return url === undefined ? undefined : (keySet ??= createKeySet(fetch, url));
+    if (url === undefined) return undefined;
+    const { createKeySet } = await import('./key-set.ts');
+    return (keySet ??= createKeySet(fetch, url));
   };
   const at: Connection = { settings, deps, metadata, requests, asker, keys };
   return {
     metadata,
     asker,
     deviceEndpoint: usableEndpoint(metadata, 'device_authorization_endpoint'),
-    dpopKey: async () => (dpop ? createDpop(metadata, undefined) : undefined),
+    dpopKey: async () => (dpop ? dpopOf(at, undefined) : undefined),
     authorizationUrl: (request) => authorizationUrl(at, request),
     redeem: (code, redirectUri, secrets, key) => redeem(at, code, redirectUri, secrets, key),
     startDevice: (verifier) => startDevice(at, verifier),
@@ -129,10 +130,11 @@ export async function connect(
     refresh: (tokens) => refresh(at, tokens),
     clientCredentials: () => clientCredentials(at),
     revoke: (token, hint) => revoke(at, token, hint),
-    endSessionUrl: () =>
-      usableEndpoint(metadata, 'end_session_endpoint') === undefined
-        ? undefined
-        : endSessionAddress(metadata, clientId),
+    async endSessionUrl() {
+      if (usableEndpoint(metadata, 'end_session_endpoint') === undefined) return undefined;
+      const { endSessionAddress } = await import('./addresses.ts');
+      return endSessionAddress(metadata, clientId);
+    },
   };
 }
 
@@ -170,6 +172,7 @@ async function authorizationUrl(
       hint: 'Use --login device.',
     });
   }
+  const { authorizationAddress } = await import('./addresses.ts');
   const required = metadata.require_pushed_authorization_requests === true;
   const find = required ? endpoint : usableEndpoint;
   if (find(metadata, 'pushed_authorization_request_endpoint') === undefined) {
@@ -192,7 +195,7 @@ async function redeem(
   secrets: Secrets,
   dpop: DpopKey | undefined,
 ): Promise<TokenSet> {
-  const keys = at.keys();
+  const keys = await at.keys();
   await keys?.ready();
   const parameters = { code, redirect_uri: redirectUri, code_verifier: secrets.verifier };
   const answer = await requestTokens(at, 'authorization_code', parameters, dpop);
@@ -201,7 +204,7 @@ async function redeem(
 
 async function startDevice(at: Connection, verifier: string): Promise<DeviceCode> {
   const { settings, metadata, requests, asker } = at;
-  await at.keys()?.ready();
+  await (await at.keys())?.ready();
   const answer = await requests.startDevice({
     ...settings.authParams,
     ...targetParameters(settings),
@@ -225,11 +228,11 @@ async function pollDevice(
   if (answer.error === 'slow_down' || answer.status === 429) return 'slow_down';
   if (answer.error === 'expired_token') return 'expired';
   if (!answer.ok && isPassing(answer)) return 'pending';
-  return tokensOf(at, answer, { refused: deviceRefusal, keys: at.keys(), dpop, required: true });
+  return tokensOf(at, answer, { refused: deviceRefusal, keys: await at.keys(), dpop, required: true });
 }
 
 async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: RefreshInput): Promise<TokenSet> {
-  const dpop = dpopKey === undefined ? undefined : await createDpop(at.metadata, dpopKey);
+  const dpop = dpopKey === undefined ? undefined : await dpopOf(at, dpopKey);
   const parameters = { refresh_token: refreshToken.reveal() };
   const answer = await requestTokens(at, 'refresh_token', parameters, dpop).catch((error: unknown) => {
     throw error instanceof KleisError && neverSent(error.cause) ? unsent(error) : error;
@@ -245,6 +248,11 @@ async function refresh(at: Connection, { refreshToken, dpopKey, idTokenSub }: Re
   }
 }
 
+async function dpopOf({ metadata }: Connection, kept: JWK | undefined): Promise<DpopKey> {
+  const { createDpop } = await import('./dpop.ts');
+  return createDpop(metadata, kept);
+}
+
 /** Of any other network error nobody knows whether the provider has replaced the refresh token. */
 function unsent(error: KleisError): KleisError {
   const hint = 'Check the network and try again; nothing was lost.';
@@ -253,7 +261,7 @@ function unsent(error: KleisError): KleisError {
 
 async function clientCredentials(at: Connection): Promise<TokenSet> {
   const { scopes, dpop: wanted } = at.settings;
-  const dpop = wanted ? await createDpop(at.metadata, undefined) : undefined;
+  const dpop = wanted ? await dpopOf(at, undefined) : undefined;
   const parameters = scopes.length > 0 ? { scope: scopes.join(' ') } : {};
   const answer = await requestTokens(at, 'client_credentials', parameters, dpop);
   return tokensOf(at, answer, { refused: signInRefusal, keys: undefined, dpop, required: true });

@@ -1,5 +1,4 @@
-import type { Stats } from 'node:fs';
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
@@ -9,14 +8,15 @@ import { systemCode } from '../../shared/read-file.ts';
  * Reads a file that holds a secret of the client, as text without a byte order mark and without blanks at its end. Throws
  * `storage_unsafe` (it is open to everybody), `config_invalid` (it is not there, no file, or larger than `limit` bytes).
  */
-export async function readSecretFile(file: string, limit: number, platform: NodeJS.Platform): Promise<string> {
+export function readSecretFile(file: string, limit: number, platform: NodeJS.Platform): string {
   const name = clean(file);
-  let handle: FileHandle | undefined;
+  let opened: number | undefined;
   try {
-    handle = await open(file, 'r');
-    const status = await handle.stat();
+    // A pipe in its place must not hang us.
+    opened = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const status = fstatSync(opened);
     // Not a question of the owner: a secret that a cluster mounts belongs to root and is read through its group.
-    if (platform !== 'win32' && (status.mode & 0o004) !== 0 && !(await isMounted(file, status))) {
+    if (platform !== 'win32' && (status.mode & 0o004) !== 0 && !isMounted(file, status)) {
       throw new KleisError('storage_unsafe', `${name} holds a secret and can be read by everybody.`, {
         hint: `Take that right away: chmod o= ${name}`,
       });
@@ -24,14 +24,14 @@ export async function readSecretFile(file: string, limit: number, platform: Node
     if (!status.isFile() || status.size > limit) {
       throw new KleisError('config_invalid', `${name} is not a file of at most ${limit} bytes.`);
     }
-    return decode(await handle.readFile()).trimEnd();
+    return decode(readFileSync(opened)).trimEnd();
   } catch (cause) {
     if (cause instanceof KleisError) throw cause;
     const code = systemCode(cause);
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${clean(code ?? 'unknown', 40)})`;
     throw new KleisError('config_invalid', `The file ${name} ${why}.`, { cause });
   } finally {
-    await handle?.close();
+    if (opened !== undefined) closeSync(opened);
   }
 }
 
@@ -40,10 +40,10 @@ export async function readSecretFile(file: string, limit: number, platform: Node
  * files of mode 0644 into a folder `..DATE` and links to them (with `subPath` the file is a mount of its own), Docker and
  * Podman have theirs in /run/secrets with 0444.
  */
-async function isMounted(file: string, { dev }: Stats): Promise<boolean> {
-  const path = await realpath(file);
+function isMounted(file: string, { dev }: Stats): boolean {
+  const path = realpathSync(file);
   if (/\/\.\.\d{4}_\d\d_\d\d_[\d_.]+\//.test(path) || path.startsWith('/run/secrets/')) return true;
-  return (await stat(dirname(path))).dev !== dev;
+  return statSync(dirname(path)).dev !== dev;
 }
 
 /** Windows PowerShell writes UTF-16 with a mark. */

@@ -55,3 +55,7 @@ export class SessionChanged extends KleisError {
     });
   }
 }
+
+export function keyringUnavailable(why: string): KleisError {
+  return new KleisError('keyring_unavailable', `The keyring cannot be used: ${why}.`);
+}

@@ -10,7 +10,6 @@ import {
   newDestinations,
 } from './destinations.ts';
 import type { Settings } from '../settings/sign-in.ts';
-import { connect } from '../provider/provider.ts';
 import { type TokenSet, UnusableAnswer } from '../provider/tokens.ts';
 import type { Claim, ClaimOptions } from '../files/claim.ts';
 import type { Failures } from '../credentials/failures.ts';
@@ -153,6 +152,7 @@ async function signIn(earlier: Session | undefined, { key, claim, request }: Ren
   await request.beforeSignIn?.(patience);
   const asker = watchAsker(deps);
   try {
+    const { connect } = await import('../provider/provider.ts');
     const provider = await connect(settings, { ...deps, signal: asker.signal });
     // Listener, page, QR code and the rest: nothing that a refresh needs, and it is refreshes that must be quick.
     const { signIn: askPerson } = await import('../sign-in/sign-in.ts');
@@ -212,6 +212,7 @@ async function refresh(session: Session, { claim, request }: Renewal): Promise<S
   const now = deps.clock.now();
   const cached = session.provider;
   const interruption = deferrable(deps.signal);
+  const { connect } = await import('../provider/provider.ts');
   const provider = await connect(
     settings,
     { ...deps, signal: interruption.signal },

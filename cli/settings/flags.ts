@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type FlagName, flagNames, type Name, settingOf, type table } from './table.ts';
+import { type FlagName, flagNames, type Name, settingOf, type table, verbose } from './table.ts';
 import { file } from './values.ts';
 
 type Table = typeof table;
@@ -100,7 +100,7 @@ export function addGetTokenFlags(command: Command): Command {
 
 const entryNames = flagNames.filter((name) => settingOf(name).only === undefined);
 
-export const verboseFlag = new Option('-v, --verbose', 'say on stderr what happens; never a secret');
+export const verboseFlag = new Option(verbose.join(', '), 'say on stderr what happens; never a secret');
 
 /** The flags as the arguments of a kubeconfig entry: only what was given, in one fixed order, `--name=value`. */
 export function toArguments(flags: SignInFlags): string[] {

@@ -1,5 +1,4 @@
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
@@ -44,7 +43,7 @@ export interface ConfigRow {
  */
 export async function loadConfig(deps: Pick<Deps, 'env' | 'platform'>): Promise<PersonConfig> {
   const path = configFile(deps.env, deps.platform);
-  const text = path === undefined ? undefined : await readConfig(path, deps.platform);
+  const text = path === undefined ? undefined : readConfig(path, deps.platform);
   if (path === undefined || text === undefined) return { path, choices: {}, origins: {} };
   return { path, ...(await parseConfig(text, path)) };
 }
@@ -154,21 +153,21 @@ function isConfigName(name: string): name is ConfigName {
   return (configNames as readonly string[]).includes(name);
 }
 
-async function readConfig(path: string, platform: NodeJS.Platform): Promise<string | undefined> {
-  let handle: FileHandle | undefined;
+function readConfig(path: string, platform: NodeJS.Platform): string | undefined {
+  let file: number | undefined;
   try {
     // Links are followed: people keep such files in a repository. A pipe in its place must not hang us.
-    handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const found = await handle.stat();
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const found = fstatSync(file);
     if (!found.isFile()) throw new KleisError('config_invalid', `${clean(path, 400)} is not a regular file.`);
     if (found.size > maxBytes) throw new KleisError('config_invalid', `${clean(path, 400)} is larger than 64 KiB.`);
     if (platform !== 'win32') {
       checkWriters(path, found);
       // Who may write in the folder of the file, or of the link to it, may put another in its place.
-      const folders = new Set([dirname(path), dirname(await realpath(path))]);
-      for (const folder of folders) checkWriters(folder, await stat(folder));
+      const folders = new Set([dirname(path), dirname(realpathSync(path))]);
+      for (const folder of folders) checkWriters(folder, statSync(folder));
     }
-    return new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile());
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
   } catch (error) {
     if (error instanceof KleisError) throw error;
     if (error instanceof TypeError) throw new KleisError('config_invalid', `${clean(path, 400)} is not text in UTF-8.`);
@@ -176,7 +175,7 @@ async function readConfig(path: string, platform: NodeJS.Platform): Promise<stri
     const { message, cause } = storageError(error, 'read', path);
     throw new KleisError('storage_unavailable', message, { hint: 'Make it readable, or remove it.', cause });
   } finally {
-    await handle?.close();
+    if (file !== undefined) closeSync(file);
   }
 }
 

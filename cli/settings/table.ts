@@ -328,6 +328,9 @@ export const table = {
   },
 } as const satisfies Record<string, Setting>;
 
+/** How the flag of every command is spelt, which is no setting. */
+export const verbose = ['-v', '--verbose'] as const;
+
 export type Name = keyof typeof table;
 type Table = typeof table;
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { lightFetch } from './light-fetch.ts';
@@ -28,7 +27,7 @@ export function createDeps(): Deps {
   // As the launcher does: what they weaken or load is not for the programs that we start either.
   for (const name of ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED']) Reflect.deleteProperty(process.env, name);
   Object.assign(globalThis, lightFetch);
-  const { argv, env, ppid, stdin, stdout, stderr } = process;
+  const { argv, env, ppid, stdout, stderr } = process;
   const log = env['KLEIS_LOG'] ?? '';
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -50,17 +49,24 @@ export function createDeps(): Deps {
     report.warn(`KLEIS_LOG is ${clean(log, 40)}, which is none of ${logLevels.join(', ')}.`);
   return {
     env,
-    stdin,
+    // Node opens it when it is looked at, which takes a tenth of a start.
+    get stdin() {
+      return process.stdin;
+    },
     stdout,
     stderr,
     clock: {
       now: Date.now,
-      sleep: async (milliseconds, signal) => sleep(milliseconds, undefined, { ...(signal && { signal }) }),
+      sleep: async (milliseconds, signal) => {
+        const { setTimeout: sleep } = await import('node:timers/promises');
+        await sleep(milliseconds, undefined, { ...(signal && { signal }) });
+      },
     },
     platform: process.platform,
     pid: process.pid,
     ppid,
-    startedAt: performance.timeOrigin,
+    // As `performance.timeOrigin`, for which Node loads a module.
+    startedAt: Date.now() - process.uptime() * 1000,
     parentIsGone: () => process.ppid !== ppid,
     report,
     signal: interrupted.signal,

@@ -1,6 +1,5 @@
 import http from 'node:http';
 import https from 'node:https';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgent } from './agent.ts';
 import { checkCertificates } from './certificates.ts';
 import { KleisError } from '../errors.ts';
@@ -25,7 +24,7 @@ export interface FetchOptions {
    * NODE_EXTRA_CA_CERTS.
    */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds since the epoch: what the date of a `Retry-After` is compared with. */
+  /** Milliseconds since the epoch: what the date of a `Retry-After` is compared with, and how long a request took. */
   readonly now: () => number;
   /** Of what may be sent again; 3 if not given. */
   readonly attempts?: number;
@@ -95,7 +94,7 @@ export function createFetch(options: FetchOptions): Fetch {
       const last = attempt >= attempts;
       try {
         const single = repeatable ? AbortSignal.any([signal, AbortSignal.timeout(attemptTimeout)]) : signal;
-        const response = await told(url, method, options.debug, () =>
+        const response = await told(url, method, options, () =>
           send(url, method, init, agentFor(url), single, options.maxBody ?? 1024 * 1024),
         );
         const target = redirectTarget(response, url);
@@ -107,13 +106,13 @@ export function createFetch(options: FetchOptions): Fetch {
         }
         const wait = repeatable && !last ? retryDelay(response, attempt, now()) : undefined;
         if (wait === undefined) return response;
-        await sleep(wait, undefined, { signal });
+        await sleep(wait, signal);
       } catch (error) {
         if (error instanceof KleisError) throw error;
         const given = [options.signal, init.signal].find((one) => one?.aborted);
         if (given) throw given.reason;
         if (!last && !total.aborted && (repeatable ? !isTrustFailure(error) : neverSent(error))) {
-          await sleep(backoff(attempt, firstWait), undefined, { signal }).catch(() => undefined);
+          await sleep(backoff(attempt, firstWait), signal).catch(() => undefined);
           if (!signal.aborted) continue;
         }
         throw explainNetworkError(error, url, { extraAuthorities: await unusableAuthorities(env) });
@@ -122,15 +121,20 @@ export function createFetch(options: FetchOptions): Fetch {
   };
 }
 
+async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { setTimeout: wait } = await import('node:timers/promises');
+  await wait(milliseconds, undefined, { signal });
+}
+
 async function told(
   url: URL,
   method: string,
-  debug: FetchOptions['debug'],
+  { debug, now }: Pick<FetchOptions, 'debug' | 'now'>,
   attempt: () => Promise<Response>,
 ): Promise<Response> {
-  const began = performance.now();
+  const began = now();
   const tell = (outcome: string) =>
-    debug?.(`${method} ${clean(url.host)}: ${outcome} after ${Math.round(performance.now() - began)} ms.`);
+    debug?.(`${method} ${clean(url.host)}: ${outcome} after ${Math.round(now() - began)} ms.`);
   try {
     const response = await attempt();
     tell(`HTTP ${response.status}`);

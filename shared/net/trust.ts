@@ -1,7 +1,10 @@
 import { constants } from 'node:crypto';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import fs from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
+
+const [readdir, readFile, readlink] = [promisify(fs.readdir), promisify(fs.readFile), promisify(fs.readlink)];
 
 type Env = Readonly<Record<string, string | undefined>>;
 

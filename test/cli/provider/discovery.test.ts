@@ -63,7 +63,7 @@ describe('an endpoint that nothing may be sent to', () => {
     await withProvider({ quirks }, async (at) => {
       const { kleis, tokens } = await signInAt(at);
       expect(tokens.idToken).toBeDefined();
-      expect(kleis.endSessionUrl()).toBeUndefined();
+      expect(await kleis.endSessionUrl()).toBeUndefined();
       expect(kleis.deviceEndpoint).toBeUndefined();
       const device = await connectTo(settingsFor(at.issuer, { login: 'device' }), createTestDeps());
       const error = await failure(device.signIn());

@@ -19,7 +19,7 @@ async function file(name: string, content: string | Uint8Array, mode = 0o600): P
   return path;
 }
 
-const read = (path: string) => readSecretFile(path, 4096, 'linux');
+const read = async (path: string) => readSecretFile(path, 4096, 'linux');
 
 describe('a secret that everybody may read', () => {
   test.each([0o644, 0o604, 0o666])("is refused in a folder of one's own (mode %o)", async (mode) => {
