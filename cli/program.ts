@@ -9,6 +9,9 @@ import {
   addGetTokenFlags,
   addSignInFlags,
   type KubeconfigAddFlags,
+  type KubeconfigChangeFlags,
+  type KubeconfigFlags,
+  type KubeconfigListFlags,
   type LoginFlags,
   type LogoutFlags,
   optionOf,
@@ -81,7 +84,7 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
 
   program.commandsGroup('Set up:');
-  describeKubeconfig(program.command('kubeconfig').description('write kubeconfig entries'), deps);
+  describeKubeconfig(program.command('kubeconfig').description('write, list and change kubeconfig entries'), deps);
   program
     .command('config')
     .description('show your settings and where each comes from')
@@ -159,6 +162,9 @@ What it does not name in the file stays as it is, byte for byte.
   kleis kubeconfig add --from https://kleis.example.com
   kleis kubeconfig add prod --server https://api.example.com:6443 --cluster-certificate-authority ca.crt \\
       --issuer-url https://login.example.com --scope groups`;
+
+const removeHelp = `
+Sessions stay: kleis logout ends them.`;
 
 const logoutHelp = `
 Without flags it ends the only session there is.
@@ -260,6 +266,48 @@ function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
         await (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps);
       else await (await import('./commands/kubeconfig-from.ts')).kubeconfigFrom(flags.from, name, flags, deps);
     });
+  describeVerbs(kubeconfig, deps);
+}
+
+/** What is done with entries that are there. The argument `context` is what the completion offers contexts for. */
+function describeVerbs(kubeconfig: Command, deps: Deps): void {
+  kubeconfig
+    .command('list')
+    .description('list the contexts: where, who, and how each signs in')
+    .option('--kubeconfig <file>', 'of this file (default: as kubectl does)')
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'name']).default('table'))
+    .action(async (flags: KubeconfigListFlags) =>
+      (await import('./commands/kubeconfig-list.ts')).kubeconfigList(flags, deps),
+    );
+  kubeconfig
+    .command('use')
+    .argument('<context>', 'the context')
+    .description('make a context the current one')
+    .option('--kubeconfig <file>', 'in this file (default: as kubectl does)')
+    .action(async (name: string, flags: KubeconfigFlags) =>
+      (await import('./commands/kubeconfig-use.ts')).kubeconfigUse(name, flags, deps),
+    );
+  withChangeFlags(kubeconfig.command('rename'))
+    .argument('<context>', 'the context')
+    .argument('<new-name>', 'what it is to be called')
+    .description('give a context another name')
+    .action(async (old: string, next: string, flags: KubeconfigChangeFlags) =>
+      (await import('./commands/kubeconfig-rename.ts')).kubeconfigRename(old, next, flags, deps),
+    );
+  withChangeFlags(kubeconfig.command('remove'), 'remove without asking')
+    .argument('<context...>', 'the contexts')
+    .description('remove contexts, and the users and clusters that no other uses')
+    .addHelpText('after', removeHelp)
+    .action(async (names: string[], flags: KubeconfigChangeFlags) =>
+      (await import('./commands/kubeconfig-remove.ts')).kubeconfigRemove(names, flags, deps),
+    );
+}
+
+/** Of what changes entries that exist; `yes` says what it does not ask. */
+function withChangeFlags(command: Command, yes?: string): Command {
+  command.option('--kubeconfig <file>', 'of this file (default: as kubectl does)');
+  command.option('--dry-run', 'say what would become of it and write nothing');
+  return yes === undefined ? command : command.option('-y, --yes', yes);
 }
 
 function withContext(command: Command): Command {

@@ -1,3 +1,5 @@
+const gap = '   ';
+
 /** Columns as wide as their widest cell, as kubectl prints them; `styleHead` may paint the line of names. */
 export function formatTable(
   head: readonly string[],
@@ -8,7 +10,29 @@ export function formatTable(
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('   ')
+      .join(gap)
       .trimEnd();
   return `${[styleHead(line(head)), ...rows.map(line)].join('\n')}\n`;
 }
+
+/** The same table no wider than `width`: the widest columns give way first, and what is cut ends in `…`. */
+export function fitTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  width: number,
+  styleHead?: (line: string) => string,
+): string {
+  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const room = width - gap.length * (head.length - 1);
+  let most = Math.max(...widths);
+  while (most > least && widths.reduce((sum, each) => sum + Math.min(each, most), 0) > room) most -= 1;
+  const cut = (cell: string) => (cell.length > most ? `${cell.slice(0, most - 1).replace(/\p{Cs}$/u, '')}…` : cell);
+  return formatTable(
+    head.map(cut),
+    rows.map((row) => row.map(cut)),
+    styleHead,
+  );
+}
+
+/** Of a column that gives way; narrower ones would say nothing. */
+const least = 4;

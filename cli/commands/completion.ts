@@ -85,7 +85,10 @@ async function candidates(
       .visibleOptions(command)
       .map((option) => ({ value: option.long ?? option.short ?? '', description: option.description }));
   }
-  const choices = command.registeredArguments[position]?.argChoices;
+  const last = command.registeredArguments.at(-1);
+  const argument = command.registeredArguments[position] ?? (last?.variadic === true ? last : undefined);
+  if (argument?.name() === 'context') return (await contextNames(deps)).map((value) => ({ value, description: '' }));
+  const choices = argument?.argChoices;
   if (choices !== undefined) return choices.map((value) => ({ value, description: '' }));
   return command
     .createHelp()

@@ -4,7 +4,7 @@ import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { askYesNo } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { bodyKey, type Mapping, type Section } from './document.ts';
+import { bodyKey, type Mapping, type Section, textOf } from './document.ts';
 import { editKubeconfig } from './edit.ts';
 import { type Kubeconfig, type KubeconfigFile, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { withLocks } from './lock.ts';
@@ -18,6 +18,8 @@ export interface Change {
   readonly before: Mapping | string | undefined;
   /** Undefined: it is removed. */
   readonly after: Mapping | string | undefined;
+  /** Its new name, where that is all that changes. */
+  readonly renamed?: string;
 }
 
 /** What is to become of the files. */
@@ -25,6 +27,8 @@ export interface Plan {
   readonly changes: readonly Change[];
   /** What each file that changes is to mean. */
   readonly values: ReadonlyMap<KubeconfigFile, Mapping>;
+  /** What a person is to know before they agree: sentences. */
+  readonly notes?: readonly string[];
 }
 
 export interface ChangeOptions {
@@ -43,7 +47,8 @@ export interface Changed<P extends Plan> {
 
 /**
  * Changes the kubeconfig as `plan` says of what stands there, under the locks that kubectl takes. Whatever the plan does
- * not name stays byte for byte the same.
+ * not name stays byte for byte the same. `beforeWriting` is called once, when the person has agreed and nobody else can
+ * change the files any more; if it fails, nothing is changed.
  *
  * @throws KleisError `usage`, `kubeconfig_invalid`, `claim_held` (locked), `storage_unavailable`, and what `plan` throws;
  *   nothing was changed then, unless several files were to be written and the last ones failed
@@ -52,12 +57,14 @@ export async function changeKubeconfig<P extends Plan>(
   { kubeconfig, dryRun, yes }: ChangeOptions,
   plan: (kubeconfig: Kubeconfig) => P | Promise<P>,
   deps: Deps,
+  beforeWriting: (plan: P) => Promise<void> = async () => undefined,
 ): Promise<Changed<P>> {
   const sources = kubeconfigSources(kubeconfig, deps);
   const blank = blankHint(sources);
   if (blank !== '')
     throw new KleisError('usage', `${blank}Nothing was written.`, { hint: 'Correct KUBECONFIG or --kubeconfig.' });
   let agreedTo: readonly Change[] = [];
+  let told: readonly string[] = [];
   for (;;) {
     // A moment longer than for reading alone: whoever writes now must be done before we can.
     const planned = await plan(await loadKubeconfig(sources, 2000));
@@ -65,7 +72,12 @@ export async function changeKubeconfig<P extends Plan>(
     for (const [file, value] of planned.values) editKubeconfig(file, value, file.path);
     if (dryRun === true) return { outcome: 'dry-run', plan: planned };
     if (planned.changes.length === 0) return { outcome: 'unchanged', plan: planned };
-    const replaced = planned.changes.filter(({ what, before }) => what !== 'current-context' && before !== undefined);
+    const { notes = [] } = planned;
+    if (!isDeepStrictEqual(notes, told)) for (const note of notes) deps.report.info(note);
+    told = notes;
+    const replaced = planned.changes.filter(
+      ({ what, before, renamed }) => what !== 'current-context' && before !== undefined && renamed === undefined,
+    );
     if (yes !== true && !isDeepStrictEqual(replaced, agreedTo)) {
       if (!(await agrees(replaced, deps))) return { outcome: 'declined', plan: planned };
       agreedTo = replaced;
@@ -86,6 +98,7 @@ export async function changeKubeconfig<P extends Plan>(
         now.values,
         ([file, value]) => [file.path, editKubeconfig(file, value, file.path)] as const,
       );
+      await beforeWriting(now);
       for (const [path, text] of files) await replaceKubeconfig(targets.get(path) ?? path, text);
       return true;
     });
@@ -107,17 +120,64 @@ export class PlanBuilder implements Plan {
     const existing = this.#kubeconfig.entries[section].get(name);
     if (existing !== undefined && isDeepStrictEqual(existing.body, after)) return;
     const file = existing?.file ?? this.#kubeconfig.defaultFile;
-    this.#edit(file, (value) => withEntry(value, section, name, existing?.index, after));
-    this.changes.push({ what: bodyKey(section), name, file: file.path, before: existing?.body, after });
+    const key = bodyKey(section);
+    this.#editList(file, section, (list) => {
+      if (existing !== undefined) return list.map((item) => (isNamed(item, name) ? { ...item, [key]: after } : item));
+      // As kubectl sorts them.
+      return [...list, section === 'users' ? { name, [key]: after } : { [key]: after, name }];
+    });
+    this.changes.push({ what: key, name, file: file.path, before: existing?.body, after });
+  }
+
+  /** The entry that kubectl sees: one of the same name in a later file counts from then on. */
+  remove(section: Section, name: string): void {
+    const existing = this.#kubeconfig.entries[section].get(name);
+    if (existing === undefined) return;
+    this.#editList(existing.file, section, (list) => list.filter((item) => !isNamed(item, name)));
+    this.changes.push({
+      what: bodyKey(section),
+      name,
+      file: existing.file.path,
+      before: existing.body,
+      after: undefined,
+    });
+  }
+
+  /** To a name that the file does not have yet. */
+  rename(section: Section, name: string, renamed: string): void {
+    const existing = this.#kubeconfig.entries[section].get(name);
+    if (existing === undefined) return;
+    const { file, body } = existing;
+    this.#editList(file, section, (list) =>
+      list.map((item) => (isNamed(item, name) ? { ...item, name: renamed } : item)),
+    );
+    this.changes.push({ what: bodyKey(section), name, file: file.path, before: body, after: body, renamed });
   }
 
   setCurrent(name: string): void {
     const current = this.#kubeconfig.currentContext;
     if (current === name) return;
-    const file = this.#kubeconfig.defaultFile;
-    this.#edit(file, (value) => ({ ...value, 'current-context': name }));
-    const before = current === '' ? undefined : current;
-    this.changes.push({ what: 'current-context', name, file: file.path, before, after: name });
+    this.#setCurrentIn(this.#kubeconfig.defaultFile, current, name);
+  }
+
+  /** Wherever the current context is called that, also in a file that does not count now; an empty name means none. */
+  replaceCurrent(name: string, next: string): void {
+    for (const file of this.#kubeconfig.files) {
+      if (textOf(file.value['current-context']) === name) this.#setCurrentIn(file, name, next);
+    }
+  }
+
+  #setCurrentIn(file: KubeconfigFile, before: string, after: string): void {
+    this.#edit(file, (value) => ({ ...value, 'current-context': after }));
+    const [from, to] = [before, after].map((name) => (name === '' ? undefined : name));
+    this.changes.push({ what: 'current-context', name: after, file: file.path, before: from, after: to });
+  }
+
+  #editList(file: KubeconfigFile, section: Section, edit: (list: readonly unknown[]) => unknown[]): void {
+    this.#edit(file, (value) => {
+      const list: unknown = value[section];
+      return { ...value, [section]: edit(Array.isArray(list) ? list : []) };
+    });
   }
 
   #edit(file: KubeconfigFile, edit: (value: Mapping) => Mapping): void {
@@ -127,27 +187,28 @@ export class PlanBuilder implements Plan {
   }
 }
 
-function withEntry(value: Mapping, section: Section, name: string, index: number | undefined, body: Mapping): Mapping {
-  const before: unknown = value[section];
-  const list: unknown[] = Array.isArray(before) ? [...before] : [];
-  const key = bodyKey(section);
-  // As kubectl sorts them.
-  if (index === undefined) list.push(section === 'users' ? { name, [key]: body } : { [key]: body, name });
-  else list[index] = { ...mappingOf(list[index]), [key]: body };
-  return { ...value, [section]: list };
+function isNamed(item: unknown, name: string): item is Mapping {
+  return textOf(mappingOf(item)['name']) === name;
 }
 
 function mappingOf(value: unknown): Mapping {
   return isObject(value) ? value : {};
 }
 
+/** What a dry run says of it: a line for each note and each change. */
+export function describePlan({ notes = [], changes }: Plan): string {
+  const lines = changes.length === 0 ? ['Nothing to change.'] : changes.map((change) => describeChange(change));
+  return [...notes, ...lines].map((line) => `${line}\n`).join('');
+}
+
 /** What a dry run says of a change: a sentence. */
-export function describeChange({ what, name, file, before, after }: Change): string {
+export function describeChange({ what, name, file, before, after, renamed }: Change): string {
   const where = clean(file, 400);
   if (what === 'current-context') {
     if (after === undefined) return `Would leave ${where} without a current context.`;
     return `Would make "${clean(name)}" the current context in ${where}.`;
   }
+  if (renamed !== undefined) return `Would rename the ${what} "${clean(name)}" to "${clean(renamed)}" in ${where}.`;
   const verb = before === undefined ? 'add' : after === undefined ? 'remove' : 'change';
   return `Would ${verb} the ${what} "${clean(name)}" in ${where}.`;
 }
@@ -160,7 +221,7 @@ export function describeChange({ what, name, file, before, after }: Change): str
 async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean> {
   if (replaced.length === 0) return true;
   const list = replaced.map(
-    (change) => `the ${change.what} "${clean(change.name)}" in ${clean(change.file, 400)} (${differences(change)})`,
+    (change) => `the ${change.what} "${clean(change.name)}" in ${clean(change.file, 400)}${differences(change)}`,
   );
   const removal = replaced.every(({ after }) => after === undefined);
   if (!deps.stdin.isTTY || !deps.stderr.isTTY) {
@@ -177,12 +238,12 @@ async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean>
 
 /** Which fields; not what is in them, since it may be a token. The server is worth reading, however. */
 function differences({ before, after }: Change): string {
-  if (after === undefined) return 'all of it';
+  if (after === undefined) return '';
   const [old, next] = [mappingOf(before), mappingOf(after)];
   const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])].filter(
     (key) => !isDeepStrictEqual(old[key], next[key]),
   );
-  return keys
+  const list = keys
     .map((key) => {
       const name = clean(key, 60);
       if (key === 'server' && old[key] !== undefined) return `server: ${clean(old[key])} → ${clean(next[key])}`;
@@ -190,4 +251,5 @@ function differences({ before, after }: Change): string {
       return Object.hasOwn(old, key) ? `${name} changes` : `${name} is added`;
     })
     .join(', ');
+  return ` (${list})`;
 }

@@ -41,6 +41,8 @@ export function parseKubeconfig(whole: string, source: string): KubeconfigDocume
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
+    // Where dashes and commas are, the nodes themselves do not say.
+    keepSourceTokens: true,
     // As kubectl's parser: YAML 1.1, in which `yes` is a boolean and `<<` merges; dates stay text.
     version: '1.1',
     customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:timestamp'),

@@ -1,18 +1,24 @@
 import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
-import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap, type YAMLSeq } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type Node, type YAMLMap, type YAMLSeq } from 'yaml';
 import type { KleisError } from '../../shared/errors.ts';
+import { alignLists, type Alignment } from './align.ts';
 import { invalid, type KubeconfigDocument, type Mapping, parseKubeconfig } from './document.ts';
+import {
+  end,
+  type Entry,
+  isBlockScalar,
+  isInline,
+  keyOf,
+  lastLeaf,
+  lastOffset,
+  type Splice,
+  start,
+  type Value,
+  width,
+} from './nodes.ts';
 import { type BlockStyle, indent, printBlock, printFlow, printPair, printScalar } from './print.ts';
-
-interface Splice {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
-
-type Value = Node | null;
-type Entry = Pair<Node, Value>;
+import { dashOf, removeFromFlow } from './remove-from.ts';
 
 /**
  * The text changed so that it means `want`, by replacing what differs and nothing else: printing the document anew would
@@ -99,8 +105,9 @@ class Editor {
     if (isMap<Node, Value>(node) && isObject(have) && isObject(want) && node.items.length > 0) {
       return this.#reconcileMap(node, have, want, replace);
     }
-    if (isSeq<Node>(node) && Array.isArray(have) && Array.isArray(want) && keepsItems(have, want)) {
-      return this.#reconcileList(node, have, want);
+    if (isSeq<Node>(node) && Array.isArray(have) && Array.isArray(want)) {
+      const alignment = alignLists(have, want);
+      if (alignment !== undefined) return this.#reconcileList(node, have, want, alignment);
     }
     if (node !== null && (isScalar(node) || isMap(node) || isSeq(node)) && (node.anchor ?? node.tag) !== undefined) {
       const explicit = node.anchor !== undefined ? 'an anchor' : 'a tag';
@@ -120,10 +127,10 @@ class Editor {
     const lastKept = kept.at(-1);
     const [firstGone] = gone;
     if (lastKept === undefined) return replace();
-    if (firstGone !== undefined && (map.flow === true || gone.some((pair) => !this.#startsLine(pair))))
-      return replace();
+    if (firstGone !== undefined && map.flow !== true && gone.some((pair) => !this.#startsLine(pair))) return replace();
 
-    for (const pair of gone) this.#removeLines(pair);
+    if (map.flow === true) this.#splices.push(...removeFromFlow(this.#text, map, gone));
+    else for (const pair of gone) this.#removeLines(start(pair.key), pair.value ?? pair.key);
     for (const [key, pair] of own) {
       if (!Object.hasOwn(want, key)) continue;
       this.#reconcile(pair.value, have[key], want[key], () => {
@@ -142,22 +149,41 @@ class Editor {
     }
   }
 
-  /** What is there stays in its order; new items come after it. */
-  #reconcileList(list: YAMLSeq<Node>, have: readonly unknown[], want: readonly unknown[]): void {
+  /** What stays, stays in its order; new items come after it. */
+  #reconcileList(
+    list: YAMLSeq<Node>,
+    have: readonly unknown[],
+    want: readonly unknown[],
+    { places, added }: Alignment,
+  ): void {
+    const gone = list.items.filter((_, index) => places[index] === undefined);
+    const kept = list.items.filter((item) => !gone.includes(item));
+    if (list.flow === true) this.#splices.push(...removeFromFlow(this.#text, list, gone));
+    else for (const item of gone) this.#removeItem(list, item);
     for (const [index, item] of list.items.entries()) {
-      this.#reconcile(item, have[index], want[index], () => {
-        if (list.flow === true) this.#replaceText(item, this.#flowText(want[index], start(item)));
+      const place = places[index];
+      if (place === undefined) continue;
+      this.#reconcile(item, have[index], want[place], () => {
+        if (list.flow === true) this.#replaceText(item, this.#flowText(want[place], start(item)));
         else throw this.cannot(start(item), 'this entry is written in a way that Kleis cannot edit safely');
       });
     }
-    const last = list.items.at(-1);
-    const added = want.slice(have.length);
+    const last = kept.at(-1);
     if (last === undefined || added.length === 0) return;
     if (list.flow === true) {
       this.#addToFlow(last, start(last), (unit) => added.map((item) => printFlow(item, unit)));
     } else {
       this.#addLines(last, indent(printBlock(added, this.#style), ' '.repeat(this.#column(start(list)))));
     }
+  }
+
+  /** With its dash, in block style. */
+  #removeItem(list: YAMLSeq<Node>, item: Node): void {
+    const dash = dashOf(list, item);
+    if (dash === undefined || this.#linePrefix(dash) === undefined) {
+      throw this.cannot(start(item), 'this entry is written in a way that Kleis cannot edit safely');
+    }
+    this.#removeLines(dash, item);
   }
 
   #replaceInFlow(map: YAMLMap<Node, Value>, pair: Entry, want: unknown, replace: () => void): void {
@@ -172,6 +198,12 @@ class Editor {
     const empty = value === null || width(value) === 0;
     if (colon === -1 || this.#text.slice(end(pair.key), colon).trim() !== '' || !this.#startsItself(pair)) {
       throw this.cannot(start(pair.key), 'this key is written in a way that Kleis cannot edit safely');
+    }
+    if (isSeq<Node>(value) && value.flow !== true && Array.isArray(want) && want.length === 0) {
+      // Item by item: comments stay.
+      for (const item of value.items) this.#removeItem(value, item);
+      this.#splices.push({ start: colon + 1, end: colon + 1, text: ' []' });
+      return;
     }
     if (inline && !empty && isScalar(value) && !isBlockScalar(value)) {
       return this.#replaceText(value, printScalar(want));
@@ -227,10 +259,10 @@ class Editor {
     return printFlow(value, this.#unit()).replaceAll('\n', this.#eol + prefix);
   }
 
-  #removeLines(pair: Entry): void {
-    const from = this.#text.lastIndexOf('\n', start(pair.key) - 1) + 1;
-    const last = pair.value ?? pair.key;
-    const to = this.#lineEnd(lastOffset(last), last);
+  /** From the line that `first` is on to the one that `last` ends on. */
+  #removeLines(first: number, last: Node): void {
+    const from = this.#text.lastIndexOf('\n', first - 1) + 1;
+    const to = this.#lineEnd(Math.max(first, lastOffset(last)), last);
     const newline = this.#text.indexOf('\n', to);
     this.#splices.push({ start: from, end: newline === -1 ? this.#text.length : newline + 1, text: '' });
   }
@@ -283,53 +315,4 @@ class Editor {
     }
     return 0;
   }
-}
-
-/** Nothing removed, and nothing but mappings changed: such a list can be edited item by item. */
-function keepsItems(have: readonly unknown[], want: readonly unknown[]): boolean {
-  if (have.length === 0 || want.length < have.length) return false;
-  return have.every((item, index) => isDeepStrictEqual(item, want[index]) || (isObject(item) && isObject(want[index])));
-}
-
-/** Undefined for `<<`. */
-function keyOf(pair: Entry): string | undefined {
-  const value: unknown = isScalar(pair.key) ? pair.key.value : undefined;
-  return value === '<<' || typeof value !== 'string' ? undefined : value;
-}
-
-function start(node: Node): number {
-  return node.range?.[0] ?? 0;
-}
-
-function end(node: Node): number {
-  return node.range?.[1] ?? 0;
-}
-
-function width(node: Node): number {
-  return end(node) - start(node);
-}
-
-function isBlockScalar(node: Node): boolean {
-  return isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
-}
-
-function isInline(node: Node): boolean {
-  return !isBlockScalar(node) && !((isMap(node) || isSeq(node)) && node.flow !== true);
-}
-
-/** The last thing that is written of a node; the range of a block collection itself reaches over what follows it. */
-function lastLeaf(node: Node): Node {
-  if (isMap<Node, Value>(node) && node.flow !== true) {
-    const pair = node.items.at(-1);
-    return pair === undefined ? node : lastLeaf(pair.value ?? pair.key);
-  }
-  if (isSeq<Node>(node) && node.flow !== true) {
-    const item = node.items.at(-1);
-    return item === undefined ? node : lastLeaf(item);
-  }
-  return node;
-}
-
-function lastOffset(node: Node): number {
-  return end(lastLeaf(node));
 }

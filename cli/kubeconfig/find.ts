@@ -41,16 +41,7 @@ export async function findEntry(
       hint: `${blankHint(sources)}Name a context with --context. ${known(kubeconfig, 'contexts')}`,
     });
   }
-  const context = kubeconfig.entries.contexts.get(name);
-  if (context === undefined) {
-    throw new KleisError(
-      'kubeconfig_invalid',
-      `There is no context ${shown(name).startsWith('"') ? shown(name) : `"${shown(name)}"`} in ${where}.`,
-      {
-        hint: `${blankHint(sources)}${known(kubeconfig, 'contexts')}`,
-      },
-    );
-  }
+  const context = contextNamed(kubeconfig, name, blankHint(sources));
   const user = follow(kubeconfig, context, 'users');
   const cluster = follow(kubeconfig, context, 'clusters');
   const exec = readExec(user.body);
@@ -69,6 +60,17 @@ export async function findEntry(
     cluster: await execCluster(cluster),
     file: user.file.path,
   };
+}
+
+/** @throws KleisError `kubeconfig_invalid` if there is none; its hint, with `blank` before it, says which there are */
+export function contextNamed(kubeconfig: Kubeconfig, name: string, blank = ''): KubeconfigEntry {
+  const context = kubeconfig.entries.contexts.get(name);
+  if (context !== undefined) return context;
+  const where = kubeconfig.files.map(({ path }) => shown(path, 400)).join(', ');
+  const quoted = shown(name).startsWith('"') ? shown(name) : `"${shown(name)}"`;
+  throw new KleisError('kubeconfig_invalid', `There is no context ${quoted} in ${where}.`, {
+    hint: `${blank}${known(kubeconfig, 'contexts')}`,
+  });
 }
 
 function follow(kubeconfig: Kubeconfig, context: KubeconfigEntry, section: 'users' | 'clusters'): KubeconfigEntry {

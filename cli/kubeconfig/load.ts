@@ -122,7 +122,8 @@ export async function loadKubeconfig(sources: KubeconfigSources, patience = 500)
   return { files, entries, currentContext: contexts.find((name) => name !== '') ?? '', defaultFile };
 }
 
-function entriesOf(file: KubeconfigFile, section: Section): KubeconfigEntry[] {
+/** All of them, also those that an earlier file hides. */
+export function entriesOf(file: KubeconfigFile, section: Section): KubeconfigEntry[] {
   const list: unknown = file.value[section];
   if (!Array.isArray(list)) return [];
   return list.map((item: unknown, index) => {

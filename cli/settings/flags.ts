@@ -71,6 +71,20 @@ export type KubeconfigAddFlags = SignInFlags & {
   yes?: boolean;
 };
 
+export interface KubeconfigFlags {
+  kubeconfig?: string;
+}
+
+export interface KubeconfigListFlags extends KubeconfigFlags {
+  output: 'table' | 'json' | 'name';
+}
+
+/** Of every command that changes entries which exist. */
+export interface KubeconfigChangeFlags extends KubeconfigFlags {
+  dryRun?: boolean;
+  yes?: boolean;
+}
+
 export type Shell = 'bash' | 'zsh' | 'fish';
 
 const collect = (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value];

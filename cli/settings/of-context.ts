@@ -23,13 +23,9 @@ export async function contextSettings(
   deps: Deps,
 ): Promise<ContextSettings> {
   const entry = await findEntry(request, deps);
-  const parser = addGetTokenFlags(new Command())
-    .helpOption(false)
-    .exitOverride()
-    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
-    .addOption(verboseFlag);
+  let flags: SignInFlags;
   try {
-    parser.parse([...entry.args], { from: 'user' });
+    flags = parseEntry(entry.args);
   } catch (cause) {
     const why = clean(cause instanceof Error ? revealUnseen(cause.message.replace(/^error: /, '')) : cause);
     throw new KleisError(
@@ -39,10 +35,29 @@ export async function contextSettings(
     );
   }
   return {
-    flags: parser.opts<SignInFlags>(),
+    flags,
     extension: entry.cluster.config,
     identity: clusterIdentity(entry.cluster),
     cluster: entry.cluster,
     deps: { ...deps, env: { ...deps.env, ...entry.env } },
   };
+}
+
+/** The arguments of an entry as flags, not yet checked; undefined if `get-token` would refuse them. */
+export function readEntryFlags(args: readonly string[]): SignInFlags | undefined {
+  try {
+    return parseEntry(args);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseEntry(args: readonly string[]): SignInFlags {
+  return addGetTokenFlags(new Command())
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined })
+    .addOption(verboseFlag)
+    .parse([...args], { from: 'user' })
+    .opts<SignInFlags>();
 }

@@ -339,7 +339,7 @@ current-context: other
     await add({ ...request, yes: true });
     // What vouched for the old server does not vouch for the new one.
     expect(await readFile(config(), 'utf8')).toBe(
-      original.replace(/cluster: \{server.*/, 'cluster:\n    server: https://new.example.com\n    proxy-url: ""'),
+      original.replace(/cluster: \{server.*/, `cluster: {server: "https://new.example.com", proxy-url: ''}`),
     );
   });
 

@@ -113,6 +113,100 @@ describe('random kubeconfigs', () => {
   });
 });
 
+describe('removal', () => {
+  test('of entries from any of them leaves every line and every other entry as it was', () => {
+    fc.assert(
+      fc.property(
+        randomKubeconfig,
+        fc.constantFrom(...sections),
+        fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+        fc.boolean(),
+        ({ text }, section, stays, more) => {
+          const file = parseKubeconfig(text, 'config');
+          const list = file.value[section];
+          fc.pre(Array.isArray(list) && list.length > 0);
+          const all = list as unknown[];
+          const kept = all.filter((_item, index) => stays[index]);
+          const want = { ...file.value, [section]: more ? [...kept, added[section]] : kept };
+          const result = editKubeconfig(file, want, 'config');
+          expect(parseKubeconfig(result, 'config').value).toEqual(want);
+          if (more) return;
+          // Nothing is written but what stands for an empty list.
+          const shorter = kept.length === 0 ? result.replace(new RegExp(`(${section}"?:) ?\\[\\]`), '$1') : result;
+          expect(isSubsequence(shorter, text)).toBe(true);
+          for (const [index] of all.entries()) {
+            const [from, to] = rangeOf(file, section, index);
+            if (stays[index] === true) expect(result).toContain(file.text.slice(from, to).trimEnd());
+          }
+          // What was said beside the entries is said still.
+          for (const comment of text.match(/^\s*# .*$/gm) ?? []) {
+            const inside = all.some((_item, index) => {
+              const [from, to] = rangeOf(file, section, index);
+              return stays[index] !== true && file.text.slice(from, to).includes(comment.trim());
+            });
+            if (!inside) expect(result).toContain(comment.trim());
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('and a new name change the lines of that entry alone', () => {
+    const text = `contexts: # all
+# the first
+- name: a
+  context: {cluster: a}
+# the second
+-   # with a dash of its own
+  context:
+    cluster: b
+    # inside
+    user: b
+  name: b  # its name
+- name: c\t# a tab
+# the end
+current-context: b
+`;
+    const without = (...names: string[]) =>
+      edit(text, (value) => ({
+        ...value,
+        contexts: (value['contexts'] as Mapping[]).filter((each) => !names.includes(String(each['name']))),
+      }));
+    expect(without('b')).toBe(text.replace(/- {3}# with[^]*# its name\n/, ''));
+    expect(without('a', 'c')).toBe(text.replace(/- name: a\n.*\n/, '').replace('- name: c\t# a tab\n', ''));
+    expect(without('a', 'b', 'c')).toBe(
+      'contexts: [] # all\n# the first\n# the second\n# the end\ncurrent-context: b\n',
+    );
+    const renamed = edit(text, (value) => ({
+      ...value,
+      contexts: (value['contexts'] as Mapping[]).map((each) => (each['name'] === 'b' ? { ...each, name: 'x' } : each)),
+    }));
+    expect(renamed).toBe(text.replace('name: b  # its name', 'name: x  # its name'));
+  });
+
+  test.each([
+    ['[a, b, c]', ['b', 'c'], '[b, c]'],
+    ['[a, b, c]', ['a', 'c'], '[a, c]'],
+    ['[a, b, c]', ['a', 'b'], '[a, b]'],
+    ['[a, b, c]', ['b'], '[b]'],
+    ['[a, b, c]', [], '[]'],
+    ['[a,b,c,]', ['c'], '[c,]'],
+    ['[\n  a, # of a\n  b, # of b\n  c # of c\n ]', ['a', 'c'], '[\n  a # of a\n  , # of b\n  c # of c\n ]'],
+    ['[\r\n  a,\t\r\n  b,\r\n  c\r\n ]', ['b'], '[\r\n  b\r\n ]'],
+    ['{a: 1, b: 2, c: }', { b: 2, c: null }, '{b: 2, c: }'],
+    ['{a: 1, b: {x: [1]}, c: 3}', { a: 1, c: 3 }, '{a: 1, c: 3}'],
+    ['{"a": &x 1, b: !!int 2}', { b: 2 }, '{b: !!int 2}'],
+  ])('in flow style: %j', (from, want, to) => {
+    expect(edit(`x: ${from}\n`, () => ({ x: want }))).toBe(`x: ${to}\n`);
+  });
+
+  test('of what an alias needs is refused', () => {
+    const text = 'users:\n- &a\n  name: a\n  user: &u {}\n- name: b\n  user: *u\n';
+    expect(() => edit(text, () => ({ users: [{ name: 'b', user: {} }] }))).toThrow(/cannot edit safely; nothing was/);
+  });
+});
+
 /** Of an item of a list, without the comments that follow it. */
 function rangeOf(file: ReturnType<typeof parseKubeconfig>, section: Section, index: number): [number, number] {
   const node = file.document.getIn([section, index], true) as { range: [number, number, number] };
