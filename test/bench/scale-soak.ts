@@ -132,7 +132,8 @@ function createJobs(scene: BrokerScene, { url, configFile }: ExtraBroker): Jobs 
       const form = { 'content-type': 'application/x-www-form-urlencoded' };
       const text = new URLSearchParams({ token: String(body['access_token']) }).toString();
       const answer = await send('POST', '/revoke', form, text);
-      if (answer.status !== 200) note(`revocation: ${answer.status}`);
+      if (answer.status !== 200)
+        note(`revocation: ${answer.status} ${String((JSON.parse(answer.text) as { code?: unknown }).code)}`);
     },
     async reload() {
       const config = await readFile(configFile, 'utf8');
@@ -234,7 +235,7 @@ interface Audit {
 /** Beside the anchors that the broker left in the cluster. */
 async function verifyAudit({ auditFile, configFile }: ExtraBroker): Promise<Audit> {
   const env = { PATH: '/usr/bin:/bin', HOME: '/nonexistent' };
-  const { code } = await run(
+  const { code, stdout, stderr } = await run(
     process.execPath,
     [brokerProgram('dist'), 'audit', 'verify', '--config', configFile, auditFile],
     {
@@ -243,6 +244,7 @@ async function verifyAudit({ auditFile, configFile }: ExtraBroker): Promise<Audi
     },
   );
   const lines = readFileSync(auditFile).reduce((count, byte) => count + (byte === 10 ? 1 : 0), 0);
+  if (code !== 0) process.stderr.write(`${stdout}${stderr}`);
   return { lines, bytes: statSync(auditFile).size, ok: code === 0 };
 }
 
