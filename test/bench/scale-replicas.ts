@@ -102,8 +102,8 @@ async function measureRevocation(scene: BrokerScene, clients: readonly Client[])
   for (let index = 0; index < tries; index += 1) {
     const { body } = await ask(at(index), scene.subjectToken(revocable), revocable);
     const token = String(body['access_token']);
-    const form = { 'content-type': 'application/x-www-form-urlencoded' };
-    const answer = await at(index + 1).send('POST', '/revoke', form, new URLSearchParams({ token }).toString());
+    const authorization = `Bearer ${scene.subjectToken(costs[0]!)}`;
+    const answer = await at(index + 1).send('DELETE', `/leases/${String(body['lease'])}`, { authorization }, '');
     if ((JSON.parse(answer.text) as { revoked?: unknown }).revoked === true) revoked += 1;
     tokens.push(token);
     const subject = scene.subjectToken(once);
