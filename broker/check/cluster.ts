@@ -6,7 +6,7 @@ import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
 import { type ClusterNeeds, findNeeds } from '../rbac/needs.ts';
 import { checkAccounts } from './accounts.ts';
 import { checkConfinement, probeBrokerPolicy, probeNamespacesPolicy } from './confinement.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from '../../shared/findings.ts';
 import { askForToken, type Issued } from '../cluster/issued-audiences.ts';
 import { type Live, readLive } from './cluster-objects.ts';
 import { checkOthers } from './other-holders.ts';

@@ -7,7 +7,7 @@ import { buildManifests, describeObject, ownLabels } from '../rbac/manifests.ts'
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { describeBinding, describeRole, indexBindings } from './accounts.ts';
 import { findAbove, powersOf } from './above-policies.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from '../../shared/findings.ts';
 import type { Live } from './cluster-objects.ts';
 
 const apply = 'Apply what `kleis-broker rbac` prints.';

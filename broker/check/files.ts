@@ -9,7 +9,8 @@ import { readTextFile, systemCode, systemReason } from '../../shared/read-file.t
 import { clean } from '../../shared/text.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { parseKeySet } from '../issuers/keys.ts';
-import { type Finding, placeOf } from './findings.ts';
+import type { Finding } from '../../shared/findings.ts';
+import { placeOf } from './findings.ts';
 
 type Named = LoadedConfig['named'][number];
 type Env = Readonly<Record<string, string | undefined>>;

@@ -1,18 +1,7 @@
+import type { Finding } from '../../shared/findings.ts';
 import { clean } from '../../shared/text.ts';
 
-export type Severity = 'error' | 'warning' | 'ok';
-
-export interface Finding {
-  readonly severity: Severity;
-  /** Stable; docs/rbac.md explains each. */
-  readonly code: string;
-  /** `grants.NAME`, `clusters.NAME`, `broker`, or a place in a file. */
-  readonly about: string;
-  readonly what: string;
-  readonly why?: string;
-  /** What to do. */
-  readonly next?: string;
-}
+type Severity = Finding['severity'];
 
 /** As compilers print it. */
 export function placeOf({ file, line, column }: { file: string; line: number; column: number }): string {

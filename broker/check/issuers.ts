@@ -3,7 +3,7 @@ import type { Clusters } from '../cluster/clusters.ts';
 import type { IssuerConfig } from '../config/schema.ts';
 import type { LoadedKeys } from '../issuers/discovery.ts';
 import { type IssuerDeps, loaderOf } from '../issuers/issuers.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from '../../shared/findings.ts';
 
 interface Asked {
   readonly issuer: IssuerConfig;

@@ -1,7 +1,7 @@
 import type { Subject } from '../rbac/kinds.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
 import { about, describeBinding, describeRole, userOf } from './accounts.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from '../../shared/findings.ts';
 import type { Binding, Live } from './cluster-objects.ts';
 import { findAbove, type Held, isExempt, minter, powersOf } from './above-policies.ts';
 import { type Holder, toHolder } from './holders.ts';

@@ -8,7 +8,8 @@ import { openAdmin } from '../cluster/admin-access.ts';
 import { openClusters } from '../cluster/clusters.ts';
 import { checkCluster } from '../check/cluster.ts';
 import { checkFiles } from '../check/files.ts';
-import { countFindings, type Finding, placeOf, printTable, sortFindings } from '../check/findings.ts';
+import type { Finding } from '../../shared/findings.ts';
+import { countFindings, placeOf, printTable, sortFindings } from '../check/findings.ts';
 import { checkIssuers } from '../check/issuers.ts';
 
 export interface CheckFlags {

@@ -1,4 +1,3 @@
-import type { NamespacedAccess } from '../policy/access.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster, Clusters } from '../cluster/clusters.ts';
 import { createBound, type MintTarget, removeBound } from './bound-objects.ts';
@@ -21,7 +20,7 @@ export type Opened =
 export async function openLease(
   services: LeaseServices,
   request: LeaseRequest,
-  access: readonly NamespacedAccess[] = [],
+  access: readonly { readonly namespace: string; readonly role: string }[] = [],
 ): Promise<Opened> {
   const cluster = clusterOf(services, request);
   const acquired = await services.store.acquire({ ...request, access: access.map(({ namespace }) => namespace) });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ownTokenTtl } from '../cluster/own-token.ts';
 import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
-import { type Access, isNamespaced, keyOfAccess, type NamespacedAccess } from '../policy/access.ts';
+import type { Access } from '../policy/grant.ts';
 
 export interface Account {
   readonly namespace: string;
@@ -43,7 +43,7 @@ export interface ClusterNeeds {
         readonly namespace: string;
         readonly maxTtl: number;
         readonly grants: readonly string[];
-        readonly access: readonly NamespacedAccess[];
+        readonly roles: readonly Access[];
       }
     | undefined;
   /** Namespaces that hold nothing but what Kleis keeps there. */
@@ -95,8 +95,7 @@ export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audience
             namespace: ephemeralNamespace,
             maxTtl: Math.max(...ephemeral.map(({ ttl }) => seconds(ttl.max))),
             grants: ephemeral.map(({ name }) => name),
-            // What holds in the whole cluster is refused with the configuration.
-            access: sortAccess(ephemeral.flatMap(({ access = [] }) => access.filter(isNamespaced))),
+            roles: sortAccess(ephemeral.flatMap(({ access = [] }) => access)),
           },
     namespaces: [
       systemNamespace,
@@ -117,8 +116,8 @@ export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function sortAccess<T extends Access>(access: readonly T[]): T[] {
-  const byKey = new Map(access.map((each) => [keyOfAccess(each), each]));
+function sortAccess(access: readonly Access[]): Access[] {
+  const byKey = new Map(access.map(({ namespace, role }) => [`${namespace}/${role}`, { namespace, role }]));
   return [...byKey].toSorted(([a], [b]) => compare(a, b)).map(([, each]) => each);
 }
 

@@ -1,4 +1,3 @@
-import { keyOfAccess } from '../policy/access.ts';
 import { type Entry, literal, Table, type Variable } from './expressions.ts';
 import { type Manifest, policyBindingKind, policyKind } from './kinds.ts';
 import { type ClusterNeeds, keyOf } from './needs.ts';
@@ -119,7 +118,10 @@ function makeLookups(needs: ClusterNeeds): Lookups {
     ...any,
     ...(ownTtl === undefined ? [] : [keyOf(broker)]),
   ]);
-  const bindable = new Table('bindable', (ephemeral?.access ?? []).map(keyOfAccess));
+  const bindable = new Table(
+    'bindable',
+    (ephemeral?.roles ?? []).map(({ namespace, role }) => `${namespace}/${role}`),
+  );
   const tables = [done, maxTtl, killSwitch, killSecrets, unbound, bindable];
   return {
     variables: [
@@ -166,7 +168,7 @@ function whatIsDone(needs: ClusterNeeds): string[] {
       ),
     ),
     ...new Set(
-      (ephemeral?.access ?? []).flatMap(({ namespace }) => [
+      (ephemeral?.roles ?? []).flatMap(({ namespace }) => [
         `CREATE ${namespace} ${bindings}`,
         `DELETE ${namespace} ${bindings}`,
       ]),
@@ -256,8 +258,8 @@ function kindValidations({ ephemeral }: ClusterNeeds, { killSecrets, bindable }:
     {
       message: 'only an ephemeral account is bound, and only to a Role of a grant',
       expression: [
-        // As `keyOfAccess` has it.
-        `variables.kind != 'rolebindings' || (${bindable.has("(variables.o.roleRef.kind + ' ' + request.namespace + '/' + variables.o.roleRef.name)")}`,
+        "variables.kind != 'rolebindings' || (variables.o.roleRef.kind == 'Role'",
+        `&& ${bindable.has("(request.namespace + '/' + variables.o.roleRef.name)")}`,
         '&& variables.o.?subjects.orValue([]).size() == 1',
         "&& variables.o.subjects.all(s, s.kind == 'ServiceAccount'",
         `&& s.?namespace.orValue('') == ${literal(ephemeral.namespace)} && s.name.startsWith('kleis-')))`,

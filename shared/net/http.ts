@@ -17,6 +17,8 @@ export interface FetchOptions {
    * machine trusts.
    */
   readonly certificateAuthority?: string | undefined;
+  /** The name that the server's certificate must be for, where that is not the host of the URL. */
+  readonly serverName?: string | undefined;
   /** URL of a proxy; wins over the proxy variables, but not over NO_PROXY. */
   readonly proxy?: string | undefined;
   /**
@@ -63,7 +65,7 @@ const redirects = 3;
  * `config_invalid` (proxy or certificate authority that cannot be used).
  */
 export function createFetch(options: FetchOptions): Fetch {
-  const { certificateAuthority, env, now, attempts = usualAttempts } = options;
+  const { certificateAuthority, serverName, env, now, attempts = usualAttempts } = options;
   const trust = lazy(() =>
     createTrust(certificateAuthority === undefined ? {} : { ca: checkCertificates(certificateAuthority) }, env),
   );
@@ -76,7 +78,7 @@ export function createFetch(options: FetchOptions): Fetch {
     if (agent === undefined) {
       agent =
         url.protocol === 'https:'
-          ? createAgent({ keepAlive: true, proxy, trust: trust() })
+          ? createAgent({ keepAlive: true, proxy, trust: trust(), ...(serverName && { servername: serverName }) })
           : new http.Agent({ keepAlive: true });
       agents.set(key, agent);
     }

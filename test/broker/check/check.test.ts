@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checkConfinement } from '../../../broker/check/confinement.ts';
-import type { Finding } from '../../../broker/check/findings.ts';
+import type { Finding } from '../../../shared/findings.ts';
 import type { Live } from '../../../broker/check/cluster-objects.ts';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
