@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
+import { findProgram } from '../files/find-program.ts';
 import type { Env, Platform, Surroundings } from './platform.ts';
 import { readSubject } from './subject-token.ts';
 
@@ -45,25 +44,13 @@ function claimsOf(env: Env): string[] {
     .slice(0, 50);
 }
 
-/** Only in absolute folders of PATH: `.` and its like would run what a checkout brought along. */
-function find({ env, platform }: Surroundings): string {
-  const name = platform === 'win32' ? `${program}.exe` : program;
-  for (const folder of searchPath(env)) {
-    const file = join(folder, name);
-    try {
-      accessSync(file, constants.X_OK);
-      if (statSync(file).isFile()) return file;
-    } catch {
-      // Not there.
-    }
-  }
+function find(surroundings: Surroundings): string {
+  const name = surroundings.platform === 'win32' ? `${program}.exe` : program;
+  const file = findProgram(name, surroundings);
+  if (file !== undefined) return file;
   throw new KleisError('identity_missing', `${program} is not in PATH.`, {
     hint: 'Run the step where the agent is; in a container, mount its program and pass its variables on.',
   });
-}
-
-function searchPath(env: Env): string[] {
-  return (env['PATH'] ?? env['Path'] ?? '').split(delimiter).filter((folder) => isAbsolute(folder));
 }
 
 async function run(file: string, args: readonly string[], { env, signal }: Surroundings): Promise<string> {
