@@ -9,25 +9,9 @@ import { checkCertificates } from '../../shared/net/certificates.ts';
 import { checkCluster, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
-import { getToken, type TokenCall } from '../get-token/get-token.ts';
-import type { ObtainedToken } from '../get-token/sources.ts';
+import { scriptToken, type TokenText } from '../get-token/script-token.ts';
 import { allowClientFiles } from '../session/client-files.ts';
-import { keyOf } from '../session/open.ts';
-import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
-import { scriptKey } from '../credentials/key.ts';
-import { scriptOf } from '../credentials/asker.ts';
-import { openCredentials } from '../stores.ts';
-
-/** What `-o json` prints, and what is kept for the next call. */
-interface TokenText {
-  readonly token: string;
-  /** RFC 3339. */
-  readonly expiresAt?: string | undefined;
-  readonly grant?: string | undefined;
-  readonly cluster?: string | undefined;
-  readonly lease?: string | undefined;
-  readonly revocable?: boolean | undefined;
-}
+import { resolveRequest, type Settings } from '../settings/sign-in.ts';
 
 /** `kleis token`: what kubectl would get, for scripts. */
 export async function token(flags: TokenFlags, surroundings: Deps): Promise<void> {
@@ -40,8 +24,8 @@ export async function token(flags: TokenFlags, surroundings: Deps): Promise<void
       hint: 'Name it with --server and --cluster-certificate-authority, or a context with --context.',
     });
   }
-  const text = await getText(settings, entry?.identity ?? (cluster && clusterIdentity(cluster)), deps);
-  deps.stdout.write(format(flags, JSON.parse(text) as TokenText, cluster));
+  const text = await scriptToken(settings, entry?.identity ?? (cluster && clusterIdentity(cluster)), deps);
+  deps.stdout.write(format(flags, text, cluster));
 }
 
 /** Flags, and where they name neither provider nor identity nor broker, those of a context of the kubeconfig below them. */
@@ -62,40 +46,6 @@ export async function settingsFor(
   const all = { ...entry?.flags, ...flags };
   deps.report.debug(describeSettings(all, entry?.extension, person));
   return { settings: resolveRequest(all, entry?.extension, person.choices), entry, deps };
-}
-
-/** Kept like kubectl's credentials: a script that asks ten times gets one token, and `kleis revoke` finds it. */
-async function getText(settings: Settings | AmbientSettings, cluster: string | undefined, deps: Deps): Promise<string> {
-  const call: TokenCall = {
-    settings,
-    key: scriptKey(await describe(settings, cluster), deps.env),
-    mode: 'normal',
-    cluster,
-    interactive: deps.stdin.isTTY,
-    format: (fresh) => JSON.stringify(describeToken(fresh, settings)),
-  };
-  return getToken(call, openCredentials(deps, scriptOf(deps)), deps);
-}
-
-/** All that may give another token. */
-async function describe(settings: Settings | AmbientSettings, cluster: string | undefined): Promise<string[]> {
-  const { broker } = settings;
-  const who = isAmbient(settings)
-    ? [settings.identity, settings.audience ?? '']
-    : // A session remembers where its tokens went: a new cluster is for it to hear of.
-      [await keyOf(settings), settings.token, cluster ?? ''];
-  return [...who, broker?.url ?? '', broker?.grant ?? '', String(broker?.ttl ?? '')];
-}
-
-function describeToken(fresh: ObtainedToken, settings: Settings | AmbientSettings): TokenText {
-  const { expiresAt, cluster, lease, revocable } = fresh;
-  return {
-    token: fresh.token.reveal(),
-    ...(expiresAt !== undefined && {
-      expiresAt: new Date(Math.floor(expiresAt / 1000) * 1000).toISOString().replace('.000Z', 'Z'),
-    }),
-    ...(settings.broker && { grant: settings.broker.grant, cluster, lease, revocable }),
-  };
 }
 
 type Target = Pick<
