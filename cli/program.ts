@@ -8,6 +8,7 @@ import { environment } from './settings/environment.ts';
 import {
   addGetTokenFlags,
   addSignInFlags,
+  collect,
   type KubeconfigAddFlags,
   type KubeconfigChangeFlags,
   type KubeconfigFlags,
@@ -27,13 +28,18 @@ import {
 import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
+import type { DoctorFlags } from './commands/doctor.ts';
 import { useColour } from './surroundings/report.ts';
 
 const { version } = packageJson;
 
 /** `kleis ARGUMENTS`. Resolves to the exit code; never rejects. */
 export async function run(argv: readonly string[], deps: Deps): Promise<number> {
-  return execute(createProgram(argv, deps), argv, deps);
+  let code: number = exitCodes.ok;
+  const program = createProgram(argv, deps, (found) => {
+    code = found;
+  });
+  return (await execute(program, argv, deps)) || code;
 }
 
 /** `kleis-get-token ARGUMENTS`, where there is something to say of them; else main-get-token.ts has no need of this. */
@@ -57,8 +63,16 @@ async function execute(program: Command, argv: readonly string[], deps: Deps): P
   }, deps);
 }
 
-/** The tree of commands, as `--help` and the completion show it. */
-export function createProgram(argv: readonly string[], deps: Deps): Command {
+/**
+ * The tree of commands, as `--help` and the completion show it.
+ *
+ * @param finish told the exit code of a command that found what it looked for, and that it is not fine
+ */
+export function createProgram(
+  argv: readonly string[],
+  deps: Deps,
+  finish: (exitCode: number) => void = () => undefined,
+): Command {
   const program = createRoot('kleis', argv, deps)
     .description('Short-lived, scoped access to Kubernetes clusters through your single sign-on.')
     .addHelpText('after', startHere);
@@ -97,6 +111,9 @@ export function createProgram(argv: readonly string[], deps: Deps): Command {
     .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', completionHelp)
     .action(async (shell: Shell) => (await import('./commands/completion.ts')).printCompletion(shell, deps));
+
+  program.commandsGroup('When something is wrong:');
+  describeDoctor(program.command('doctor'), deps, finish);
 
   program.commandsGroup('For kubectl:');
   describeGetToken(program.command('get-token'), argv.slice(argv.indexOf('get-token') + 1), deps);
@@ -171,6 +188,14 @@ Without flags it ends the only session there is.
 
   kleis logout --account alice@example.com
   kleis logout --all`;
+
+const doctorHelp = `
+It looks in the order in which things break, changes nothing, and signs in only if you say so. What fails comes with what
+mends it, what cannot be known with the reason. It ends with 0, or with the code of the first failure.
+
+  kleis doctor --context prod
+  kleis doctor --authentication-config /etc/kubernetes/authentication.yaml
+  kleis doctor --bundle support.json`;
 
 const completionHelp = `
 bash:  source <(kleis completion bash)       in ~/.bashrc
@@ -308,6 +333,29 @@ function withChangeFlags(command: Command, yes?: string): Command {
   command.option('--kubeconfig <file>', 'of this file (default: as kubectl does)');
   command.option('--dry-run', 'say what would become of it and write nothing');
   return yes === undefined ? command : command.option('-y, --yes', yes);
+}
+
+function describeDoctor(command: Command, deps: Deps, finish: (exitCode: number) => void): void {
+  command
+    .description('find what is wrong between this machine and a cluster, and say what mends it')
+    .option('--context <name>', 'look at this context (default: the current one)')
+    .option('--kubeconfig <file>', 'look in this kubeconfig')
+    .option('--sign-in', 'sign in where nobody is signed in')
+    .option('--bundle <file>', 'write what a stranger may see of it into a new file, for support')
+    .addOption(output())
+    .optionsGroup('What the API server expects, to compare with:')
+    .option('--authentication-config <file>', 'its AuthenticationConfiguration')
+    .option('--oidc-issuer-url <url>', 'its flag of that name; so are those below')
+    .option('--oidc-client-id <id>', 'the audience')
+    .option('--oidc-username-claim <claim>', 'where the name comes from (default: sub)')
+    .option('--oidc-groups-claim <claim>', 'where the groups come from')
+    .addOption(new Option('--oidc-required-claim <claim=value>', 'may be repeated').argParser(collect))
+    .option('--oidc-signing-algs <list>', 'divided by commas (default: RS256)')
+    .optionsGroup('Options:')
+    .addHelpText('after', doctorHelp)
+    .action(async (flags: DoctorFlags) => {
+      finish(await (await import('./commands/doctor.ts')).doctor(flags, deps));
+    });
 }
 
 function withContext(command: Command): Command {

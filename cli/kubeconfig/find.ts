@@ -11,7 +11,12 @@ import { extensionName, type KleisExec, readExec } from './entry.ts';
 import { type Kubeconfig, type KubeconfigEntry, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 
 export interface FoundEntry extends KleisExec {
+  readonly context: string;
+  /** Of the context, where it names one. */
+  readonly namespace: string | undefined;
   readonly user: string;
+  /** As it stands in the user entry. */
+  readonly exec: Mapping;
   /** What kubectl would tell the plugin, also where the entry does not ask it to. */
   readonly cluster: ExecCluster;
   /** The file that the user entry is in. */
@@ -54,9 +59,13 @@ export async function findEntry(
       },
     );
   }
+  const { namespace } = context.body;
   return {
     ...exec,
+    context: name,
+    namespace: typeof namespace === 'string' && namespace !== '' ? namespace : undefined,
     user: user.name,
+    exec: user.body['exec'] as Mapping,
     cluster: await execCluster(cluster),
     file: user.file.path,
   };

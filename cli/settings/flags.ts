@@ -87,7 +87,8 @@ export interface KubeconfigChangeFlags extends KubeconfigFlags {
 
 export type Shell = 'bash' | 'zsh' | 'fish';
 
-const collect = (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value];
+/** For an option that may be repeated. */
+export const collect = (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value];
 
 /** For `Command.addOption`. */
 export function optionOf(name: Name): Option {

@@ -4,7 +4,7 @@ import { clean, revealUnseen } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
-import { findEntry } from '../kubeconfig/find.ts';
+import { findEntry, type FoundEntry } from '../kubeconfig/find.ts';
 
 export interface ContextSettings {
   readonly flags: SignInFlags;
@@ -13,13 +13,14 @@ export interface ContextSettings {
   /** Of the cluster, as a session remembers it. */
   readonly identity: string;
   readonly cluster: ExecCluster;
+  readonly entry: FoundEntry;
   /** With the environment that kubectl would give the plugin: proxy, HOME and where sessions are kept may stand there. */
   readonly deps: Deps;
 }
 
 /** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
 export async function contextSettings(
-  request: { readonly context?: string; readonly kubeconfig?: string },
+  request: { readonly context?: string | undefined; readonly kubeconfig?: string | undefined },
   deps: Deps,
 ): Promise<ContextSettings> {
   const entry = await findEntry(request, deps);
@@ -39,6 +40,7 @@ export async function contextSettings(
     extension: entry.cluster.config,
     identity: clusterIdentity(entry.cluster),
     cluster: entry.cluster,
+    entry,
     deps: { ...deps, env: { ...deps.env, ...entry.env } },
   };
 }

@@ -10,6 +10,7 @@ export const thisProcess = {
   uid: process.platform === 'win32' ? undefined : process.geteuid?.(),
   /** The Node that runs this. */
   node: process.execPath,
+  nodeVersion: process.versions.node,
   /** False only if there is no process of that pid. */
   isAlive(pid: number): boolean {
     try {

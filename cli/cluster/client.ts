@@ -1,0 +1,105 @@
+import { KleisError } from '../../shared/errors.ts';
+import { parseObject } from '../../shared/json.ts';
+import { checkCertificates } from '../../shared/net/certificates.ts';
+import { createFetch } from '../../shared/net/http.ts';
+import { withoutLastSlash } from '../../shared/net/url.ts';
+import type { Secret } from '../../shared/secret.ts';
+import { clean } from '../../shared/text.ts';
+import { checkServer } from '../kubeconfig/cluster-fields.ts';
+import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
+import type { Deps } from '../surroundings/deps.ts';
+
+export interface ClusterCall {
+  readonly method: 'GET' | 'POST';
+  /** With its query. */
+  readonly path: string;
+  /** Sent as JSON. What is posted must be harmless to send twice. */
+  readonly body?: unknown;
+  readonly token?: Secret | undefined;
+}
+
+export interface ClusterAnswer {
+  readonly status: number;
+  /** Undefined for what is no JSON object. */
+  readonly body: Readonly<Record<string, unknown>> | undefined;
+  /** Milliseconds that the clock of the server is ahead of ours, to a second; undefined if it does not say. */
+  readonly ahead: number | undefined;
+}
+
+/** An API server, for the few questions that are not left to kubectl. */
+export interface ClusterClient {
+  /** For people. */
+  readonly host: string;
+  /** Whatever the server answers, 401 too. Throws `cluster_unavailable`, and `interrupted`. */
+  ask(call: ClusterCall): Promise<ClusterAnswer>;
+}
+
+const maxBody = 4 * 1024 * 1024;
+
+/**
+ * Talks to the server of a cluster entry as kubectl does: with its authority, server name and proxy. Throws
+ * `kubeconfig_invalid` for an entry by which anybody could answer, and get the token.
+ */
+export function openCluster(
+  cluster: ExecCluster,
+  { env, clock, report, signal }: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
+): ClusterClient {
+  const server = withoutLastSlash(checkServer('The server of the cluster', cluster.server));
+  const { host } = new URL(server);
+  if (cluster['insecure-skip-tls-verify'] === true) {
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The cluster entry of ${clean(host)} says insecure-skip-tls-verify: whoever answers there gets your token. Kleis asks nothing there.`,
+      { hint: 'Put the certificate authority of the API server in its place.' },
+    );
+  }
+  const data = cluster['certificate-authority-data'];
+  const fetch = createFetch({
+    certificateAuthority:
+      data &&
+      checkCertificates(Buffer.from(data, 'base64').toString(), 'The certificate authority of the cluster entry'),
+    serverName: cluster['tls-server-name'],
+    proxy: cluster['proxy-url'],
+    env,
+    now: () => clock.now(),
+    debug: (text) => report.debug(text),
+    signal,
+    attempts: 2,
+    timeout: 15_000,
+    maxBody,
+  });
+
+  return {
+    host: clean(host),
+    async ask({ method, path, body, token }) {
+      const sent = clock.now();
+      const response = await fetch(`${server}${path}`, {
+        method,
+        redirect: 'manual',
+        headers: {
+          accept: 'application/json',
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token && { authorization: `Bearer ${token.reveal()}` }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }).catch((error: unknown) => {
+        throw unavailable(error, signal);
+      });
+      const date = Date.parse(response.headers.get('date') ?? '');
+      // `Date` has no fractions: half a second is the best guess.
+      const ahead = Number.isNaN(date) ? undefined : Math.round(date + 500 - (sent + clock.now()) / 2);
+      return { status: response.status, body: parseObject(await response.text()), ahead };
+    },
+  };
+}
+
+function unavailable(error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return new KleisError('interrupted', 'Interrupted.');
+  if (!(error instanceof KleisError)) return error;
+  const { message, hint, cause, detail, code } = error;
+  if (code !== 'provider_unavailable' && code !== 'provider_invalid') return error;
+  const own = hint.includes('--certificate-authority')
+    ? 'Put the authority of the API server into the cluster entry: kleis kubeconfig add NAME --cluster-certificate-authority FILE.'
+    : hint;
+  return new KleisError('cluster_unavailable', message, { hint: own, cause, ...(detail !== undefined && { detail }) });
+}

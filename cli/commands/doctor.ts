@@ -1,0 +1,35 @@
+import { readBundle, writeBundle } from '../doctor/bundle.ts';
+import { examine, exitCodeOf } from '../doctor/examine.ts';
+import { type OidcFlags, readExpected } from '../doctor/expected.ts';
+import { countFindings, printFindings } from '../doctor/print.ts';
+import type { OutputFlags } from '../settings/flags.ts';
+import type { Deps } from '../surroundings/deps.ts';
+
+export interface DoctorFlags extends OutputFlags, OidcFlags {
+  context?: string;
+  kubeconfig?: string;
+  authenticationConfig?: string;
+  signIn?: boolean;
+  bundle?: string;
+}
+
+/** `kleis doctor`: what is wrong between this machine and a cluster. Gives the exit code. */
+export async function doctor(flags: DoctorFlags, deps: Deps): Promise<number> {
+  const { context, kubeconfig, signIn = false, bundle } = flags;
+  const expected = await readExpected(flags.authenticationConfig, flags);
+  const examined = await examine({ context, kubeconfig, expected, signIn }, deps);
+  const { findings, entry } = examined;
+  const exitCode = exitCodeOf(findings);
+  if (bundle !== undefined) await writeBundle(bundle, await readBundle(examined, deps), deps);
+  const json = {
+    ok: exitCode === 0,
+    context: entry?.entry.context,
+    exitCode,
+    counts: countFindings(findings),
+    findings,
+  };
+  deps.stdout.write(
+    flags.output === 'json' ? `${JSON.stringify(json, undefined, 2)}\n` : printFindings(findings, deps),
+  );
+  return exitCode;
+}

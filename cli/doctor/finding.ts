@@ -1,0 +1,34 @@
+import type { Finding } from '../../shared/findings.ts';
+import type { KleisError } from '../../shared/errors.ts';
+
+export type Severity = 'error' | 'warning' | 'unknown' | 'ok';
+
+export interface DoctorFinding extends Finding<Severity> {
+  /** Of an error: what the command ends with, if it is the first. */
+  readonly exitCode?: number;
+}
+
+interface More {
+  readonly why?: string | undefined;
+  readonly next?: string | undefined;
+}
+
+const given = ({ why, next }: More) => ({ ...(why !== undefined && { why }), ...(next !== undefined && { next }) });
+
+export function ok(about: string, what: string, more: More = {}): DoctorFinding {
+  return { severity: 'ok', code: about, about, what, ...given(more) };
+}
+
+export function failed(about: string, { code, message, hint, exitCode }: KleisError, more: More = {}): DoctorFinding {
+  return { severity: 'error', code, about, what: message, next: hint, ...given(more), exitCode };
+}
+
+/** What works and should not stay so. */
+export function warning(about: string, code: string, what: string, more: More = {}): DoctorFinding {
+  return { severity: 'warning', code, about, what, ...given(more) };
+}
+
+/** What cannot be known, and why. */
+export function unknown(about: string, what: string, more: More = {}): DoctorFinding {
+  return { severity: 'unknown', code: about, about, what, ...given(more) };
+}
