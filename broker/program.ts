@@ -80,10 +80,16 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
     .option('--cluster <name>', 'the cluster, if the configuration has several')
     .addOption(output('table', 'json'))
     .action(async (flags: CheckFlags) => finish(await (await import('./commands/check.ts')).check(flags, deps)));
-  withAdmin(withConfig(program.command('rbac')), 'ask the API server for its audiences, as this admin')
+  withAdmin(
+    program.command('rbac').option('--config <path>', configHelp),
+    'ask the API server for its audiences, as this admin',
+  )
     .description('print what a cluster needs: namespaces, accounts, bindings, policies')
     .option('--cluster <name>', 'the cluster, if the configuration has several')
+    .option('--role <name>', 'print a Role to begin with instead, for `access`: deployer')
+    .option('--namespace <names...>', 'the namespaces of that Role')
     .addOption(output('yaml', 'json'))
+    .addHelpText('after', rbacHelp)
     .action(async (flags: RbacFlags) => (await import('./commands/rbac.ts')).printRbac(flags, deps));
 
   program
@@ -145,8 +151,17 @@ A running broker answers /.well-known/kleis itself. This document is for any web
       --kubeconfig admin.kubeconfig --context dev prod > .well-known/kleis
   kleis kubeconfig add --from https://clusters.example.com`;
 
+const rbacHelp = `
+It changes nothing. Its first lines say what must be there already. For the first time:
+
+  kubectl create namespace web
+  kleis-broker rbac --role deployer --namespace web | kubectl apply -f -
+  kleis-broker rbac --config broker.yaml | kubectl apply -f -`;
+
+const configHelp = 'the configuration: a YAML file, or a folder of them';
+
 function withConfig(command: Command): Command {
-  return command.requiredOption('--config <path>', 'the configuration: a YAML file, or a folder of them');
+  return command.requiredOption('--config <path>', configHelp);
 }
 
 function withAdmin(command: Command, what: string): Command {

@@ -143,6 +143,8 @@ export interface WellKnownGrant {
   readonly expires_in: number;
   readonly max_expires_in: number;
   readonly revocable: boolean;
+  /** What it gives, in words, a part for each Role: `deployer in web`. Absent where the configuration does not say. */
+  readonly access?: readonly string[];
 }
 
 export interface LeaseView {

@@ -1,4 +1,4 @@
-import type { Access } from '../policy/grant.ts';
+import { type Access, accessInWords, keyOfAccess } from '../policy/access.ts';
 import type { Subject } from '../rbac/kinds.ts';
 import { type Account, type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import type { Finding } from '../../shared/findings.ts';
@@ -18,7 +18,7 @@ const stock = ['cluster-admin', 'admin', 'edit', 'view'];
 export function checkAccounts(needs: ClusterNeeds, live: Live): Finding[] {
   const index = indexBindings(live);
   const there = new Set(live.accounts.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
-  const roles = new Set(live.roles.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+  const roles = rolesThere(live);
   const switches = new Set(live.killSwitches.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
   const findings: Finding[] = [];
   for (const account of [...needs.identities, ...needs.elsewhere]) {
@@ -44,6 +44,21 @@ export function checkAccounts(needs: ClusterNeeds, live: Live): Finding[] {
   return [...findings, ...checkEphemeral(needs, live, index, roles), ...checkGroups(needs, live, index)];
 }
 
+/** Keys of `roleKey`. */
+function rolesThere({ roles, clusterRoles }: Live): ReadonlySet<string> {
+  return new Set([
+    ...roles.map(({ metadata: { namespace, name } }) => roleKey({ kind: 'Role', name, namespace: namespace! })),
+    ...clusterRoles.map(({ metadata: { name } }) => roleKey({ kind: 'ClusterRole', name, namespace: undefined })),
+  ]);
+}
+
+/** A ClusterRole is one and the same wherever it is bound. */
+function roleKey(access: Access): string {
+  return keyOfAccess(
+    access.kind === 'Role' ? access : { kind: 'ClusterRole', name: access.name, namespace: undefined },
+  );
+}
+
 export function about({ grants }: Pick<MintedAccount, 'grants'>): Pick<Finding, 'about'> {
   return { about: grants.length === 1 ? `grants.${grants[0]}` : `grants.${grants[0]} and ${grants.length - 1} more` };
 }
@@ -60,9 +75,9 @@ function missingAccount(account: MintedAccount, isElsewhere: boolean): Finding {
 }
 
 function allWell(account: MintedAccount): Finding {
-  const roles = account.access.map(({ namespace, role }) => `${namespace}/${role}`);
+  const words = accessInWords(account.access);
   const may =
-    roles.length === 0 ? 'is there' : `has exactly ${roles.slice(0, 5).join(', ')}${roles.length > 5 ? ', …' : ''}`;
+    words.length === 0 ? 'is there' : `has exactly ${words.slice(0, 5).join('; ')}${words.length > 5 ? '; …' : ''}`;
   return {
     ...about(account),
     severity: 'ok',
@@ -77,15 +92,15 @@ function checkAccess(
   bindings: readonly Binding[],
   roles: ReadonlySet<string>,
 ): Finding[] {
-  const { namespace, role } = access;
+  const { kind, name, namespace } = access;
   const findings: Finding[] = [];
-  if (!roles.has(`${namespace}/${role}`)) findings.push(missingRole(account.grants, access));
+  if (!roles.has(roleKey(access))) findings.push(missingRole(account.grants, access));
   if (!bindings.some((binding) => gives(binding, access))) {
     findings.push({
       ...about(account),
       severity: 'error',
       code: 'binding-missing',
-      what: `No RoleBinding in ${namespace} gives ${keyOf(account)} the Role ${role}.`,
+      what: `No ${namespace === undefined ? 'ClusterRoleBinding' : `RoleBinding in ${namespace}`} gives ${keyOf(account)} the ${kind} ${name}.`,
       why: 'Its tokens can do less than `access` says.',
       next: 'Apply what `kleis-broker rbac` prints.',
     });
@@ -93,20 +108,24 @@ function checkAccess(
   return findings;
 }
 
-function missingRole(names: readonly string[], { namespace, role }: Access): Finding {
+function missingRole(names: readonly string[], { kind, name, namespace }: Access): Finding {
+  const isRole = kind === 'Role';
   return {
     ...about({ grants: names }),
     severity: 'error',
     code: 'role-missing',
-    what: `Role ${namespace}/${role} is not there.`,
-    why: 'Roles of `access` are yours to write; a binding to one that is missing gives nothing.',
-    next: `Create the Role ${role} in ${namespace}, or correct \`access\`.`,
+    what: `${kind} ${isRole ? `${namespace}/` : ''}${name} is not there.`,
+    why: `${kind}s of \`access\` are yours to write; a binding to one that is missing gives nothing.`,
+    next: `Create the ${kind} ${name}${isRole ? ` in ${namespace}` : ''}, or correct \`access\`.`,
   };
 }
 
 function gives({ kind, namespace, roleRef }: Binding, access: Access): boolean {
   return (
-    kind === 'RoleBinding' && namespace === access.namespace && roleRef.kind === 'Role' && roleRef.name === access.role
+    kind === (access.namespace === undefined ? 'ClusterRoleBinding' : 'RoleBinding') &&
+    namespace === access.namespace &&
+    roleRef.kind === access.kind &&
+    roleRef.name === access.name
   );
 }
 
@@ -129,7 +148,7 @@ function extraBinding(account: MintedAccount, binding: Binding, unsaid: boolean)
     code: 'binding-extra',
     what: `${describeBinding(binding)} gives ${keyOf(account)} ${describeRole(binding)}, which \`access\` does not say.`,
     why: 'Its tokens can do more than whoever reads the grant believes.',
-    next: 'Remove the binding, or add it to `access`, which names Roles alone.',
+    next: 'Remove the binding, or add it to `access`.',
   };
 }
 
@@ -152,7 +171,7 @@ function powerFindings(place: string, who: string, binding: Binding, powers: rea
       next: isStock
         ? `The stock role ${binding.roleRef.name} holds this by design: write a Role with only the resources that the job changes.`
         : severity === 'error'
-          ? 'Take it out of the Role, or list the objects in resourceNames where that is enough.'
+          ? `Take it out of the ${binding.roleRef.kind}, or list the objects in resourceNames where that is enough.`
           : 'If the job needs it, keep nothing more powerful than the job in that namespace.',
     };
   });
@@ -167,13 +186,13 @@ function checkEphemeral(
   if (ephemeral === undefined) return [];
   const place = about(ephemeral).about;
   const findings: Finding[] = [];
-  for (const access of ephemeral.roles) {
-    if (!roles.has(`${access.namespace}/${access.role}`)) findings.push(missingRole(ephemeral.grants, access));
+  for (const access of ephemeral.access) {
+    if (!roles.has(roleKey(access))) findings.push(missingRole(ephemeral.grants, access));
     const binding: Binding = {
       kind: 'RoleBinding',
       namespace: access.namespace,
       name: 'the one of each lease',
-      roleRef: { kind: 'Role', name: access.role },
+      roleRef: { kind: access.kind, name: access.name },
       subjects: [],
       object: { apiVersion: '', kind: '', metadata: { name: '' } },
     };
@@ -182,7 +201,7 @@ function checkEphemeral(
   }
   for (const [account, bindings] of index.in(ephemeral.namespace)) {
     for (const binding of bindings) {
-      const ours = binding.name.startsWith('kleis-') && ephemeral.roles.some((access) => gives(binding, access));
+      const ours = binding.name.startsWith('kleis-') && ephemeral.access.some((access) => gives(binding, access));
       if (ours) continue;
       findings.push({
         about: place,

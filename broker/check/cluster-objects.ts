@@ -20,6 +20,7 @@ export interface Live {
   /** Metadata alone. */
   readonly accounts: readonly KubeObject[];
   readonly roles: readonly KubeObject[];
+  readonly clusterRoles: readonly KubeObject[];
   readonly bindings: readonly Binding[];
   readonly killSwitches: readonly KubeObject[];
   readonly policies: readonly KubeObject[];
@@ -67,6 +68,7 @@ export async function readLive(kube: KubeClient): Promise<Live> {
     namespaces,
     accounts,
     roles,
+    clusterRoles,
     bindings: [
       ...roleBindings.map((object) => toBinding('RoleBinding', object)),
       ...clusterRoleBindings.map((object) => toBinding('ClusterRoleBinding', object)),

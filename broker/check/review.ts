@@ -27,7 +27,7 @@ const questions = [
 export async function reviewAccess(kube: KubeClient, needs: ClusterNeeds, live: Live): Promise<Finding[]> {
   const known = knownPowers(live);
   const tasks = [...needs.identities, ...needs.elsewhere].flatMap((account) =>
-    [...new Set([account.namespace, ...account.access.map(({ namespace }) => namespace)])].flatMap((namespace) =>
+    placesOf(account).flatMap((namespace) =>
       questions
         .filter(({ id }) => !known(account, namespace).has(id))
         .map((question) => ({ account, namespace, question })),
@@ -46,7 +46,7 @@ export async function reviewAccess(kube: KubeClient, needs: ClusterNeeds, live: 
             ...about(account),
             severity: 'error',
             code: 'escape',
-            what: `${keyOf(account)} may ${question.may} in ${namespace}, by the API server's own answer, though no Role says so.`,
+            what: `${keyOf(account)} may ${question.may} in ${namespace ?? 'the whole cluster'}, by the API server's own answer, though no Role says so.`,
             why: 'Another authorizer of the cluster (a webhook, a cloud) allows it.',
             next: 'Take it away there.',
           });
@@ -72,7 +72,12 @@ export async function reviewAccess(kube: KubeClient, needs: ClusterNeeds, live: 
   return [{ ...place, severity: 'ok', what: `${asked} SubjectAccessReviews agree with what the Roles say.` }];
 }
 
-function knownPowers(live: Live): (account: MintedAccount, namespace: string) => ReadonlySet<string> {
+/** Its own namespace, and where `access` is about; undefined is the whole cluster. */
+function placesOf({ namespace: home, access }: MintedAccount): (string | undefined)[] {
+  return [...new Set([home, ...access.map(({ namespace }) => namespace)])];
+}
+
+function knownPowers(live: Live): (account: MintedAccount, namespace: string | undefined) => ReadonlySet<string> {
   const index = indexBindings(live);
   return (account, namespace) => {
     const groups = serviceAccount(account.namespace, account.name).groups;
@@ -88,7 +93,7 @@ function knownPowers(live: Live): (account: MintedAccount, namespace: string) =>
 async function isAllowed(
   kube: KubeClient,
   account: MintedAccount,
-  namespace: string,
+  namespace: string | undefined,
   { verb, resource, subresource }: (typeof questions)[number],
 ): Promise<boolean> {
   const { user, groups } = serviceAccount(account.namespace, account.name);

@@ -1,7 +1,9 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { guessPlatform, knownPlatform } from './platforms.ts';
+import type { Access } from '../policy/access.ts';
 import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
 import type {
+  AccessDocument,
   BrokerConfig,
   BrokerDocument,
   ClusterConfig,
@@ -85,7 +87,7 @@ function completeCluster(name: string, cluster: BrokerDocument['clusters'][strin
 }
 
 function completeGrant(name: string, grant: GrantDocument, clusters: Readonly<Record<string, ClusterConfig>>): Grant {
-  const { ttl, where, ...rest } = grant;
+  const { ttl, where, access, ...rest } = grant;
   const account = accountOf(grant, clusters);
   const longest = milliseconds(ttl?.max);
   const usual = milliseconds(ttl?.default);
@@ -96,10 +98,21 @@ function completeGrant(name: string, grant: GrantDocument, clusters: Readonly<Re
     // The policy compiler says what is wrong with it.
     where: (where ?? {}) as Where,
     account,
+    ...(access && { access: access.flatMap(completeAccess) }),
     ttl: { default: usual ?? Math.min(defaultTtl, max), max },
     revocable: grant.revocable ?? account.kind !== 'elsewhere',
     explain: grant.explain ?? false,
   };
+}
+
+/** One for each namespace. Of an entry that says too little nothing is left: rules report it. */
+export function completeAccess({ role, clusterRole, namespace, namespaces, scope }: AccessDocument): Access[] {
+  if (scope !== undefined)
+    return clusterRole === undefined ? [] : [{ kind: 'ClusterRole', name: clusterRole, namespace: undefined }];
+  const name = role ?? clusterRole;
+  if (name === undefined) return [];
+  const places = namespaces ?? (namespace === undefined ? [] : [namespace]);
+  return places.map((place) => ({ kind: role === undefined ? 'ClusterRole' : 'Role', name, namespace: place }));
 }
 
 function accountOf(grant: GrantDocument, clusters: Readonly<Record<string, ClusterConfig>>): GrantAccount {

@@ -3,6 +3,7 @@ import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { Grant } from '../policy/grant.ts';
 import type { PolicyFault } from '../policy/parse-where.ts';
+import { accessFaults } from './access-rules.ts';
 import { parseAddress } from './address.ts';
 import { isLoopback, serverUrlFaults, type UrlFault } from '../../shared/net/url.ts';
 import { nearest } from '../../shared/nearest.ts';
@@ -193,19 +194,8 @@ function checkGrant(grant: Grant, document: GrantDocument, config: BrokerConfig,
   const cluster = Object.hasOwn(config.clusters, grant.cluster) ? config.clusters[grant.cluster] : undefined;
   checkTtl(grant, path, report);
   checkAccount(grant, document, cluster, config, path, report);
-
-  const taken = new Set<string>();
-  for (const [index, { namespace, role }] of (grant.access ?? []).entries()) {
-    const key = `${namespace}/${role}`;
-    if (taken.has(key)) report([...path, 'access', index], `names the Role ${role} in ${namespace} twice`);
-    taken.add(key);
-    if (cluster !== undefined && ownNamespaces(cluster, config).some(([own]) => own === namespace)) {
-      report(
-        [...path, 'access', index, 'namespace'],
-        "is one of Kleis's own: whoever may write there may mint what the broker may",
-      );
-    }
-  }
+  const own = new Set(cluster === undefined ? [] : ownNamespaces(cluster, config).map(([namespace]) => namespace));
+  for (const { path: at, message } of accessFaults(document, own)) report([...path, 'access', ...at], message);
 }
 
 function checkTtl(grant: Grant, path: Path, report: Report): void {

@@ -80,11 +80,19 @@ export interface BrokerConfig {
 
 const label = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
 const labelPattern = new RegExp(`^${label}$`);
+
+export function isNamespaceName(text: string): boolean {
+  return labelPattern.test(text);
+}
+
 // A grant's name is an OAuth scope token on the wire, a label value and part of object names in the cluster.
 const grantPattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/;
 const subdomainPattern = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`);
 // What the API server calls a path segment name, which is all it demands of a Role's name.
 const roleName = /^(?!\.{1,2}$)[^/%\s\p{Cc}]{1,253}$/u;
+
+/** Bindings of one grant. */
+export const mostAccess = 1000;
 
 const duration = z.string().regex(durationPattern, 'write a number with its unit, like 15m, 90s or 1h30m');
 const text = z.string().min(1, 'is empty').max(1024, 'is longer than 1024 characters');
@@ -221,18 +229,32 @@ const grant = z.strictObject({
     ]),
     'An account in the identity namespace by its name, or one elsewhere by namespace and name.',
   ),
-  ephemeral: optional(z.literal(true), 'Make an account for each lease, bound to the Roles of `access`.'),
+  ephemeral: optional(z.literal(true), 'Make an account for each lease, bound to what `access` says.'),
   access: optional(
     z
       .array(
         z.strictObject({
-          namespace: namespace.describe('Where the Role is, and what it is about.'),
-          role: z.string().regex(roleName, 'is no name of a Role').describe('Its name. The Role is yours to write.'),
+          namespace: optional(namespace, 'The one namespace that it is about.'),
+          namespaces: optional(
+            z.array(namespace).min(1).max(mostAccess, `names more than ${mostAccess} namespaces`),
+            'Several namespaces, each with the same.',
+          ),
+          scope: optional(z.literal('cluster'), 'The ClusterRole holds in the whole cluster.', {
+            $comment: 'Not for ephemeral accounts.',
+          }),
+          role: optional(
+            z.string().regex(roleName, 'is no name of a Role'),
+            'A Role of that namespace, or of each of them. It is yours to write.',
+          ),
+          clusterRole: optional(
+            z.string().regex(roleName, 'is no name of a ClusterRole'),
+            "A ClusterRole instead: yours to write, or one of Kubernetes' own like `view`.",
+          ),
         }),
       )
       .min(1)
-      .max(1000, 'names more than 1000 Roles'),
-    'Roles that `kleis-broker rbac` binds to the account and `check` compares with.',
+      .max(mostAccess, `has more than ${mostAccess} entries`),
+    'Roles and ClusterRoles that `kleis-broker rbac` binds to the account and `check` compares with.',
   ),
   ttl: optional(
     z.strictObject({
@@ -371,6 +393,7 @@ export const documentSchema = z.strictObject({
 export type BrokerDocument = z.infer<typeof documentSchema>;
 export type IssuerDocument = BrokerDocument['issuers'][string];
 export type GrantDocument = BrokerDocument['grants'][string];
+export type AccessDocument = NonNullable<GrantDocument['access']>[number];
 
 /** Entries of several documents come together by name; everything else may be said once. */
 export const mergedSections = ['issuers', 'clusters', 'grants'] as const;

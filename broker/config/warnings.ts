@@ -1,5 +1,6 @@
 import { formatDuration } from '../../shared/duration.ts';
 import { clean } from '../../shared/text.ts';
+import type { Access } from '../policy/access.ts';
 import { type CompiledGrant, CompiledPolicy } from '../policy/compile.ts';
 import { type PolicyWarning, type Warn, warnAboutPlatform } from './platform-warnings.ts';
 import { platforms } from './platforms.ts';
@@ -78,13 +79,22 @@ function warnAboutAccount(grant: CompiledGrant, warn: Warn): void {
       'says in `access` no Role that its account is to have: `rbac` binds nothing, and `check` cannot compare',
     );
   }
-  for (const [index, { namespace }] of (access ?? []).entries()) {
+  warnAboutAccess(access ?? [], [...path, 'access'], warn);
+}
+
+/** Their holders read Secrets and mint for other accounts, by design. */
+const broadRoles: ReadonlySet<string> = new Set(['cluster-admin', 'admin', 'edit']);
+
+function warnAboutAccess(access: readonly Access[], path: readonly string[], warn: Warn): void {
+  for (const { namespace = '' } of access) {
     if (!systemNamespaces.has(namespace)) continue;
-    warn(
-      'system-namespace',
-      [...path, 'access', index],
-      `gives rights in ${namespace}, which can be rights over the whole cluster: bind a Role that names its objects`,
-    );
+    const message = `gives rights in ${namespace}, which can be rights over the whole cluster: bind a Role that names its objects`;
+    warn('system-namespace', path, message);
+  }
+  for (const name of broadRoles) {
+    if (!access.some((each) => each.kind === 'ClusterRole' && each.name === name)) continue;
+    const message = `gives the ClusterRole ${name}, with which a token gets others that outlive it: write a Role with only what the job changes (kleis-broker rbac --role deployer prints one to begin with)`;
+    warn('broad-role', path, message);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { NamespacedAccess } from '../policy/access.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
 import { isStatus } from '../../shared/kube/error.ts';
 import { inParallel } from '../../shared/parallel.ts';
@@ -41,7 +42,7 @@ const parallel = 5;
 export async function createBound(
   cluster: Cluster,
   lease: Lease,
-  access: readonly { readonly namespace: string; readonly role: string }[] = [],
+  access: readonly NamespacedAccess[] = [],
 ): Promise<MintTarget> {
   try {
     switch (lease.bound) {
@@ -69,7 +70,7 @@ async function createSecret(cluster: Cluster, lease: Lease): Promise<{ name: str
 async function createAccount(
   cluster: Cluster,
   lease: Lease,
-  access: readonly { readonly namespace: string; readonly role: string }[],
+  access: readonly NamespacedAccess[],
 ): Promise<{ namespace: string; name: string; uid: string }> {
   const { namespace, manifest, plural } = boundObject(lease, lease.turn);
   const name = boundName(lease);
@@ -92,12 +93,12 @@ const rbac = 'rbac.authorization.k8s.io/v1';
 
 const bindingName = (lease: Lease, turn: number, index: number) => `${boundName(lease, turn)}-${index}`;
 
-function roleBinding(lease: Lease, index: number, { namespace, role }: { namespace: string; role: string }): object {
+function roleBinding(lease: Lease, index: number, { kind, name, namespace }: NamespacedAccess): object {
   return {
     apiVersion: rbac,
     kind: 'RoleBinding',
     metadata: { name: bindingName(lease, lease.turn, index), namespace, labels: ofLease(lease) },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: role },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
     subjects: [{ kind: 'ServiceAccount', name: boundName(lease), namespace: lease.account.namespace }],
   };
 }

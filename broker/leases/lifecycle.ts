@@ -1,3 +1,4 @@
+import type { NamespacedAccess } from '../policy/access.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster, Clusters } from '../cluster/clusters.ts';
 import { createBound, type MintTarget, removeBound } from './bound-objects.ts';
@@ -20,7 +21,7 @@ export type Opened =
 export async function openLease(
   services: LeaseServices,
   request: LeaseRequest,
-  access: readonly { readonly namespace: string; readonly role: string }[] = [],
+  access: readonly NamespacedAccess[] = [],
 ): Promise<Opened> {
   const cluster = clusterOf(services, request);
   const acquired = await services.store.acquire({ ...request, access: access.map(({ namespace }) => namespace) });

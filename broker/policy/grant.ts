@@ -1,3 +1,5 @@
+import type { Access } from './access.ts';
+
 /** A claim's value as configuration can state it; compared by type and value, never converted. */
 export type ClaimValue = string | number | boolean;
 
@@ -20,11 +22,6 @@ export type GrantAccount =
   | { readonly kind: 'identity'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'elsewhere'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'ephemeral'; readonly namespace: string };
-
-export interface Access {
-  readonly namespace: string;
-  readonly role: string;
-}
 
 /** One grant, complete: durations in milliseconds, its account with the namespace filled in. */
 export interface Grant {

@@ -16,6 +16,7 @@ export interface Subject {
 
 const rbac = 'rbac.authorization.k8s.io/v1';
 export const roleKind = { apiVersion: rbac, kind: 'Role' } as const;
+export const clusterBindingKind = { apiVersion: rbac, kind: 'ClusterRoleBinding' } as const;
 export const bindingKind = { apiVersion: rbac, kind: 'RoleBinding' } as const;
 const admission = 'admissionregistration.k8s.io/v1';
 export const policyKind = { apiVersion: admission, kind: 'ValidatingAdmissionPolicy' } as const;

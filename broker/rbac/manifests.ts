@@ -1,4 +1,13 @@
-import { bindingKind, type KubeObject, type Manifest, roleKind, type Rule, type Section } from './kinds.ts';
+import type { Access } from '../policy/access.ts';
+import {
+  bindingKind,
+  clusterBindingKind,
+  type KubeObject,
+  type Manifest,
+  roleKind,
+  type Rule,
+  type Section,
+} from './kinds.ts';
 import { type Account, type ClusterNeeds, compare, fit, keyOf } from './needs.ts';
 import { brokerPolicy, namespacesPolicy } from './policies.ts';
 
@@ -19,7 +28,10 @@ export function buildManifests(needs: ClusterNeeds): Section[] {
         'Kill switches: delete one, and every token that is bound to it ends; apply again, and new ones are minted',
       manifests: killSwitches(needs),
     },
-    { title: 'What the accounts of the grants may do (the Roles are yours)', manifests: accessBindings(needs) },
+    {
+      title: 'What the accounts of the grants may do (the Roles and ClusterRoles are yours)',
+      manifests: accessBindings(needs),
+    },
     { title: 'What the broker may do', manifests: brokerRoles(needs) },
     {
       title: 'What confines the broker, and keeps others out of the namespaces above',
@@ -90,23 +102,25 @@ function killSwitches({ elsewhere }: ClusterNeeds): Manifest[] {
 
 function accessBindings({ identities, elsewhere }: ClusterNeeds): Manifest[] {
   return [...identities, ...elsewhere].flatMap((account) =>
-    account.access.map(({ namespace, role }) => ({
+    account.access.map((access) => ({
       comment: forGrants(account.grants),
-      object: binding(fit(`kleis:${account.namespace}:${account.name}:${role}`), namespace, role, account),
+      object: binding(accessBindingName(account, access), access, account),
     })),
   );
 }
 
-function binding(
-  name: string,
-  namespace: string,
-  role: string,
-  { name: account, namespace: home }: Account,
-): KubeObject {
+/** No namespace has capitals, so these names never meet. */
+function accessBindingName({ namespace, name }: Account, { kind, name: role }: Access): string {
+  return fit(`kleis:${kind === 'Role' ? '' : `${kind}:`}${namespace}:${name}:${role}`);
+}
+
+function binding(name: string, access: Access, { name: account, namespace: home }: Account): KubeObject {
+  const { kind, name: role, namespace } = access;
   return {
-    ...bindingKind,
-    metadata: { name, namespace },
-    roleRef: { apiGroup: rbacGroup, kind: 'Role', name: role },
+    ...(namespace === undefined
+      ? { ...clusterBindingKind, metadata: { name } }
+      : { ...bindingKind, metadata: { name, namespace } }),
+    roleRef: { apiGroup: rbacGroup, kind, name: role },
     subjects: [{ kind: 'ServiceAccount', name: account, namespace: home }],
   };
 }
@@ -117,7 +131,7 @@ function brokerRoles(needs: ClusterNeeds): Manifest[] {
       comment: rules.map(({ why }) => why).join('; '),
       object: { ...roleKind, metadata: { name: needs.name, namespace }, rules: rules.map(({ rule }) => rule) },
     },
-    { comment: '', object: binding(needs.name, namespace, needs.name, needs.broker) },
+    { comment: '', object: binding(needs.name, { kind: 'Role', name: needs.name, namespace }, needs.broker) },
   ]);
 }
 
@@ -184,16 +198,16 @@ export function brokerRules(needs: ClusterNeeds): Map<string, Reason[]> {
     const unique = [...new Set(switches)].toSorted(compare);
     if (unique.length > 0) add(namespace, 'kill switches', '', 'secrets', ['delete'], unique);
   }
-  for (const [namespace, there] of groupBy(ephemeral?.roles ?? [], (access) => access.namespace)) {
+  for (const [namespace, there] of groupBy(ephemeral?.access ?? [], (access) => access.namespace)) {
     add(namespace, 'ephemeral accounts get a Role', rbacGroup, 'rolebindings', ['create', 'delete']);
-    add(
-      namespace,
-      'but none other than these',
-      rbacGroup,
-      'roles',
-      ['bind'],
-      there.map(({ role }) => role),
-    );
+    for (const [resource, kind] of [
+      ['roles', 'Role'],
+      ['clusterroles', 'ClusterRole'],
+    ] as const) {
+      const names = there.filter((access) => access.kind === kind).map(({ name }) => name);
+      // Of a ClusterRole too this holds for bindings in this namespace alone.
+      if (names.length > 0) add(namespace, 'but none other than these', rbacGroup, resource, ['bind'], names);
+    }
   }
   return rules;
 }

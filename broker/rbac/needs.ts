@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ownTokenTtl } from '../cluster/own-token.ts';
 import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
-import type { Access } from '../policy/grant.ts';
+import { type Access, isNamespaced, keyOfAccess, type NamespacedAccess } from '../policy/access.ts';
 
 export interface Account {
   readonly namespace: string;
@@ -43,7 +43,7 @@ export interface ClusterNeeds {
         readonly namespace: string;
         readonly maxTtl: number;
         readonly grants: readonly string[];
-        readonly roles: readonly Access[];
+        readonly access: readonly NamespacedAccess[];
       }
     | undefined;
   /** Namespaces that hold nothing but what Kleis keeps there. */
@@ -95,7 +95,8 @@ export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audience
             namespace: ephemeralNamespace,
             maxTtl: Math.max(...ephemeral.map(({ ttl }) => seconds(ttl.max))),
             grants: ephemeral.map(({ name }) => name),
-            roles: sortAccess(ephemeral.flatMap(({ access = [] }) => access)),
+            // What holds in the whole cluster is refused with the configuration.
+            access: sortAccess(ephemeral.flatMap(({ access = [] }) => access.filter(isNamespaced))),
           },
     namespaces: [
       systemNamespace,
@@ -116,8 +117,8 @@ export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function sortAccess(access: readonly Access[]): Access[] {
-  const byKey = new Map(access.map(({ namespace, role }) => [`${namespace}/${role}`, { namespace, role }]));
+function sortAccess<T extends Access>(access: readonly T[]): T[] {
+  const byKey = new Map(access.map((each) => [keyOfAccess(each), each]));
   return [...byKey].toSorted(([a], [b]) => compare(a, b)).map(([, each]) => each);
 }
 

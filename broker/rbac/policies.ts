@@ -1,3 +1,4 @@
+import { keyOfAccess } from '../policy/access.ts';
 import { type Entry, literal, Table, type Variable } from './expressions.ts';
 import { type Manifest, policyBindingKind, policyKind } from './kinds.ts';
 import { type ClusterNeeds, keyOf } from './needs.ts';
@@ -118,10 +119,7 @@ function makeLookups(needs: ClusterNeeds): Lookups {
     ...any,
     ...(ownTtl === undefined ? [] : [keyOf(broker)]),
   ]);
-  const bindable = new Table(
-    'bindable',
-    (ephemeral?.roles ?? []).map(({ namespace, role }) => `${namespace}/${role}`),
-  );
+  const bindable = new Table('bindable', (ephemeral?.access ?? []).map(keyOfAccess));
   const tables = [done, maxTtl, killSwitch, killSecrets, unbound, bindable];
   return {
     variables: [
@@ -168,7 +166,7 @@ function whatIsDone(needs: ClusterNeeds): string[] {
       ),
     ),
     ...new Set(
-      (ephemeral?.roles ?? []).flatMap(({ namespace }) => [
+      (ephemeral?.access ?? []).flatMap(({ namespace }) => [
         `CREATE ${namespace} ${bindings}`,
         `DELETE ${namespace} ${bindings}`,
       ]),
@@ -258,8 +256,8 @@ function kindValidations({ ephemeral }: ClusterNeeds, { killSecrets, bindable }:
     {
       message: 'only an ephemeral account is bound, and only to a Role of a grant',
       expression: [
-        "variables.kind != 'rolebindings' || (variables.o.roleRef.kind == 'Role'",
-        `&& ${bindable.has("(request.namespace + '/' + variables.o.roleRef.name)")}`,
+        // As `keyOfAccess` has it.
+        `variables.kind != 'rolebindings' || (${bindable.has("(variables.o.roleRef.kind + ' ' + request.namespace + '/' + variables.o.roleRef.name)")}`,
         '&& variables.o.?subjects.orValue([]).size() == 1',
         "&& variables.o.subjects.all(s, s.kind == 'ServiceAccount'",
         `&& s.?namespace.orValue('') == ${literal(ephemeral.namespace)} && s.name.startsWith('kleis-')))`,

@@ -13,6 +13,7 @@ import type { Subject } from '../issuers/issuers.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
 import { leaseNameFor, type Lease } from '../leases/lease.ts';
 import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecycle.ts';
+import { isNamespaced } from '../policy/access.ts';
 import type { CompiledGrant } from '../policy/compile.ts';
 import { isStranger } from '../policy/decide.ts';
 import { Denial } from '../policy/denial.ts';
@@ -102,7 +103,7 @@ async function takeLease(
       singleUse,
       now,
     },
-    ephemeral ? access : [],
+    ephemeral ? access.filter(isNamespaced) : [],
   );
   if (opened.kind === 'replayed') {
     throw new KleisError('subject_replayed', 'The subject token was used already, and may be used once.', {

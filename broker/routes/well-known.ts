@@ -10,6 +10,7 @@ import { type Answer, json } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
+import { accessInWords } from '../policy/access.ts';
 import { CompiledPolicy, type CompiledGrant } from '../policy/compile.ts';
 import { decide } from '../policy/decide.ts';
 import type { Subject } from '../issuers/issuers.ts';
@@ -74,5 +75,6 @@ function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant
     expires_in: config.ttl.default / 1000,
     max_expires_in: config.ttl.max / 1000,
     revocable: config.revocable,
+    ...(config.access && { access: accessInWords(config.access) }),
   };
 }

@@ -20,6 +20,8 @@ export interface Directory {
 /** Ten thousand grants and a thousand clusters with their authorities. */
 const maxBody = 8 * 1024 * 1024;
 const maxItems = 10_000;
+/** Of one grant: as much as a configuration may have. */
+const maxAccess = 1_000;
 
 /**
  * Asks the address; with a token, as its subject. What it says is judged before anybody acts on it. Throws what the
@@ -107,12 +109,16 @@ class Judge {
       if (typeof value !== 'number' || !(value > 0) || value > 2 ** 32) throw this.#fault('how long a token lives');
       return value;
     };
+    const { access } = item;
+    if (access !== undefined && (!Array.isArray(access) || access.length > maxAccess))
+      throw this.#fault('what a grant gives');
     return {
       name: this.line(item['name'], 'the name of a grant'),
       cluster: this.line(item['cluster'], 'the cluster of a grant'),
       expires_in: seconds('expires_in'),
       max_expires_in: seconds('max_expires_in'),
       revocable: item['revocable'] === true,
+      ...(access !== undefined && { access: access.map((part) => this.line(part, 'what a grant gives')) }),
     };
   }
 

@@ -44,6 +44,7 @@ const roleBinding = (parts: { name?: string; role?: object; subjects?: object[];
   roleRef: parts.role ?? { apiGroup: rbacGroup, kind: 'Role', name: 'deployer' },
   ...(parts.subjects === undefined ? {} : { subjects: parts.subjects }),
 });
+const everyConfigMap = [{ apiGroups: [''], resources: ['configmaps'], verbs: ['*'] }];
 const leaseAccount = { kind: 'ServiceAccount', name: 'kleis-lease-0', namespace: 'kleis-ephemeral' };
 
 for (const { kind, controllers, tool } of servers) {
@@ -65,6 +66,15 @@ for (const { kind, controllers, tool } of servers) {
           (error: unknown) => expect(String(error)).toContain('AlreadyExists'),
         );
       }
+      // What is missing would answer 404 before anybody decides.
+      await admin('POST', bindings.replace('rolebindings', 'roles'), {
+        metadata: { name: 'observer' },
+        rules: everyConfigMap,
+      });
+      await admin('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+        metadata: { name: 'deployer' },
+        rules: everyConfigMap,
+      });
       await admin('POST', bindings, {
         ...roleBinding({ name: 'kleis-of-others', subjects: [{ kind: 'User', name: 'alice', apiGroup: rbacGroup }] }),
       });
@@ -269,9 +279,75 @@ for (const { kind, controllers, tool } of servers) {
       },
     );
 
+    test.each([
+      ['a Role that is called like a ClusterRole of a grant', bindings, 'Role observer'],
+      ['a ClusterRole that is called like a Role of a grant', bindings, 'ClusterRole deployer'],
+      ['the ClusterRole of a fixed account', bindings, 'ClusterRole node-reader'],
+      ['a ClusterRole of a grant in another namespace', bindings.replace('/web/', '/default/'), 'ClusterRole observer'],
+      [
+        'a ClusterRole of a grant in the namespace of the identities',
+        bindings.replace('/web/', '/kleis-identities/'),
+        'ClusterRole observer',
+      ],
+    ])('%s is not bound', async (_, path, role) => {
+      const [what, name] = role.split(' ');
+      const body = roleBinding({ role: { apiGroup: rbacGroup, kind: what, name }, subjects: [leaseAccount] });
+      await forbidden('POST', path, { body });
+    });
+
+    test('a ClusterRole of a grant is bound to nobody but an ephemeral account, and in no other form', async () => {
+      const observer = { apiGroup: rbacGroup, kind: 'ClusterRole', name: 'observer' };
+      for (const subject of [
+        { kind: 'User', name: 'mallory', apiGroup: rbacGroup },
+        { kind: 'Group', name: 'system:serviceaccounts:kleis-ephemeral', apiGroup: rbacGroup },
+        { kind: 'ServiceAccount', name: 'kleis-broker', namespace: 'kleis-system' },
+        { kind: 'ServiceAccount', name: 'kleis-lease-0', namespace: 'web' },
+        { ...leaseAccount, name: 'default' },
+      ]) {
+        await denied(onlyEphemeral, 'POST', bindings, roleBinding({ role: observer, subjects: [subject] }));
+      }
+      await denied(onlyEphemeral, 'POST', bindings, roleBinding({ role: observer }));
+      const labels = { metadata: { labels: { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' } } };
+      await denied(plain, 'POST', bindings, roleBinding({ role: observer, subjects: [leaseAccount], ...labels }));
+      await denied(
+        'names begin with kleis-',
+        'POST',
+        bindings,
+        roleBinding({ role: observer, subjects: [leaseAccount], name: 'a' }),
+      );
+      const made = await attack('POST', bindings, { body: roleBinding({ role: observer, subjects: [leaseAccount] }) });
+      expect(made.status).toBe(201);
+      // What is made so is not turned into anything else.
+      for (const method of ['PUT', 'PATCH']) {
+        const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+        const body = roleBinding({
+          role: observer,
+          subjects: [{ kind: 'User', name: 'mallory', apiGroup: rbacGroup }],
+        });
+        await forbidden(method, `${bindings}/kleis-attack`, { contentType, body });
+      }
+      expect((await attack('DELETE', `${bindings}/kleis-attack`)).status).toBe(200);
+    });
+
+    test('in the whole cluster nothing is bound and no binding removed, whatever Role of a grant it is', async () => {
+      const path = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
+      for (const name of ['observer', 'node-reader', 'cluster-admin']) {
+        const role = { apiGroup: rbacGroup, kind: 'ClusterRole', name };
+        const body = { ...roleBinding({ role, subjects: [leaseAccount] }), kind: 'ClusterRoleBinding' };
+        await forbidden('POST', path, { body });
+      }
+      for (const name of ['editor', 'cluster-admin', 'kleis:ClusterRole:kleis-identities:reader:node-reader'])
+        await forbidden('DELETE', `${path}/${name}`);
+    });
+
     test('bindings of others are not removed', async () => {
       await denied(onlyEphemeral, 'DELETE', `${bindings}/kleis-of-others`);
       await denied('names begin with kleis-', 'DELETE', `${bindings}/kleis:kleis-identities:deploy-web:deployer`);
+      await denied(
+        'names begin with kleis-',
+        'DELETE',
+        `${bindings}/kleis:ClusterRole:kleis-identities:reader:observer`,
+      );
     });
 
     const carryNothing = 'service accounts carry nothing';
@@ -407,6 +483,28 @@ for (const { kind, controllers, tool } of servers) {
         denied(live, 'POST', token('web', 'stranger'), tokenRequest({ expirationSeconds: 600 })));
       test('deleting a Secret of an application that is no kill switch', () =>
         denied('', 'DELETE', '/api/v1/namespaces/web/secrets/database'));
+      test.each(['Role observer', 'ClusterRole deployer', 'ClusterRole node-reader', 'ClusterRole cluster-admin'])(
+        '%s for an ephemeral account: kind and name count, both',
+        (role) => {
+          const [what, name] = role.split(' ');
+          const body = roleBinding({ role: { apiGroup: rbacGroup, kind: what, name }, subjects: [leaseAccount] });
+          return denied(onlyEphemeral, 'POST', bindings, body);
+        },
+      );
+      test('a ClusterRole of a grant, but in another namespace or in the whole cluster', async () => {
+        const role = { apiGroup: rbacGroup, kind: 'ClusterRole', name: 'observer' };
+        const body = roleBinding({ role, subjects: [leaseAccount] });
+        await denied(nothing, 'POST', bindings.replace('/web/', '/default/'), body);
+        await denied(nothing, 'POST', binding, { ...body, kind: 'ClusterRoleBinding' });
+        await denied(nothing, 'DELETE', `${binding}/kleis:ClusterRole:kleis-identities:reader:node-reader`);
+      });
+      test('changing a binding that it made', async () => {
+        const role = { apiGroup: rbacGroup, kind: 'ClusterRole', name: 'observer' };
+        const body = roleBinding({ role, subjects: [leaseAccount], name: 'kleis-changed' });
+        expect((await attack('POST', bindings, { body })).status).toBe(201);
+        const subjects = [{ kind: 'User', name: 'mallory', apiGroup: rbacGroup }];
+        await denied(nothing, 'PUT', `${bindings}/kleis-changed`, { ...body, subjects });
+      });
       test('other Roles for an ephemeral account', () =>
         denied(
           onlyEphemeral,

@@ -296,6 +296,80 @@ describe('a configuration', () => {
       'twice',
     ],
     [
+      'the same ClusterRole twice, in a list',
+      grant({
+        access: [
+          { namespace: 'web', clusterRole: 'r' },
+          { namespaces: ['api', 'web'], clusterRole: 'r' },
+        ],
+      }),
+      'grants.g.access[1] names the ClusterRole r in web twice',
+    ],
+    [
+      'a namespace twice in one list',
+      grant({ access: [{ namespaces: ['web', 'web'], role: 'r' }] }),
+      'names the Role r in web twice',
+    ],
+    [
+      'the same in the whole cluster twice',
+      grant({
+        access: [
+          { scope: 'cluster', clusterRole: 'r' },
+          { scope: 'cluster', clusterRole: 'r' },
+        ],
+      }),
+      'names the ClusterRole r in the whole cluster twice',
+    ],
+    ['access to no Role', grant({ access: [{ namespace: 'web' }] }), 'names neither a role nor a clusterRole'],
+    [
+      'access to two Roles in one entry',
+      grant({ access: [{ namespace: 'web', role: 'a', clusterRole: 'b' }] }),
+      'write an entry for each',
+    ],
+    ['access to a Role nowhere', grant({ access: [{ role: 'a' }] }), 'says not where: write namespace or namespaces'],
+    ['access to a ClusterRole nowhere', grant({ access: [{ clusterRole: 'a' }] }), 'or scope: cluster'],
+    [
+      'access in a namespace and in several',
+      grant({ access: [{ namespace: 'web', namespaces: ['api'], role: 'a' }] }),
+      'by namespace and namespaces: leave all but one out',
+    ],
+    [
+      'access in a namespace and in the whole cluster',
+      grant({ access: [{ namespace: 'web', scope: 'cluster', clusterRole: 'a' }] }),
+      'by namespace and scope: cluster',
+    ],
+    [
+      'access to a Role in the whole cluster',
+      grant({ access: [{ scope: 'cluster', role: 'a' }] }),
+      'a Role is in one namespace: name a clusterRole',
+    ],
+    ['access of another scope', grant({ access: [{ scope: 'namespace', clusterRole: 'a' }] }), 'access[0].scope'],
+    [
+      'access to a ClusterRole that can be no name',
+      grant({ access: [{ namespace: 'web', clusterRole: 'a/b' }] }),
+      'is no name of a ClusterRole',
+    ],
+    [
+      'more bindings than a lease can keep',
+      grant({
+        access: Array.from({ length: 2 }, (_, half) => ({
+          namespaces: Array.from({ length: 600 }, (__, index) => `n${half * 600 + index}`),
+          clusterRole: 'view',
+        })),
+      }),
+      'comes to more than 1000 bindings',
+    ],
+    [
+      'a ClusterRole of the whole cluster for each lease',
+      grant({ serviceAccount: undefined, ephemeral: true, access: [{ scope: 'cluster', clusterRole: 'view' }] }),
+      'is not for ephemeral accounts',
+    ],
+    [
+      "access to Kleis's own namespace in a list",
+      grant({ access: [{ namespaces: ['web', 'kleis-ephemeral'], clusterRole: 'view' }] }),
+      "grants.g.access[0].namespaces[1] is one of Kleis's own",
+    ],
+    [
       "access to Kleis's own namespace",
       grant({ access: [{ namespace: 'kleis-identities', role: 'r' }] }),
       "is one of Kleis's own",
@@ -356,6 +430,25 @@ describe('a configuration', () => {
     [
       'an ephemeral account',
       grant({ serviceAccount: undefined, ephemeral: true, access: [{ namespace: 'web', role: 'kubeadm:x' }] }),
+    ],
+    [
+      'every form of access',
+      grant({
+        access: [
+          { namespace: 'web', role: 'view' },
+          { namespaces: ['web', 'api'], clusterRole: 'view' },
+          { namespaces: ['api'], role: 'deployer' },
+          { clusterRole: 'view', scope: 'cluster' },
+        ],
+      }),
+    ],
+    [
+      'an ephemeral account with ClusterRoles',
+      grant({
+        serviceAccount: undefined,
+        ephemeral: true,
+        access: [{ namespaces: ['web', 'api'], clusterRole: 'system:x' }],
+      }),
     ],
     [
       'a dotted grant name',

@@ -78,6 +78,9 @@ describe('warnings', () => {
     ['long-unrevocable', { ttl: { max: '8h' }, serviceAccount: { namespace: 'web', name: 'deployer' } }],
     ['default-account', { serviceAccount: { namespace: 'web', name: 'default' } }],
     ['system-namespace', { access: [{ namespace: 'kube-system', role: 'cni' }] }],
+    ['system-namespace', { access: [{ namespaces: ['web', 'kube-public'], clusterRole: 'view' }] }],
+    ['broad-role', { access: [{ namespaces: ['web', 'api'], clusterRole: 'edit' }] }],
+    ['broad-role', { access: [{ scope: 'cluster', clusterRole: 'cluster-admin' }] }],
     ['regex-unanchored', { condition: 'claims.ref.matches("main")' }],
   ])('%s: %j', (code, more) => {
     expect(codes('github', sound.github, more)).toEqual([code]);

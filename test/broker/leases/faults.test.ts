@@ -227,7 +227,7 @@ describe('an account that was made too late', () => {
     const accounts = '/api/v1/namespaces/kleis-ephemeral/serviceaccounts';
     fail('POST', /kleis-ephemeral.serviceaccounts$/, { kind: 'hang' });
     const ephemeral = { bound: 'account' as const, account: { namespace: 'kleis-ephemeral', name: '' } };
-    const access = [{ namespace: 'web', role: 'deployer' }];
+    const access = [{ kind: 'Role', namespace: 'web', name: 'deployer' }] as const;
     await expect(openLease(one, { ...request, ...ephemeral }, access)).rejects.toMatchObject({ ambiguous: true });
     const taken = await openLease(other, request);
     expect(taken).toMatchObject({ kind: 'new', lease: { turn: 1, bound: 'secret' } });

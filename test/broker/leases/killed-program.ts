@@ -24,7 +24,10 @@ const prod: Cluster = {
 };
 const store = createKubernetesStore({ kube: prod.kube, cluster: 'prod', namespace: 'kleis-state' });
 const services = { store, clusters: { ...clusters, get: () => prod }, clock: Date };
-const access = bound === 'account' ? ['web', 'api'].map((namespace) => ({ namespace, role: 'deployer' })) : [];
+const access =
+  bound === 'account'
+    ? ['web', 'api'].map((namespace) => ({ kind: 'Role' as const, namespace, name: 'deployer' }))
+    : [];
 const more =
   bound === 'account' ? { bound: 'account' as const, account: { namespace: 'kleis-ephemeral', name: 'any' } } : {};
 const opened = await openLease(services, leaseRequest(Date.now(), more), access);

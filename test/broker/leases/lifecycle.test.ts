@@ -18,9 +18,9 @@ const secrets = '/api/v1/namespaces/kleis-identities/secrets';
 const accounts = '/api/v1/namespaces/kleis-ephemeral/serviceaccounts';
 const bindings = (namespace: string) => `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/rolebindings`;
 const access = [
-  { namespace: 'web', role: 'deployer' },
-  { namespace: 'api', role: 'deployer' },
-];
+  { kind: 'Role', namespace: 'web', name: 'deployer' },
+  { kind: 'ClusterRole', namespace: 'api', name: 'view' },
+] as const;
 const ephemeral = { bound: 'account' as const, account: { namespace: 'kleis-ephemeral', name: 'ephemeral' } };
 
 type Taken = Exclude<Opened, { kind: 'replayed' }>;

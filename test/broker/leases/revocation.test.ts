@@ -87,7 +87,7 @@ for (const { kind, skip } of kinds) {
       const services = world.state.replica();
       const account = { namespace: 'kleis-ephemeral', name: '' };
       const opened = await openLease(services, leaseRequest(Date.now(), { bound: 'account', account }), [
-        { namespace: 'web', role: 'deployer' },
+        { kind: 'Role', namespace: 'web', name: 'deployer' },
       ]);
       const { token } = await mintFor(services, opened);
       return { token: token.reveal(), lease: opened.lease!.name };

@@ -117,7 +117,7 @@ export async function startConfined(
   }
 }
 
-/** What is not Kleis's: the application's namespace, its Roles and accounts, and somebody with `edit` everywhere. */
+/** What is not Kleis's: the application's namespace, its Roles, ClusterRoles and accounts, and somebody with `edit` everywhere. */
 async function makeApplication(admin: Confined['admin'], controllers: boolean): Promise<void> {
   await admin('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'web' } });
   for (const name of ['deployer', 'viewer', 'other']) {
@@ -126,6 +126,17 @@ async function makeApplication(admin: Confined['admin'], controllers: boolean): 
       kind: 'Role',
       metadata: { name },
       rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: name === 'viewer' ? ['get', 'list'] : ['*'] }],
+    });
+  }
+  for (const [name, resource] of [
+    ['observer', 'configmaps'],
+    ['node-reader', 'nodes'],
+  ]) {
+    await admin('POST', `${rbac}/clusterroles`, {
+      apiVersion: rbacVersion,
+      kind: 'ClusterRole',
+      metadata: { name },
+      rules: [{ apiGroups: [''], resources: [resource], verbs: ['get', 'list'] }],
     });
   }
   for (const name of ['deployer', 'builder', 'editor', 'stranger']) {

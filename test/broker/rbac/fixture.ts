@@ -1,4 +1,5 @@
 import type { LoadedConfig } from '../../../broker/config/load.ts';
+import { isNamespaced, type NamespacedAccess } from '../../../broker/policy/access.ts';
 import type { KubeObject } from '../../../broker/rbac/kinds.ts';
 import { buildManifests } from '../../../broker/rbac/manifests.ts';
 import { type ClusterNeeds, findNeeds } from '../../../broker/rbac/needs.ts';
@@ -10,7 +11,7 @@ const where = { repository_id: '1', environment: 'production', event_name: 'push
 const common = { issuer: 'github', where, cluster: 'prod' };
 export const ttl = { default: '10m', max: '1h' };
 
-/** One grant of each kind: in the identity namespace with and without revocation, elsewhere, ephemeral. */
+/** One grant of each kind: in the identity namespace with and without revocation, elsewhere, ephemeral, with ClusterRoles. */
 export const everyGrant = {
   'deploy-web': { ...common, serviceAccount: 'deploy-web', access: [{ namespace: 'web', role: 'deployer' }], ttl },
   plain: { ...common, serviceAccount: 'plain', revocable: false, access: [{ namespace: 'web', role: 'viewer' }], ttl },
@@ -21,8 +22,30 @@ export const everyGrant = {
     ttl: { default: '10m', max: '15m' },
   },
   unbound: { ...common, serviceAccount: { namespace: 'web', name: 'builder' }, ttl: { default: '10m', max: '15m' } },
-  lease: { ...common, ephemeral: true, access: [{ namespace: 'web', role: 'deployer' }], ttl },
+  lease: {
+    ...common,
+    ephemeral: true,
+    access: [
+      { namespace: 'web', role: 'deployer' },
+      { namespace: 'web', clusterRole: 'observer' },
+    ],
+    ttl,
+  },
+  reader: {
+    ...common,
+    serviceAccount: 'reader',
+    access: [
+      { namespaces: ['web', 'default'], clusterRole: 'observer' },
+      { clusterRole: 'node-reader', scope: 'cluster' },
+    ],
+    ttl,
+  },
 };
+
+/** What an account of a lease of that grant is bound to. */
+export function leaseAccess(grant: string, loaded = load()): readonly NamespacedAccess[] {
+  return (loaded.config.grants[grant]?.access ?? []).filter(isNamespaced);
+}
 
 export function load(grants: Record<string, unknown> = everyGrant, parts: Record<string, unknown> = {}): LoadedConfig {
   const clusters = { prod: { credentials: { inCluster: true }, audiences: [audience] } };

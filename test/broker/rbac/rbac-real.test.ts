@@ -6,7 +6,7 @@ import { type Lease, type LeaseRequest, randomLeaseName } from '../../../broker/
 import { mint, type Minted } from '../../../broker/cluster/mint.ts';
 import { needs } from '../../support/needs.ts';
 import { apply, type Confined, startConfined } from './cluster.ts';
-import { everyGrant, load, needsOf, objectsOf, ttl, yamlOf } from './fixture.ts';
+import { everyGrant, leaseAccess, load, needsOf, objectsOf, ttl, yamlOf } from './fixture.ts';
 
 const servers = [
   { kind: '1.36', controllers: true, tool: 'kube-controllers' },
@@ -61,7 +61,7 @@ for (const { kind, controllers, tool } of servers) {
       expect(second).toMatchObject({ code: 0, stderr: '' });
       const lines = second!.stdout.trim().split('\n');
       expect(lines.filter((line) => !line.endsWith(' unchanged'))).toEqual([]);
-      expect(lines).toHaveLength(22);
+      expect(lines).toHaveLength(26);
     });
 
     test('the broker sees that the policy is in force', async () => {
@@ -99,6 +99,19 @@ for (const { kind, controllers, tool } of servers) {
       expect(await use(minted, 'write')).toBe(403);
     });
 
+    test('an account with ClusterRoles: in two namespaces, one of them in the whole cluster, and nothing besides', async () => {
+      const lease = await take({ account: { namespace: 'kleis-identities', name: 'reader' }, bound: 'secret' });
+      const minted = await mint(world.broker, { ...(await createBound(world.broker, lease)), ttl: 3600 });
+      const call = world.as(minted.token.reveal());
+      const status = async (path: string) => (await call('GET', `/api/v1/${path}`)).status;
+      expect(await use(minted, 'write')).toBe(403);
+      expect(
+        await Promise.all(['namespaces/web/configmaps', 'namespaces/default/configmaps', 'nodes'].map(status)),
+      ).toEqual([200, 200, 200]);
+      expect(await Promise.all(['configmaps', 'namespaces/kube-system/configmaps'].map(status))).toEqual([403, 403]);
+      await removeBound({ get: () => world.broker }, lease);
+    });
+
     test('an account elsewhere: its UID is seen, its tokens end with the kill switch, and without it none is minted', async () => {
       const account = { namespace: 'web', name: 'deployer', readable: true };
       const boundSecret = { name: 'kleis-kill-deployer' };
@@ -117,13 +130,18 @@ for (const { kind, controllers, tool } of servers) {
       expect((await mint(world.broker, { account, ttl: 900 })).uidChecked).toBe(true);
     });
 
-    test('an ephemeral account: made, bound to the Role, used, removed', async () => {
+    test('an ephemeral account: made, bound to its Role and its ClusterRole, used, removed', async () => {
       const account = { namespace: 'kleis-ephemeral', name: '' };
-      const lease = await take({ account, bound: 'account', access: ['web'], grant: 'lease' });
-      const target = await createBound(world.broker, lease, everyGrant.lease.access);
+      const lease = await take({ account, bound: 'account', access: ['web', 'web'], grant: 'lease' });
+      const target = await createBound(world.broker, lease, leaseAccess('lease'));
       const minted = await mint(world.broker, { ...target, ttl: 3600 });
       const unused = await mint(world.broker, { ...target, ttl: 3600 });
       expect(await use(minted, 'write')).toBe(201);
+      const bound = await world.admin('GET', `/apis/rbac.authorization.k8s.io/v1/namespaces/web/rolebindings`);
+      const roles = (bound['items'] as { metadata: { name: string }; roleRef: { kind: string; name: string } }[])
+        .filter(({ metadata }) => metadata.name.startsWith('kleis-l'))
+        .map(({ roleRef }) => `${roleRef.kind} ${roleRef.name}`);
+      expect(roles).toEqual(['Role deployer', 'ClusterRole observer']);
       await removeBound({ get: () => world.broker }, lease);
       // The API server sees through its own watch that an account is gone.
       await expect.poll(() => mintedWorks(unused), { timeout: 10_000, interval: 100 }).toBe(false);

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import type { KubeObject, Rule } from '../../../broker/rbac/kinds.ts';
@@ -23,9 +24,13 @@ describe('what a configuration needs', () => {
       'ServiceAccount kleis-system/kleis-broker',
       'ServiceAccount kleis-identities/deploy-web',
       'ServiceAccount kleis-identities/plain',
+      'ServiceAccount kleis-identities/reader',
       'Secret web/kleis-kill-deployer',
       'RoleBinding web/kleis:kleis-identities:deploy-web:deployer',
       'RoleBinding web/kleis:kleis-identities:plain:viewer',
+      'ClusterRoleBinding kleis:ClusterRole:kleis-identities:reader:node-reader',
+      'RoleBinding default/kleis:ClusterRole:kleis-identities:reader:observer',
+      'RoleBinding web/kleis:ClusterRole:kleis-identities:reader:observer',
       'Role kleis-state/kleis-broker',
       'RoleBinding kleis-state/kleis-broker',
       'Role kleis-identities/kleis-broker',
@@ -41,9 +46,12 @@ describe('what a configuration needs', () => {
     ]);
   });
 
-  test('the broker mints by name, and never a cluster-wide right is printed', () => {
+  test('the broker mints by name, and has no cluster-wide right', () => {
     const objects = objectsOf(needsOf(load()));
-    expect(objects.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
+    expect(named(objects.filter(({ kind }) => kind.startsWith('Cluster')))).toEqual([
+      'ClusterRoleBinding kleis:ClusterRole:kleis-identities:reader:node-reader',
+    ]);
+    expect(named(objectsOf(needsOf(load(only('lease')))).filter(({ kind }) => kind.startsWith('Cluster')))).toEqual([]);
     for (const namespace of ['kleis-identities', 'web']) {
       const tokens = rulesIn(objects, namespace).filter(({ resources }) =>
         resources?.includes('serviceaccounts/token'),
@@ -61,6 +69,12 @@ describe('what a configuration needs', () => {
       { apiGroups: [''], resources: ['secrets'], verbs: ['delete'], resourceNames: ['kleis-kill-deployer'] },
       { apiGroups: ['rbac.authorization.k8s.io'], resources: ['rolebindings'], verbs: ['create', 'delete'] },
       { apiGroups: ['rbac.authorization.k8s.io'], resources: ['roles'], verbs: ['bind'], resourceNames: ['deployer'] },
+      {
+        apiGroups: ['rbac.authorization.k8s.io'],
+        resources: ['clusterroles'],
+        verbs: ['bind'],
+        resourceNames: ['observer'],
+      },
     ]);
     const roles = objects.filter(({ kind }) => kind === 'Role').flatMap((role) => role['rules'] as Rule[]);
     expect(
@@ -116,8 +130,8 @@ describe('what a configuration needs', () => {
       expect.objectContaining({ grants: ['a', 'b'], maxTtl: 7200, revocable: true, unbound: true }),
     ]);
     expect(account[0]?.access).toEqual([
-      { namespace: 'b', role: 'r' },
-      { namespace: 'web', role: 'deployer' },
+      { kind: 'Role', namespace: 'b', name: 'r' },
+      { kind: 'Role', namespace: 'web', name: 'deployer' },
     ]);
   });
 
@@ -131,7 +145,50 @@ describe('what a configuration needs', () => {
     const needs = needsOf(load({ ...everyGrant, odd: { ...everyGrant.lease, access: [{ namespace: 'odd', role }] } }));
     const read = parseAllDocuments(yamlOf(needs)).map((document) => document.toJS() as unknown);
     expect(read.filter((each) => each !== null)).toEqual(objectsOf(needs));
-    expect(specOf(objectsOf(needs), 'kleis-broker')).toContain('web/deployer');
+    expect(specOf(objectsOf(needs), 'kleis-broker')).toContain("'Role web/deployer'");
+  });
+
+  test('a Role and a ClusterRole of one name, in whatever places, never share a binding', () => {
+    const name = fc.constantFrom('web', 'cluster', 'a', 'kleis-identities', 'deploy-web');
+    const entry = fc.oneof(
+      fc.record({ namespace: name, role: fc.oneof(name, fc.constant('ClusterRole:a')) }),
+      fc.record({ namespace: name, clusterRole: name }),
+      fc.record({ scope: fc.constant('cluster'), clusterRole: name }),
+    );
+    const entries = fc.uniqueArray(entry, { minLength: 1, maxLength: 30, selector: (each) => JSON.stringify(each) });
+    fc.assert(
+      fc.property(entries, (access) => {
+        const own = access.filter((each) => !('namespace' in each) || each.namespace !== 'kleis-identities');
+        fc.pre(own.length > 0);
+        const bindings = objectsOf(needsOf(load({ a: { ...everyGrant['deploy-web'], access: own } }))).filter(
+          ({ kind, metadata }) => kind.endsWith('Binding') && metadata.name.startsWith('kleis:'),
+        );
+        expect(bindings).toHaveLength(own.length);
+        expect(new Set(named(bindings)).size).toBe(own.length);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('its first lines name all that must be there already, and is not made here', () => {
+    const yaml = yamlOf(needsOf(load()));
+    const head = yaml.slice(0, yaml.indexOf('---'));
+    expect(head.split('\n').every((line) => line === '' || line.startsWith('#'))).toBe(true);
+    expect(head).toMatch(/# namespaces .*:\n# {5}default, web\n/);
+    expect(head).toMatch(/# Roles .*:\n# {5}web\/deployer, web\/viewer\n/);
+    expect(head).toMatch(/# ClusterRoles .*:\n# {5}node-reader, observer\n/);
+    expect(head).toMatch(/# ServiceAccounts .*:\n# {5}web\/builder, web\/deployer\n/);
+    const many = Array.from({ length: 300 }, (_, index) => `namespace-${index}`);
+    const grants = { a: { ...everyGrant['deploy-web'], access: [{ namespaces: many, role: 'deployer' }] } };
+    const lines = yamlOf(needsOf(load(grants)))
+      .split('\n---\n')[0]!
+      .split('\n');
+    expect(Math.max(...lines.filter((line) => line.startsWith('#')).map(({ length }) => length))).toBeLessThanOrEqual(
+      120,
+    );
+    for (const name of many)
+      expect(lines.some((line) => line.startsWith('#') && line.includes(`${name}/deployer`))).toBe(true);
+    expect(yamlOf(needsOf(load({})))).not.toContain('must be there');
   });
 
   test('a second broker on the cluster gets objects of its own', () => {

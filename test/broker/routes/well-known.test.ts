@@ -44,7 +44,14 @@ describe('GET /.well-known/kleis', () => {
     const headers = { authorization: `Bearer ${await world.issue({ repository_id: '2' })}` };
     const { body } = await broker.call('/.well-known/kleis', { headers });
     expect(body.grants).toEqual([
-      { name: 'other', cluster: 'prod', expires_in: 900, max_expires_in: 3600, revocable: true },
+      {
+        name: 'other',
+        cluster: 'prod',
+        expires_in: 900,
+        max_expires_in: 3600,
+        revocable: true,
+        access: ['deployer in web'],
+      },
     ]);
     expect(body.clusters).toEqual([
       {
