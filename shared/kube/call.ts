@@ -80,8 +80,10 @@ class Call implements Sending {
     this.options = {
       method,
       path: `${target.prefix}${path}${toQuery(query)}`,
-      headers: more === undefined ? own : [...own, ...Object.entries(more).flat()],
+      headers: more === undefined ? own : withMore(own, more),
       body: text ?? null,
+      // undici would close a connection that carried a DELETE with a body; API servers read it.
+      reset: false,
     };
     this.#target = target;
     this.#path = path;
@@ -171,6 +173,17 @@ class Call implements Sending {
 
 function giveUp(call: Call, why: string): void {
   call.stop(new Stopped(why));
+}
+
+/** What the call says stands in the place of what all calls say: two `accept` are one list. */
+function withMore(own: readonly string[], more: Readonly<Record<string, string>>): string[] {
+  const all = [...own];
+  for (const [name, value] of Object.entries(more)) {
+    const at = all.findIndex((each, index) => index % 2 === 0 && each === name.toLowerCase());
+    if (at === -1) all.push(name, value);
+    else all[at + 1] = value;
+  }
+  return all;
 }
 
 function toQuery(query: KubeRequest['query']): string {

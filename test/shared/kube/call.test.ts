@@ -6,6 +6,36 @@ import { json, ok, open, prepare, refusal, serve } from './raw-server.ts';
 
 const raw = prepare();
 
+describe('a request', () => {
+  it('says once what it accepts and who asks: what the call gives stands in the place of what all calls say', async () => {
+    const heads: string[] = [];
+    const server = await serve(raw.pair, (socket, _line, head) => {
+      heads.push(head);
+      socket.write(ok);
+    });
+    const client = open(raw, server.port);
+    const headers = { Accept: 'application/jwk-set+json', traceparent: '00-a-b-01' };
+    await client.request('GET', '/keys', { headers });
+    await client.request('DELETE', '/object', { body: { kind: 'DeleteOptions' } });
+    const fields = heads.map((head) => head.split('\r\n').slice(1).toSorted());
+    const host = `host: localhost:${server.port}`;
+    const always = ['authorization: Bearer a-token', 'connection: keep-alive', host, 'user-agent: kleis'];
+    expect(fields).toEqual([
+      [...always, 'accept: application/jwk-set+json', 'traceparent: 00-a-b-01'].toSorted(),
+      [...always, 'accept: application/json', 'content-length: 24', 'content-type: application/json'].toSorted(),
+    ]);
+  });
+
+  it('of any kind leaves its connection to the next one', async () => {
+    const server = await serve(raw.pair, (socket) => socket.write(ok));
+    const client = open(raw, server.port);
+    for (const method of ['POST', 'PUT', 'DELETE', 'DELETE', 'GET'] as const) {
+      await client.request(method, '/object', { body: method === 'GET' ? undefined : {} });
+    }
+    expect(server.sockets.length).toBe(1);
+  });
+});
+
 describe('an answer that lies', () => {
   const large = 'x'.repeat(1000);
 

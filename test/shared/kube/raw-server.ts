@@ -72,8 +72,8 @@ export interface Serving extends Listening {
   readonly live: ReadonlySet<TLSSocket>;
 }
 
-/** Told of each whole request; it writes what it likes. */
-type Answer = (socket: TLSSocket, line: string) => void;
+/** Told of each whole request, its first line and all before its body; it writes what it likes. */
+type Answer = (socket: TLSSocket, line: string, head: string) => void;
 
 export async function serve(options: tls.TlsOptions, answer: Answer, host?: string): Promise<Serving> {
   const seen: string[] = [];
@@ -89,10 +89,11 @@ export async function serve(options: tls.TlsOptions, answer: Answer, host?: stri
         const head = text.indexOf('\r\n\r\n');
         const length = Number(/content-length: (\d+)/i.exec(text.slice(0, head))?.[1] ?? 0);
         if (head === -1 || text.length < head + 4 + length) return;
-        const line = text.slice(0, text.indexOf('\r\n'));
+        const whole = text.slice(0, head);
+        const line = whole.slice(0, whole.indexOf('\r\n'));
         text = text.slice(head + 4 + length);
         seen.push(line);
-        answer(socket, line);
+        answer(socket, line, whole);
       }
     });
   });
