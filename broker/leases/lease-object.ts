@@ -68,7 +68,7 @@ export function toObject(lease: Unstored, namespace: string): LeaseObject {
         [annotations.bound]: lease.bound,
         ...(lease.access.length === 0 ? {} : { [annotations.access]: lease.access.join(',') }),
         ...(lease.earlier.length === 0 ? {} : { [annotations.earlier]: JSON.stringify(lease.earlier) }),
-        [annotations.subject]: lease.subjectHash,
+        ...(lease.subjectHash === undefined ? {} : { [annotations.subject]: lease.subjectHash }),
         ...(lease.idempotencyHash === undefined ? {} : { [annotations.key]: lease.idempotencyHash }),
         [annotations.nonce]: lease.nonce,
         ...(lease.why === undefined ? {} : { [annotations.why]: clean(lease.why, 120) }),
@@ -79,7 +79,7 @@ export function toObject(lease: Unstored, namespace: string): LeaseObject {
       leaseDurationSeconds: Math.max(1, Math.round((lease.endsAt - lease.renewedAt) / 1000)),
       acquireTime: microTime(lease.acquiredAt),
       renewTime: microTime(lease.renewedAt),
-      leaseTransitions: lease.turn,
+      ...(lease.turn === 0 ? {} : { leaseTransitions: lease.turn }),
     },
   };
 }
@@ -134,7 +134,7 @@ export function fromObject({ metadata, spec }: LeaseObject): Lease | undefined {
     bound,
     access,
     holder: clean(spec?.holderIdentity ?? '', 120),
-    subjectHash: note[annotations.subject] ?? '',
+    subjectHash: note[annotations.subject],
     idempotencyHash: note[annotations.key],
     acquiredAt,
     renewedAt,

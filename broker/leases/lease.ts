@@ -45,8 +45,8 @@ export interface Lease {
   readonly access: readonly string[];
   /** Who: one line, for people. */
   readonly holder: string;
-  /** SHA-256. */
-  readonly subjectHash: string;
+  /** SHA-256. Kept beside the hash of the key alone, since only a retry is compared with it. */
+  readonly subjectHash: string | undefined;
   readonly idempotencyHash: string | undefined;
   /** When it was first taken. */
   readonly acquiredAt: number;
@@ -199,8 +199,9 @@ function partsOf(request: LeaseRequest, turn: number) {
     access: request.access ?? [],
     // Annotations cost time on every write, so nothing in them is long.
     holder: clean(request.holder, 120) || 'unknown',
-    subjectHash: checkHash(request.subjectHash),
-    idempotencyHash: request.idempotencyHash === undefined ? undefined : checkHash(request.idempotencyHash),
+    ...(request.idempotencyHash === undefined
+      ? { subjectHash: undefined, idempotencyHash: undefined }
+      : { subjectHash: checkHash(request.subjectHash), idempotencyHash: checkHash(request.idempotencyHash) }),
     renewedAt: request.now,
     // A Lease counts whole seconds, and at least one.
     endsAt: request.now + Math.max(1, Math.ceil((request.endsAt - request.now) / 1000)) * 1000,

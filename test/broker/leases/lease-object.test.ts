@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lastTurn, newLease, nextTurn, placementOf, type Lease } from '../../../broker/leases/lease.ts';
+import { judge, lastTurn, newLease, nextTurn, placementOf, type Lease } from '../../../broker/leases/lease.ts';
 import { fromObject, type LeaseObject, toObject } from '../../../broker/leases/lease-object.ts';
 import { leaseRequest, minute } from './world.ts';
 
@@ -40,6 +40,62 @@ describe('a stored lease', () => {
       namespace: 'kleis-identities',
       access: [],
     });
+  });
+
+  it('says nothing that nobody reads: each byte is written, stored and watched', () => {
+    const { metadata, spec } = toObject(newLease(request), 'kleis-state');
+    expect(Object.keys({ ...metadata.labels, ...metadata.annotations, ...spec }).toSorted()).toEqual([
+      'acquireTime',
+      'holderIdentity',
+      'kleis.dev/account',
+      'kleis.dev/bound',
+      'kleis.dev/cluster',
+      'kleis.dev/grant',
+      'kleis.dev/nonce',
+      'kleis.dev/until',
+      'leaseDurationSeconds',
+      'renewTime',
+    ]);
+  });
+
+  it('of the version before is read, and a request is judged by it as before', () => {
+    const key = 'k'.repeat(43);
+    const now = Date.UTC(2026, 10, 22);
+    const retry = { ...request, now, idempotencyHash: key };
+    const old = (note: Record<string, string>): LeaseObject => ({
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: {
+        name: 'a1',
+        namespace: 'kleis-state',
+        ...stored,
+        labels: {
+          'kleis.dev/until': '29600000',
+          'kleis.dev/grant': request.grant,
+          'kleis.dev/cluster': request.cluster,
+        },
+        annotations: {
+          'kleis.dev/account': `${request.account.namespace}/${request.account.name}`,
+          'kleis.dev/bound': request.bound,
+          'kleis.dev/subject': request.subjectHash,
+          'kleis.dev/nonce': 'n',
+          ...note,
+        },
+      },
+      spec: {
+        holderIdentity: 'https://ci.example job',
+        leaseDurationSeconds: 600,
+        acquireTime: '2026-11-22T00:00:00.000000Z',
+        renewTime: '2026-11-22T00:00:00.000000Z',
+        leaseTransitions: 0,
+      },
+    });
+    const [plain, keyed] = [fromObject(old({}))!, fromObject(old({ 'kleis.dev/key': key }))!];
+    expect(plain).toMatchObject({ name: 'a1', turn: 0, state: 'active', subjectHash: request.subjectHash });
+    expect(judge(plain, retry)).toBe('replayed');
+    expect(judge(keyed, retry)).toBe('retry');
+    expect(judge(keyed, { ...retry, subjectHash: 'b'.repeat(64) })).toBe('replayed');
+    expect(fromObject(toObject(keyed, 'kleis-state'))).toEqual(keyed);
   });
 
   it.each<[string, (object: ReturnType<typeof mutable>) => void]>([
