@@ -7,7 +7,7 @@ import { type AskedBroker, callerFlags, openCaller } from '../get-token/caller.t
 import { addEntries, type WantedEntry } from '../kubeconfig/add.ts';
 import { checkName, checkNamespace, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
-import { authorityOf, readFlags } from '../settings/gather.ts';
+import { authorityOf, type PersonChoices, readFlags } from '../settings/gather.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
 import { usage } from '../settings/values.ts';
@@ -18,7 +18,7 @@ import { afterwards, embedAuthorities, filesOf, tellUnwritten } from './kubeconf
 const manyContexts = 100;
 
 /** A context that an address offers. */
-interface Offer {
+export interface Offer {
   readonly context: string;
   readonly cluster: WellKnownCluster;
   readonly user: string;
@@ -38,12 +38,7 @@ export async function kubeconfigFrom(
   refuseOthers(flags);
   const { kubeconfig, dryRun, yes } = flags;
   const { choices } = await loadConfig(deps);
-  const { from: _, ...typed } = { ...flags, broker: from };
-  const given = readFlags(typed);
-  const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
-  const ask = { ...broker, proxy: choices.proxy, deps };
-  const directory = await readDirectory(ask);
-  const offers = directory.broker === undefined ? withoutBroker(directory, typed) : await fromBroker();
+  const offers = await readOffers(from, flags, { yes: yes === true, choices }, deps);
   const wanted = choose(offers, name, flags);
   const settings = wanted.map(({ flags: each }) => resolveRequest(each, undefined, choices));
   const entries = await Promise.all(wanted.map(async (offer) => toEntry(offer, flags)));
@@ -55,18 +50,30 @@ export async function kubeconfigFrom(
   deps.report.info(`Wrote ${wanted.length === 1 ? 'the context' : `${wanted.length} contexts`} to ${filesOf(plan)}:`);
   for (const { context, cluster } of wanted) deps.report.info(`  ${clean(context)}  ${clean(cluster.server)}`);
   deps.report.info(`Try it: kubectl --context ${clean(first?.context)} auth whoami`);
+}
 
-  async function fromBroker(): Promise<Offer[]> {
-    const caller = callerFlags(directory, typed, deps.env);
-    const { token, name: who } = await openCaller(caller, broker, { yes: yes === true, person: choices }, deps);
-    const mine = await readDirectory(ask, token);
-    if (mine.grants.length === 0) {
-      throw new KleisError('grant_denied', `${clean(broker.url)} has no grant for ${clean(who)}.`, {
-        hint: 'Ask whoever runs that broker for one.',
-      });
-    }
-    return ofGrants(mine, { ...caller, ...brokerFlags(broker, typed) });
+/** What an address offers the caller, who signs in there if it is a broker's. */
+export async function readOffers(
+  from: string,
+  flags: SignInFlags,
+  { yes, choices }: { readonly yes: boolean; readonly choices: PersonChoices },
+  deps: Deps,
+): Promise<readonly Offer[]> {
+  const { from: _, ...typed } = { from, ...flags, broker: from };
+  const given = readFlags(typed);
+  const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
+  const ask = { ...broker, proxy: choices.proxy, deps };
+  const directory = await readDirectory(ask);
+  if (directory.broker === undefined) return withoutBroker(directory, typed);
+  const caller = callerFlags(directory, typed, deps.env);
+  const { token, name: who } = await openCaller(caller, broker, { yes, person: choices }, deps);
+  const mine = await readDirectory(ask, token);
+  if (mine.grants.length === 0) {
+    throw new KleisError('grant_denied', `${clean(broker.url)} has no grant for ${clean(who)}.`, {
+      hint: 'Ask whoever runs that broker for one.',
+    });
   }
+  return ofGrants(mine, { ...caller, ...brokerFlags(broker, typed) });
 }
 
 /** What the address says is not to be typed as well. */

@@ -237,7 +237,7 @@ async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean>
 }
 
 /** Which fields; not what is in them, since it may be a token. The server is worth reading, however. */
-function differences({ before, after }: Change): string {
+export function differences({ before, after }: Change): string {
   if (after === undefined) return '';
   const [old, next] = [mappingOf(before), mappingOf(after)];
   const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])].filter(

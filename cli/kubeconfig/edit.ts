@@ -79,11 +79,25 @@ class Editor {
     }
     let text = '';
     let at = 0;
-    for (const splice of this.#splices.toSorted((one, other) => one.start - other.start || one.end - other.end)) {
+    const splices = this.#splices.map((splice) => this.#beforeRemoved(splice));
+    for (const splice of splices.toSorted((one, other) => one.start - other.start || one.end - other.end)) {
       text += this.#text.slice(at, splice.start) + splice.text;
       at = Math.max(at, splice.end);
     }
     return text + this.#text.slice(at);
+  }
+
+  /** New lines behind one that goes stand behind the last one that stays. */
+  #beforeRemoved(splice: Splice): Splice {
+    const { start: at, end: until, text } = splice;
+    if (at !== until || !text.startsWith(this.#eol)) return splice;
+    const removed = this.#splices.find((each) => {
+      const ofLines = each.text === '' && each.start < each.end && this.#text[each.start - 1] === '\n';
+      return ofLines && each.start <= at && (at < each.end || each.end === this.#text.length);
+    });
+    if (removed === undefined) return splice;
+    const before = removed.start - (this.#text[removed.start - 2] === '\r' ? 2 : 1);
+    return this.#beforeRemoved({ start: before, end: before, text });
   }
 
   cannot(offset: number, why: string): KleisError {
@@ -165,7 +179,7 @@ class Editor {
       if (place === undefined) continue;
       this.#reconcile(item, have[index], want[place], () => {
         if (list.flow === true) this.#replaceText(item, this.#flowText(want[place], start(item)));
-        else throw this.cannot(start(item), 'this entry is written in a way that Kleis cannot edit safely');
+        else this.#replaceItem(list, item, want[place]);
       });
     }
     const last = kept.at(-1);
@@ -177,13 +191,21 @@ class Editor {
     }
   }
 
+  #replaceItem(list: YAMLSeq<Node>, item: Node, want: unknown): void {
+    const dash = this.#dashOf(list, item);
+    const lines = printBlock([want], this.#style).join(this.#eol + ' '.repeat(this.#column(dash)));
+    this.#splices.push({ start: dash, end: this.#lineEnd(Math.max(dash, lastOffset(item)), item), text: lines });
+  }
+
   /** With its dash, in block style. */
   #removeItem(list: YAMLSeq<Node>, item: Node): void {
+    this.#removeLines(this.#dashOf(list, item), item);
+  }
+
+  #dashOf(list: YAMLSeq<Node>, item: Node): number {
     const dash = dashOf(list, item);
-    if (dash === undefined || this.#linePrefix(dash) === undefined) {
-      throw this.cannot(start(item), 'this entry is written in a way that Kleis cannot edit safely');
-    }
-    this.#removeLines(dash, item);
+    if (dash !== undefined && this.#linePrefix(dash) !== undefined) return dash;
+    throw this.cannot(start(item), 'this entry is written in a way that Kleis cannot edit safely');
   }
 
   #replaceInFlow(map: YAMLMap<Node, Value>, pair: Entry, want: unknown, replace: () => void): void {

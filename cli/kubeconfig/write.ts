@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { lstat, open, readdir, readlink, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
@@ -57,6 +58,36 @@ export async function replaceKubeconfig(path: string, text: string): Promise<voi
     draft?.discard();
   }
   syncFolder(folder);
+}
+
+/**
+ * Keeps what a kubeconfig held, beside it and for its owner alone; never in the place of an older backup. To be called
+ * with the lock held. Throws `storage_unavailable`.
+ *
+ * @param now milliseconds since the epoch
+ * @returns the path of the backup
+ */
+export function backUp(path: string, text: string, now: number): string {
+  const stamp = new Date(now).toISOString().replace(/[-:]|\.\d+/g, '');
+  let draft: Draft | undefined;
+  try {
+    draft = new Draft(dirname(path), { before: `.${basename(path)}.`, after: suffix });
+    draft.write(text);
+    draft.sync();
+    for (let nth = 1; ; nth += 1) {
+      const backup = `${path}.kleis-backup-${stamp}${nth === 1 ? '' : `-${nth}`}`;
+      const outcome = existsSync(backup) ? 'exists' : draft.link(backup);
+      if (outcome === 'exists') continue;
+      // The lock keeps others away where there are no hard links.
+      if (outcome === 'unsupported') draft.replace(backup);
+      syncFolder(dirname(path));
+      return backup;
+    }
+  } catch (error) {
+    throw unsuitable(path, storageError(error, 'write', `${path}.kleis-backup-${stamp}`).message, error);
+  } finally {
+    draft?.discard();
+  }
 }
 
 /** What was killed in mid-write left a copy of the kubeconfig; whoever holds the lock knows that nobody is writing it. */

@@ -85,6 +85,15 @@ export interface KubeconfigChangeFlags extends KubeconfigFlags {
   yes?: boolean;
 }
 
+export interface KubeconfigMergeFlags extends KubeconfigFlags {
+  dryRun?: boolean;
+  prefix?: string;
+  overwrite?: boolean;
+}
+
+/** `kleis kubeconfig migrate`; the sign-in flags go before what an entry says. */
+export type KubeconfigMigrateFlags = SignInFlags & KubeconfigChangeFlags & { all?: boolean; from?: string };
+
 export type Shell = 'bash' | 'zsh' | 'fish';
 
 /** For an option that may be repeated. */

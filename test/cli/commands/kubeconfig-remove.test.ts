@@ -32,7 +32,10 @@ test('it is asked, and only a yes removes; without a terminal --yes has to say i
     );
     expect(await world.read()).toBe(sample);
   }
-  expect(await world.kubeconfig(['remove', 'lab'])).toMatchObject({ code: 2, stderr: /Pass --yes to remove/ });
+  expect(await world.kubeconfig(['remove', 'lab'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/Pass --yes to remove/),
+  });
   expect(await world.read()).toBe(sample);
   await world.kubeconfig(['remove', 'lab'], { answer: 'y\n' });
   expect(await world.read()).not.toContain('lab');

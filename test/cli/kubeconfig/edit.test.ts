@@ -152,6 +152,29 @@ describe('removal', () => {
     );
   });
 
+  test('and addition of keys and items anywhere, both at once, mean what was wanted or are refused, which is rare', () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(randomKubeconfig, fc.infiniteStream(fc.nat(5)), ({ text }, stream) => {
+        const drawn = stream[Symbol.iterator]();
+        const file = parseKubeconfig(text, 'config');
+        const want = mutate(file.value, () => Number(drawn.next().value ?? 0)) as Mapping;
+        let result = '';
+        try {
+          result = editKubeconfig(file, want, 'config');
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'kubeconfig_invalid' });
+          refused += 1;
+          return;
+        }
+        expect(parseKubeconfig(result, 'config').value).toEqual(want);
+        if (text.includes('\r')) expect(result).not.toMatch(/[^\r]\n/);
+      }),
+      { numRuns: 300 },
+    );
+    expect(refused).toBeLessThan(15);
+  });
+
   test('and a new name change the lines of that entry alone', () => {
     const text = `contexts: # all
 # the first
@@ -206,6 +229,19 @@ current-context: b
     expect(() => edit(text, () => ({ users: [{ name: 'b', user: {} }] }))).toThrow(/cannot edit safely; nothing was/);
   });
 });
+
+/** Drops and adds keys and items at random, but for names. */
+function mutate(value: unknown, draw: () => number): unknown {
+  if (Array.isArray(value)) {
+    const kept = value.filter(() => draw() > 0).map((item) => mutate(item, draw));
+    return draw() === 0 && kept.length > 0 && !isObject(kept[0]) ? [...kept, 'new: item'] : kept;
+  }
+  if (!isObject(value)) return value;
+  const kept = Object.entries(value).filter(([key]) => ['name', 'kind', 'apiVersion'].includes(key) || draw() > 0);
+  const pairs = kept.map(([key, inner]) => [key, mutate(inner, draw)] as const);
+  if (draw() === 0) pairs.push(['added', { by: ['us', { x: 1 }] }]);
+  return Object.fromEntries(pairs);
+}
 
 /** Of an item of a list, without the comments that follow it. */
 function rangeOf(file: ReturnType<typeof parseKubeconfig>, section: Section, index: number): [number, number] {
