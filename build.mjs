@@ -1,7 +1,10 @@
-// Unbundled, loading the libraries costs more than all else.
+// Unbundled, loading the libraries costs more than all else. Arguments are further Nodes to make a code cache for.
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
+import { wrapper } from './code-cache.mjs';
 
 rmSync('dist', { recursive: true, force: true });
 const options = {
@@ -44,6 +47,11 @@ const builds = await Promise.all([
 for (const { path, text } of builds.flatMap(({ outputFiles }) => outputFiles)) {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, await asCommonJs(text));
+}
+const { NODE_OPTIONS: _, ...env } = process.env;
+for (const node of [process.execPath, ...process.argv.slice(2)]) {
+  const files = [builds[0], builds[2]].flatMap(({ metafile }) => [...waitedFor(metafile)]);
+  execFileSync(node, [fileURLToPath(new URL('code-cache.mjs', import.meta.url)), 'dist/cache', ...files], { env });
 }
 writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
 writeFileSync('dist/kleis-credential', withoutComments(readFileSync('cli/credentials/kleis-credential.sh', 'utf8')));
@@ -98,6 +106,20 @@ function inOneChunk(entry) {
   };
 }
 
+/** What a program loads at its start, and for a refresh. */
+function waitedFor({ outputs }) {
+  const files = new Set();
+  const add = (file) => {
+    if (files.has(file)) return;
+    files.add(file);
+    for (const { path, kind } of outputs[file].imports) if (kind === 'import-statement' && path in outputs) add(path);
+  };
+  for (const [file, { entryPoint }] of Object.entries(outputs)) {
+    if (/\bcli.(?:main[\w-]*|provider.provider)\.ts$/.test(entryPoint)) add(file);
+  }
+  return files;
+}
+
 /**
  * Half of what Express brings along is never used. iconv-lite's tables and qs are for bodies that it decodes, and the
  * broker takes bodies as bytes; of the types that mime-db knows it answers with none but these.
@@ -148,7 +170,8 @@ function licences(inputs) {
 
 /**
  * A program that any Node can read: an old one fails on what the real program asks for, with words that help nobody. It
- * knows the version, for which nothing else needs to be loaded.
+ * knows the version, for which nothing else needs to be loaded. The rest it loads itself: Node's own loader looks at more
+ * files, and knows no code cache on Node 20. V8 looks whether what is in the cache is of its making, and else does it anew.
  */
 function guard(program) {
   const { engines, version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -163,7 +186,29 @@ if (node[0] < ${major} || (node[0] === ${major} && node[1] < ${minor})) {
 } else if (only === '--version' || only === '-V') {
   console.log('${version}');
 } else {
-  require('./main/${program}.js');
+  var fs = require('fs');
+  var path = require('path');
+  var Script = require('vm').Script;
+  var cache = path.join(__dirname, 'cache', process.version + '-' + process.platform + '-' + process.arch);
+  var isCached = fs.existsSync(cache);
+  var modules = {};
+  var load = function (file) {
+    var module = modules[file];
+    if (module === undefined) {
+      module = modules[file] = { exports: {} };
+      var options = { filename: file };
+      try {
+        if (isCached) options.cachedData = fs.readFileSync(path.join(cache, path.basename(file)));
+      } catch (error) {}
+      var text = ${JSON.stringify(wrapper[0])} + fs.readFileSync(file, 'utf8') + ${JSON.stringify(wrapper[1])};
+      var requireFrom = function (name) {
+        return name[0] === '.' ? load(path.join(file, '..', name)) : require(name);
+      };
+      new Script(text, options).runInThisContext()(module.exports, requireFrom, module, file);
+    }
+    return module.exports;
+  };
+  load(path.join(__dirname, 'main', '${program}.js'));
 }
 `;
 }
