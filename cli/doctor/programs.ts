@@ -1,4 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs';
+import { devNull } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -84,7 +85,9 @@ export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: 
 export async function kubectlVersion({ env, platform, signal }: Deps): Promise<ServerVersion | undefined> {
   const file = findProgram('kubectl', { env, platform });
   if (file === undefined) return undefined;
-  const { stdout } = await runProgram(file, ['version', '--client', '-o', 'json'], env, signal);
+  // Google's kubectl asks the server even so, to choose among several of itself, and that would sign somebody in.
+  const alone = { ...env, KUBECONFIG: devNull };
+  const { stdout } = await runProgram(file, ['version', '--client', '-o', 'json'], alone, signal);
   return readVersion(parseObject(stdout)?.['clientVersion']);
 }
 
