@@ -13,6 +13,7 @@ import {
   type LoginFlags,
   type LogoutFlags,
   optionOf,
+  output,
   type OutputFlags,
   type RevokeFlags,
   type Shell,
@@ -21,7 +22,9 @@ import {
   type TokenFlags,
   tokenOutputs,
   verboseFlag,
+  withContext,
 } from './settings/flags.ts';
+import { describeBrokerCommands } from './program-broker.ts';
 import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
@@ -111,6 +114,8 @@ export function createProgram(
 
   program.commandsGroup('When something is wrong:');
   describeDoctor(program.command('doctor'), deps, finish);
+
+  describeBrokerCommands(program, deps, finish);
 
   program.commandsGroup('For kubectl:');
   describeGetToken(program.command('get-token'), argv.slice(argv.indexOf('get-token') + 1), deps);
@@ -264,14 +269,4 @@ function describeDoctor(command: Command, deps: Deps, finish: (exitCode: number)
     .action(async (flags: DoctorFlags) => {
       finish(await (await import('./commands/doctor.ts')).doctor(flags, deps));
     });
-}
-
-function withContext(command: Command): Command {
-  return command
-    .addOption(new Option('--context <name>', 'the settings of this kubeconfig context').conflicts('issuerUrl'))
-    .option('--kubeconfig <file>', 'look in this kubeconfig');
-}
-
-function output(): Option {
-  return new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table');
 }

@@ -1,10 +1,10 @@
-import { type ErrorCode, isErrorCode, KleisError, statusOf } from './errors.ts';
+import { type ErrorCode, type ErrorDetails, isErrorCode, KleisError, statusOf } from './errors.ts';
 import { isObject, parseObject } from './json.ts';
 import { createFetch, type Fetch } from './net/http.ts';
 import { isTrustFailure } from './net/network-errors.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './net/retry.ts';
 import { withoutLastSlash } from './net/url.ts';
-import { type ErrorResponse, requestIdHeader, type RevokeResponse } from './protocol.ts';
+import { type ErrorResponse, type FailedCondition, requestIdHeader, type RevokeResponse } from './protocol.ts';
 import type { Secret } from './secret.ts';
 import { clean } from './text.ts';
 
@@ -32,6 +32,8 @@ export interface BrokerCall {
   readonly form?: URLSearchParams;
   readonly bearer?: Secret;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A status beside 200 whose body, unless it says an error, is an answer too. */
+  readonly alsoAnswers?: number;
 }
 
 export interface BrokerAnswer {
@@ -50,6 +52,17 @@ export interface BrokerConnection {
   request(call: BrokerCall): Promise<BrokerAnswer>;
   /** What answers there is no broker. */
   notABroker(why: string): KleisError;
+}
+
+/** What a broker refuses, with what it says of it. */
+export class BrokerRefusal extends KleisError {
+  /** Of the caller's own claims; cleaned. */
+  readonly failed: readonly FailedCondition[];
+
+  constructor(code: ErrorCode, message: string, failed: readonly FailedCondition[], details: ErrorDetails) {
+    super(code, message, details);
+    this.failed = failed;
+  }
 }
 
 const attempts = 4;
@@ -96,7 +109,8 @@ export function openBrokerConnection(options: BrokerConnectionOptions): BrokerCo
           continue;
         }
         const body = parseObject(await outcome.text());
-        const refusal = readRefusal(outcome, body, host, clock.now());
+        const answered = outcome.status === call.alsoAnswers && body !== undefined && body['error'] === undefined;
+        const refusal = answered ? undefined : readRefusal(outcome, body, host, clock.now());
         if (refusal === undefined) return { body: body ?? {}, sentAt };
         if (!isPassing(refusal)) throw refusal;
         await again(refusal, attempt, deadline);
@@ -170,10 +184,12 @@ function readRefusal(
   }
   const id = clean(body.request_id ?? headers.get(requestIdHeader) ?? '', 80);
   const said = clean(body.message ?? body.error_description ?? body.error, 600);
-  const message = `The broker ${host} says: ${said}${failedClaims(body.failed)}${id === '' ? '' : ` (request ${id})`}`;
+  const failed = readFailed(body.failed);
+  const message = `The broker ${host} says: ${said}${failedClaims(failed)}${id === '' ? '' : ` (request ${id})`}`;
   const hint = typeof body.hint === 'string' && body.hint !== '' ? clean(body.hint, 300) : undefined;
   const better = retryHint ?? hint;
-  return new KleisError(codeOf(body, status), message, { ...rest, ...(better !== undefined && { hint: better }) });
+  const details = { ...rest, ...(better !== undefined && { hint: better }) };
+  return new BrokerRefusal(codeOf(body, status), message, failed, details);
 }
 
 /** A code of the table if it is one that a broker answers this status with; a code is also an exit code. */
@@ -187,16 +203,24 @@ function codeOf({ code, error }: ErrorBody, status: number): ErrorCode {
   return status === 401 ? 'bearer_invalid' : 'grant_denied';
 }
 
-function failedClaims(failed: unknown): string {
-  if (!Array.isArray(failed)) return '';
-  const texts = failed
+function readFailed(failed: unknown): FailedCondition[] {
+  if (!Array.isArray(failed)) return [];
+  return failed
     .slice(0, 8)
     .filter(isObject)
     .filter((item) => 'claim' in item)
-    .map(({ claim, seen, expected }) => {
-      const wanted = expected === undefined ? '' : `, expected ${clean(expected, 120)}`;
-      return `${clean(claim, 80)} (seen ${clean(seen ?? 'nothing', 120)}${wanted})`;
-    });
+    .map(({ claim, seen, expected }) => ({
+      claim: clean(claim, 80),
+      seen: clean(seen ?? 'nothing', 120),
+      ...(expected !== undefined && { expected: clean(expected, 120) }),
+    }));
+}
+
+function failedClaims(failed: readonly FailedCondition[]): string {
+  const texts = failed.map(({ claim, seen, expected }) => {
+    const wanted = expected === undefined ? '' : `, expected ${expected}`;
+    return `${claim} (seen ${seen}${wanted})`;
+  });
   return texts.length === 0 ? '' : ` What did not fit: ${texts.join('; ')}.`;
 }
 

@@ -106,6 +106,8 @@ export interface WellKnown {
   /** Only with a bearer token: what its subject may use. */
   readonly clusters?: readonly WellKnownCluster[];
   readonly grants?: readonly WellKnownGrant[];
+  /** Of the broker's program; only with a bearer token. */
+  readonly version?: string;
 }
 
 export interface WellKnownIssuer {

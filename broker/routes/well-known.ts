@@ -1,3 +1,4 @@
+import packageJson from '../../package.json' with { type: 'json' };
 import {
   routes,
   subjectTokenTypes,
@@ -21,10 +22,11 @@ export async function describeBroker(_: Call, services: Services): Promise<Answe
   return json(await describe(services));
 }
 
-/** The same for who signs in: also what they would get a token for. */
+/** The same for who signs in: also what they would get a token for, and which version this is. */
 export async function describeAccess(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { grants, clusters } = await accessOf(await signedIn(call, services, trail.addSubject), services);
-  return json({ ...(await describe(services)), clusters, grants: grants.map(describeGrant) });
+  const { version } = packageJson;
+  return json({ ...(await describe(services)), version, clusters, grants: grants.map(describeGrant) });
 }
 
 /** What a client needs in order to get a token that this broker takes. */

@@ -1,10 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type BrokerAnswer,
-  type BrokerConnection,
-  openBrokerConnection,
-  readRevocation,
-} from '../../shared/broker-client.ts';
+import { type BrokerAnswer, type BrokerConnection, readRevocation } from '../../shared/broker-client.ts';
 import { parseObject } from '../../shared/json.ts';
 import {
   idempotencyHeader,
@@ -15,7 +10,7 @@ import {
 } from '../../shared/protocol.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../surroundings/deps.ts';
+import { type BrokerAddress, connectTo } from './connection.ts';
 
 /** What a broker gives for a subject token. Times in milliseconds since the epoch. */
 export interface MintedToken {
@@ -68,32 +63,16 @@ export interface Memory {
   remove(): void;
 }
 
-export interface BrokerOptions {
-  /** https, or http on loopback. */
-  readonly url: string;
-  /** PEM text; then nothing else is trusted. */
-  readonly certificateAuthority: string | undefined;
-  readonly proxy: string | undefined;
+export interface BrokerOptions extends BrokerAddress {
   readonly memory?: Memory | undefined;
-  readonly deps: Pick<Deps, 'env' | 'clock' | 'signal' | 'report'>;
 }
 
 const memoryLifetime = 600_000;
 const maxBody = 256 * 1024;
 
-export function openBroker({ url, certificateAuthority, proxy, memory, deps }: BrokerOptions): BrokerClient {
-  const { env, clock, signal, report } = deps;
-  const broker = openBrokerConnection({
-    url,
-    certificateAuthority,
-    authorityFlag: '--broker-certificate-authority',
-    proxy,
-    env,
-    clock,
-    signal,
-    maxBody,
-    debug: (text) => report.debug(text),
-  });
+export function openBroker({ memory, ...address }: BrokerOptions): BrokerClient {
+  const { clock, report } = address.deps;
+  const broker = connectTo(address, maxBody);
 
   return {
     async exchange({ subject, subjectType, grant, ttl }) {

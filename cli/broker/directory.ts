@@ -1,11 +1,11 @@
-import { type BrokerConnection, openBrokerConnection } from '../../shared/broker-client.ts';
+import type { BrokerConnection } from '../../shared/broker-client.ts';
 import { isObject } from '../../shared/json.ts';
 import { checkCertificates } from '../../shared/net/certificates.ts';
 import { serverUrlFaults, withoutLastSlash } from '../../shared/net/url.ts';
 import { routes, type WellKnownCluster, type WellKnownGrant, type WellKnownIssuer } from '../../shared/protocol.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { BrokerOptions } from './client.ts';
+import { type BrokerAddress, connectTo } from './connection.ts';
 
 /** What an address says of its clusters: `/.well-known/kleis` of a broker, or a file that an admin put there. */
 export interface Directory {
@@ -15,6 +15,8 @@ export interface Directory {
   /** Of a broker: those of who asks; nobody's where nobody signed in. */
   readonly clusters: readonly WellKnownCluster[];
   readonly grants: readonly WellKnownGrant[];
+  /** Of the broker's program; only for who signed in. */
+  readonly version?: string;
 }
 
 /** Ten thousand grants and a thousand clusters with their authorities. */
@@ -27,31 +29,19 @@ const maxAccess = 1_000;
  * Asks the address; with a token, as its subject. What it says is judged before anybody acts on it. Throws what the
  * broker says, `provider_unavailable`, and `broker_invalid` for what is no such document, or is one of another broker.
  */
-export async function readDirectory(
-  { url, certificateAuthority, proxy, deps }: BrokerOptions,
-  bearer?: Secret,
-): Promise<Directory> {
-  const { env, clock, signal, report } = deps;
-  const connection = openBrokerConnection({
-    url,
-    certificateAuthority,
-    authorityFlag: '--broker-certificate-authority',
-    proxy,
-    env,
-    clock,
-    signal,
-    maxBody,
-    debug: (text) => report.debug(text),
-  });
+export async function readDirectory(address: BrokerAddress, bearer?: Secret): Promise<Directory> {
+  const connection = connectTo(address, maxBody);
   const { body } = await connection.request({ method: 'GET', path: routes.wellKnown, ...(bearer && { bearer }) });
   const judge = new Judge(connection);
   if (body['issuers'] === undefined) throw connection.notABroker('there is no document that names issuers');
   const broker = body['broker'] === undefined ? undefined : judge.url(body['broker'], 'its own address');
-  if (broker !== undefined && broker !== withoutLastSlash(new URL(url).href)) {
+  if (broker !== undefined && broker !== withoutLastSlash(new URL(address.url).href)) {
     throw connection.notABroker(`it says that it is ${broker}: give that address`);
   }
+  const { version } = body;
   return {
     broker,
+    ...(version !== undefined && { version: judge.line(version, 'its version') }),
     issuers: judge.list(body['issuers'], 'issuers').map((item) => judge.issuer(item)),
     clusters: judge.list(body['clusters'] ?? [], 'clusters').map((item) => judge.cluster(item)),
     grants: judge.list(body['grants'] ?? [], 'grants').map((item) => judge.grant(item)),

@@ -4,6 +4,7 @@ import type { WellKnownCluster } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
 import { type Directory, readDirectory } from '../broker/directory.ts';
 import { type AskedBroker, callerFlags, openCaller } from '../get-token/caller.ts';
+import { addressOf } from '../get-token/exchange.ts';
 import { addEntries, type WantedEntry } from '../kubeconfig/add.ts';
 import { checkName, checkNamespace, checkServer } from '../kubeconfig/cluster-fields.ts';
 import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
@@ -62,7 +63,7 @@ export async function readOffers(
   const { from: _, ...typed } = { from, ...flags, broker: from };
   const given = readFlags(typed);
   const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
-  const ask = { ...broker, proxy: choices.proxy, deps };
+  const ask = await addressOf(broker, choices.proxy, deps);
   const directory = await readDirectory(ask);
   if (directory.broker === undefined) return withoutBroker(directory, typed);
   const caller = callerFlags(directory, typed, deps.env);

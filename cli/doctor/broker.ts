@@ -1,8 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
-import { nearest } from '../../shared/nearest.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { clean } from '../../shared/text.ts';
 import { type Directory, readDirectory } from '../broker/directory.ts';
+import { hintOfGrants } from '../broker/own-grants.ts';
 import { type Present, readToken } from '../get-token/present.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import type { BrokerSettings } from '../settings/broker.ts';
@@ -79,13 +79,8 @@ function compareWith({ issuers }: Directory, { token }: Present, place: string):
 }
 
 function noGrant(place: string, grant: string, mine: readonly string[]): KleisError {
-  const near = nearest(grant, mine);
-  const list = mine.slice(0, 20).map((name) => clean(name, 100));
   return new KleisError('grant_denied', `${place} has no grant ${clean(grant)} for you.`, {
-    hint:
-      mine.length === 0
-        ? 'It has none at all for you: ask its administrator.'
-        : `Yours are: ${list.join(', ')}${mine.length > 20 ? ', …' : ''}.${near === undefined ? '' : ` Did you mean ${clean(near)}?`}`,
+    hint: hintOfGrants(grant, mine),
   });
 }
 

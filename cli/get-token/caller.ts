@@ -36,8 +36,7 @@ export type AskedBroker = Pick<BrokerSettings, 'url' | 'certificateAuthority'>;
  * Throws `usage` where several are left, `identity_missing` where none is.
  */
 export function callerFlags({ issuers, broker }: Directory, typed: SignInFlags, env: Deps['env']): SignInFlags {
-  const { broker: _, grant: __, ttl: ___, brokerCertificateAuthority: ____, ...rest } = typed;
-  const { brokerCertificateAuthorityData: _____, ...own } = rest;
+  const own = ofCaller(typed);
   const identity = typed.identity ?? (typed.issuerUrl === undefined ? platformHere(env) : undefined) ?? 'sso';
   // The document of a broker does not decide whom the token of a job is for (decision 26).
   if (identity !== 'sso') return { ...own, identity };
@@ -68,6 +67,13 @@ export function callerFlags({ issuers, broker }: Directory, typed: SignInFlags, 
   };
 }
 
+/** Without what says of a broker which it is and what is wanted there. */
+export function ofCaller(flags: SignInFlags): SignInFlags {
+  const { broker: _, grant: __, ttl: ___, brokerCertificateAuthority: ____, ...rest } = flags;
+  const { brokerCertificateAuthorityData: _____, ...own } = rest;
+  return own;
+}
+
 /**
  * The caller's own token: of a person, who signs in if they must, or of the job that this is. A person is asked once
  * whether that address may have it. Throws what a sign-in throws.
@@ -75,13 +81,13 @@ export function callerFlags({ issuers, broker }: Directory, typed: SignInFlags, 
 export async function openCaller(
   flags: SignInFlags,
   broker: AskedBroker,
-  { yes, person }: { readonly yes: boolean; readonly person: PersonChoices },
+  { yes, person, extension }: { readonly yes: boolean; readonly person: PersonChoices; readonly extension?: unknown },
   deps: Deps,
 ): Promise<Caller> {
   const audience = flags.audience ?? person.brokerAudiences?.[broker.url];
   const settings = resolveRequest(
     isSignInIdentity(flags.identity) ? flags : { ...flags, audience: audience ?? broker.url },
-    undefined,
+    extension,
     person,
   );
   if (!isAmbient(settings) && settings.identity === 'client-credentials') {
@@ -92,7 +98,9 @@ export async function openCaller(
   const identity = await identityOf(settings, deps);
   if (identity === undefined) throw new Error('A job has an identity.');
   const client = await brokerOf(broker, settings.proxy, deps);
-  const asked = { ...settings, audience, broker: { ...broker, grant: '', ttl: undefined } };
+  // Said by nobody, it is for the broker to name, within bounds.
+  const said = audience ?? (settings.audience === broker.url ? undefined : settings.audience);
+  const asked = { ...settings, audience: said, broker: { ...broker, grant: '', ttl: undefined } };
   const { token } = await identity.token(await audienceOf(asked, identity, client));
   return { token, name: identity.title };
 }

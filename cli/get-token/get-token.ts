@@ -65,7 +65,9 @@ export async function getToken(call: TokenCall, credentials: Credentials, deps: 
           : await fromSession({ settings, mode, cluster, interactive, asker: credentials.asker, turn, deps });
       try {
         // Exchange it at the broker, where one is named: the cluster gets what the broker gives.
-        const token = settings.broker && broker ? await exchange(settings.broker, broker, source) : source.token;
+        const { proxy } = settings;
+        const token =
+          settings.broker && broker ? await exchange(settings.broker, broker, source, { proxy, deps }) : source.token;
 
         // Save it while it is worth that, and before the session is given back: a logout must not be overtaken.
         const times: CredentialTimes = { ...token, minValidity: settings.minValidity };

@@ -42,6 +42,13 @@ export type TokenFlags = SignInFlags &
 
 export type RevokeFlags = SignInFlags & ContextFlags & { tokenFile?: string };
 
+/** Of a command that asks a broker as a person or a job. */
+export type BrokerFlags = SignInFlags & ContextFlags & { yes?: boolean };
+
+export type GrantsFlags = BrokerFlags & { output: 'table' | 'json' | 'name' };
+
+export type ExplainFlags = BrokerFlags & OutputFlags;
+
 export interface OutputFlags {
   output: 'table' | 'json';
 }
@@ -117,6 +124,25 @@ export function addSignInFlags(command: Command): Command {
   return command.optionsGroup('Options:');
 }
 
+const callerNames = [
+  'broker',
+  'brokerCertificateAuthority',
+  'issuerUrl',
+  'clientId',
+  'certificateAuthority',
+  'scope',
+  'audience',
+  'account',
+  'identity',
+  'login',
+] as const satisfies readonly FlagName[];
+
+/** Which broker is asked, and by whom. */
+export function addBrokerFlags(command: Command): Command {
+  for (const name of callerNames) command.optionsGroup(`${settingOf(name).group}:`).addOption(optionOf(name));
+  return command.optionsGroup('Options:').option('-y, --yes', 'let the broker have your sign-in without asking');
+}
+
 /** What `get-token` takes, and so what may stand in a kubeconfig entry. */
 export function addGetTokenFlags(command: Command): Command {
   return addSignInFlags(command).addOption(optionOf('force')).addOption(optionOf('clusterServer'));
@@ -142,4 +168,15 @@ function absolute(name: FlagName, value: string): string {
   if (settingOf(name).parse === file) return resolve(value);
   const [, path] = name === 'identity' ? (/^file:(.+)$/s.exec(value) ?? []) : [];
   return path === undefined ? value : `file:${resolve(path)}`;
+}
+
+/** Which kubeconfig entry says what was not typed. */
+export function withContext(command: Command): Command {
+  return command
+    .addOption(new Option('--context <name>', 'the settings of this kubeconfig context').conflicts('issuerUrl'))
+    .option('--kubeconfig <file>', 'look in this kubeconfig');
+}
+
+export function output(): Option {
+  return new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table');
 }

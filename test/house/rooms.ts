@@ -68,6 +68,7 @@ export const house: readonly Program[] = [
       room('cli/doctor', 'what is wrong, in the order in which things break, and what is told of it'),
       room('cli/commands', 'one command, one file'),
       room('cli/program-kubeconfig.ts', 'the commands below `kleis kubeconfig`'),
+      room('cli/program-broker.ts', 'the commands that ask a broker'),
       room('cli/program.ts', 'the tree of commands'),
       room('cli/main.ts', 'starts kleis'),
       room('cli/main-get-token.ts', 'starts kleis-get-token'),

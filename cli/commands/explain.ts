@@ -1,0 +1,122 @@
+import { BrokerRefusal } from '../../shared/broker-client.ts';
+import { formatDuration } from '../../shared/duration.ts';
+import { exitCodes, KleisError } from '../../shared/errors.ts';
+import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
+import type { Secret } from '../../shared/secret.ts';
+import { clean } from '../../shared/text.ts';
+import { explainGrant, type Explanation, type JudgedClaim } from '../broker/explain.ts';
+import { withOwnGrants } from '../broker/own-grants.ts';
+import { askBroker } from '../get-token/ask-broker.ts';
+import type { ExplainFlags } from '../settings/flags.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { printTable } from '../surroundings/print-table.ts';
+
+/**
+ * `kleis explain`: what a broker makes of the caller's own token, claim by claim, and what would have to be another.
+ * Gives 0 if the grant is theirs, 4 if not.
+ */
+export async function explain(flags: ExplainFlags, deps: Deps): Promise<number> {
+  const { broker, caller, grant } = await askBroker(flags, deps);
+  if (grant === undefined) throw new KleisError('usage', 'No grant is named.', { hint: 'Name it with --grant.' });
+  const own = ownClaims(caller.token);
+  let found: Explanation;
+  try {
+    found = await explainGrant(broker, caller.token, grant);
+  } catch (error) {
+    if (error instanceof BrokerRefusal && error.code === 'grant_denied' && flags.output !== 'json')
+      printClaims([], own, deps);
+    throw await withOwnGrants(error, { broker, token: caller.token, grant });
+  }
+  const code = found.allowed ? exitCodes.ok : exitCodes.denied;
+  if (flags.output === 'json') {
+    const advice = adviceFor(found.conditions);
+    const all = {
+      grant,
+      caller: caller.name,
+      ...found,
+      claims: Object.fromEntries(own),
+      ...(advice.length > 0 && { advice }),
+    };
+    deps.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`);
+    return code;
+  }
+  printClaims(found.conditions, own, deps);
+  const name = clean(grant, 100);
+  if (found.allowed) {
+    const life = found.expires_in === undefined ? '' : `, for ${formatDuration(found.expires_in * 1000)}`;
+    deps.stdout.write(`\nallowed: ${name} on ${found.cluster ?? 'its cluster'}${life}\n`);
+    return code;
+  }
+  deps.stdout.write(`\ndenied: ${name}${found.reason === undefined ? '' : ` (${found.reason})`}\n`);
+  for (const line of adviceFor(found.conditions)) deps.stdout.write(`${line}\n`);
+  return code;
+}
+
+/** Claims of the caller's own token, in its order: what it says is theirs to read. */
+function ownClaims(token: Secret): [string, string][] {
+  try {
+    const { claims } = decodeUnverified(token.reveal());
+    return Object.entries(claims).map(([name, value]) => [
+      clean(name, 80),
+      clean(typeof value === 'string' ? value : JSON.stringify(value), 400),
+    ]);
+  } catch (error) {
+    if (error instanceof JwtFault) return [];
+    throw error;
+  }
+}
+
+/** What the grant looks at first, then the rest of what the platform sends. */
+function printClaims(judged: readonly JudgedClaim[], own: readonly (readonly [string, string])[], deps: Deps): void {
+  const expectations = judged.some(({ expected }) => expected !== undefined);
+  const named = new Set(judged.map(({ claim }) => claim));
+  const rows = [
+    ...judged.map(({ ok, claim, seen, expected = '-' }) => [
+      ok ? 'ok' : 'FAILED',
+      claim,
+      seen,
+      ...(expectations ? [expected] : []),
+    ]),
+    ...own
+      .filter(([claim]) => !named.has(claim))
+      .map(([claim, value]) => ['', claim, value, ...(expectations ? [''] : [])]),
+  ];
+  printTable(['', 'CLAIM', 'IN YOUR TOKEN', ...(expectations ? ['EXPECTED'] : [])], rows, deps);
+}
+
+/** What in a job, or in a sign-in, decides what a claim says. */
+const remedies: readonly (readonly [RegExp, string])[] = [
+  [/^environment(_protected)?$/, 'name the environment in the job: `environment: NAME`'],
+  [
+    /^(ref|ref_type|ref_protected|head_ref|base_ref|ref_path|pipeline_source_branch)$/,
+    'run the job on the branch or tag that the grant is for',
+  ],
+  [/^(event_name|pipeline_source)$/, 'start the job by the event that the grant is for, such as a push'],
+  [
+    /^(job_workflow_ref|workflow|workflow_ref|job_workflow_sha|ci_config_ref_uri|ci_config_sha)$/,
+    'run the job from the workflow file that the grant is for',
+  ],
+  [
+    /^(repository|repository_id|repository_owner|repository_owner_id|project_path|project_id|namespace_path|namespace_id)$/,
+    'run the job in the repository that the grant is for',
+  ],
+  [/^runner_environment$/, 'run the job on the runners that the grant is for'],
+  [
+    /^(groups|roles|email|email_verified|hd|tid|preferred_username)$/,
+    'ask the administrator of your provider for it, then sign in anew: kleis login',
+  ],
+  [/^(acr|amr|auth_time)$/, 'sign in anew, in the way that the grant asks for: kleis login'],
+  [/^(aud|azp)$/, 'ask for a token with the audience of the broker: --audience'],
+  [/^sub$/, 'run it as whom the grant is for: `sub` says which repository, branch or environment that is'],
+];
+
+function adviceFor(judged: readonly JudgedClaim[]): string[] {
+  return judged
+    .filter(({ ok }) => !ok)
+    .map(({ claim, seen, expected }) => {
+      const [, remedy = 'ask the administrator of the broker what it is to be'] =
+        remedies.find(([pattern]) => pattern.test(claim)) ?? [];
+      const wanted = expected === undefined ? '' : `, and is to be ${expected}`;
+      return `  ${claim} is ${seen}${wanted}: ${remedy}.`;
+    });
+}
