@@ -1,11 +1,13 @@
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checkConfinement } from '../../../broker/check/confinement.ts';
 import type { Finding } from '../../../shared/findings.ts';
 import type { Live } from '../../../broker/check/cluster-objects.ts';
+import { findPowers } from '../../../broker/check/powers.ts';
+import type { Rule } from '../../../broker/rbac/kinds.ts';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
 import { createAuthority } from '../../support/certificates.ts';
@@ -180,6 +182,46 @@ describe('without a cluster', () => {
     expect(what.stderr).toContain('clusters.edge.audiences');
   });
 
+  test('rbac --role prints a Role to begin with, for as many namespaces as are named', async () => {
+    const { code, stdout } = await kleisBroker([
+      'rbac',
+      '--role',
+      'deployer',
+      '--namespace',
+      'web',
+      'api',
+      '-o',
+      'json',
+    ]);
+    expect(code).toBe(0);
+    const { items } = JSON.parse(stdout) as { items: { metadata: { namespace: string }; rules: Rule[] }[] };
+    expect(items.map(({ metadata }) => metadata.namespace)).toEqual(['web', 'api']);
+    const yaml = await kleisBroker(['rbac', '--role', 'deployer']);
+    expect(parse(yaml.stdout)).toEqual({
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name: 'deployer' },
+      rules: items[0]!.rules,
+    });
+    // In a namespace it starts pods by changing Deployments; bound in the whole cluster by mistake, no worse than that.
+    expect(findPowers(items[0]!.rules, 'namespace').map(({ id, severity }) => [id, severity])).toEqual([
+      ['workloads', 'warning'],
+    ]);
+    expect(findPowers(items[0]!.rules, 'cluster').filter(({ severity }) => severity === 'error')).toEqual([]);
+  });
+
+  test.each([
+    [['rbac', '--role', 'admin'], 'There is no Role "admin"'],
+    [['rbac', '--role', 'constructor'], 'There is no Role "constructor"'],
+    [['rbac', '--role', 'deployer', '--namespace', 'a: b'], 'is no name of a namespace'],
+    [['rbac', '--role', 'deployer', '--config', 'x.yaml'], 'for no configuration'],
+    [['rbac', '--namespace', 'web'], '--namespace is for --role'],
+    [['rbac'], 'none is named'],
+  ])('%j is a wrong use', async (args, message) => {
+    const { code, stdout, stderr } = await kleisBroker(args);
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining(message)]);
+  });
+
   test('rbac prints a List as JSON', async () => {
     const file = await write({ ...clusterWith(['api.example.com']), grants: everyGrant });
     const { code, stdout } = await kleisBroker(['rbac', '--config', file, '-o', 'json']);
@@ -347,6 +389,82 @@ describe.skipIf(!needs('kube-controllers') || !needs('kubectl-new'))('against a 
       'error issuer-shared issuers.two',
       'ok issuer issuers.one',
     ]);
+  });
+
+  describe('of ClusterRoles', () => {
+    const of = (findings: readonly Finding[], grant: string) =>
+      findings.filter(({ about, severity }) => about === `grants.${grant}` && severity !== 'ok');
+    const reader = 'kleis:ClusterRole:kleis-identities:reader:';
+
+    test('a binding that is missing, in a namespace or in the whole cluster, is found', async () => {
+      await take(`${rbac}/clusterrolebindings`, `${reader}node-reader`);
+      await take(`${rbac}/namespaces/web/rolebindings`, `${reader}observer`);
+      const { code, findings } = await check();
+      expect(code).toBe(6);
+      expect(of(findings, 'reader').map(({ code: what, what: text }) => `${what}: ${text}`)).toEqual([
+        'binding-missing: No ClusterRoleBinding gives kleis-identities/reader the ClusterRole node-reader.',
+        'binding-missing: No RoleBinding in web gives kleis-identities/reader the ClusterRole observer.',
+      ]);
+    });
+
+    test('one that is not there is found, for an account that stays and for those of leases', async () => {
+      await take(`${rbac}/clusterroles`, 'observer');
+      const { findings } = await check();
+      for (const grant of ['reader', 'lease'])
+        expect(of(findings, grant)).toContainEqual(
+          expect.objectContaining({ code: 'role-missing', what: 'ClusterRole observer is not there.' }),
+        );
+    });
+
+    test('bound further than access says, or as another kind, it is more than access says', async () => {
+      const account = { kind: 'ServiceAccount', name: 'reader', namespace: 'kleis-identities' };
+      await make(`${rbac}/clusterrolebindings`, bind('wide', 'ClusterRole', 'observer', [account]));
+      await make(`${rbac}/namespaces/web/roles`, { metadata: { name: 'observer' }, rules: [] });
+      await make(`${rbac}/namespaces/web/rolebindings`, bind('kind', 'Role', 'observer', [account]));
+      const { findings } = await check();
+      expect(of(findings, 'reader').map(({ code, what }) => `${code}: ${what}`)).toEqual([
+        expect.stringContaining('binding-extra: RoleBinding web/kind gives'),
+        expect.stringContaining('binding-extra: ClusterRoleBinding wide gives'),
+      ]);
+    });
+
+    test('what is aggregated into one counts where it is bound, of a lease too', async () => {
+      const rules = [{ apiGroups: [''], resources: ['secrets'], verbs: ['list'] }];
+      await change(`${rbac}/clusterroles/observer`, (held) => ({
+        ...held,
+        aggregationRule: { clusterRoleSelectors: [{ matchLabels: { 'example.com/to-observer': 'true' } }] },
+      }));
+      await make(`${rbac}/clusterroles`, {
+        metadata: { name: 'added', labels: { 'example.com/to-observer': 'true' } } as { name: string },
+        rules,
+      });
+      const { findings } = await check();
+      const escapes = findings.filter(({ code }) => code === 'escape').map(({ about, what }) => `${about}: ${what}`);
+      expect(escapes).toEqual([
+        expect.stringMatching(/^grants\.reader: .* may in default, by .*ClusterRole observer\): read Secrets/),
+        expect.stringMatching(/^grants\.reader: .* may in web, by .*ClusterRole observer\): read Secrets/),
+        expect.stringMatching(/^grants\.lease: .* may in web, by .*ClusterRole observer\): read Secrets/),
+      ]);
+    });
+
+    test('what only a binding in the whole cluster gives is found there', async () => {
+      await change(`${rbac}/clusterroles/node-reader`, (held) => ({
+        ...held,
+        rules: [{ apiGroups: [''], resources: ['nodes/proxy'], verbs: ['get'] }],
+      }));
+      const { findings } = await check();
+      const [found, ...more] = of(findings, 'reader').filter(({ code }) => code === 'escape');
+      expect(more).toEqual([]);
+      expect(found!.what).toMatch(/reader may in the whole cluster, by ClusterRoleBinding .*: talk to kubelets/);
+    });
+
+    test('a binding of a grant that is gone is left over', async () => {
+      const { reader: _, ...fewer } = everyGrant;
+      const config = await write({ ...clusterWith([world.cluster.server]), grants: fewer });
+      const left = (await check(config)).findings.filter(({ code }) => code === 'left-over').map(({ next }) => next);
+      expect(left).toContain(`kubectl delete clusterrolebinding '${reader}node-reader'`);
+      expect(left).toContain(`kubectl delete rolebinding -n web '${reader}observer'`);
+    });
   });
 
   test('constrained impersonation, with which a token lists Secrets, is a way out', async () => {
