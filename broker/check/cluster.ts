@@ -15,7 +15,11 @@ import { reviewAccess } from './review.ts';
 const oldestMinor = 30;
 
 /** A configuration against one live cluster, with an admin's eyes. Throws `cluster_unavailable`, `cluster_refused`. */
-export async function checkCluster(config: BrokerConfig, cluster: ClusterConfig, kube: KubeClient): Promise<Finding[]> {
+export async function checkCluster(
+  config: BrokerConfig,
+  cluster: ClusterConfig,
+  { kube, sleep }: { readonly kube: KubeClient; sleep(milliseconds: number): Promise<void> },
+): Promise<Finding[]> {
   try {
     const live = await readLive(kube);
     const longest = longestTtl(findNeeds(config, cluster, []));
@@ -26,8 +30,8 @@ export async function checkCluster(config: BrokerConfig, cluster: ClusterConfig,
       ...checkVersion(needs, live),
       ...checkIssued(config, needs, longest, issued),
       ...(needs.audiences.length === 0 ? [] : checkConfinement(needs, live)),
-      ...(await probeBrokerPolicy(kube, needs)),
-      ...(others.stopped === undefined ? [] : await probeNamespacesPolicy(kube, needs, others.stopped)),
+      ...(await probeBrokerPolicy(kube, needs, live, sleep)),
+      ...(others.stopped === undefined ? [] : await probeNamespacesPolicy(kube, needs, live, sleep, others.stopped)),
       ...checkAccounts(needs, live),
       ...(await reviewAccess(kube, needs, live)),
       ...others.findings,

@@ -156,12 +156,25 @@ interface Probe {
   readonly as: string;
   readonly groups: readonly string[];
   readonly what: string;
+  /** The policy is there, so it may come into force in a moment. */
+  readonly isThere: boolean;
 }
 
+/** What the API server takes, at most, until a policy that was just made holds; and how often it is asked meanwhile. */
+const settling = { tries: 20, pause: 500 } as const;
+
+type Sleep = (milliseconds: number) => Promise<void>;
+
 /** Is the policy in force: the same dry-run create that the broker makes to find out, as the broker, refused with 422. */
-export async function probeBrokerPolicy(kube: KubeClient, needs: ClusterNeeds): Promise<Finding[]> {
+export async function probeBrokerPolicy(
+  kube: KubeClient,
+  needs: ClusterNeeds,
+  live: Live,
+  sleep: Sleep,
+): Promise<Finding[]> {
   const { namespace } = needs.broker;
-  return probe(kube, {
+  return probe(kube, sleep, {
+    isThere: hasPolicy(live, needs.name),
     code: 'policy-in-force',
     policy: needs.name,
     namespace: needs.identityNamespace,
@@ -175,9 +188,12 @@ export async function probeBrokerPolicy(kube: KubeClient, needs: ClusterNeeds): 
 export async function probeNamespacesPolicy(
   kube: KubeClient,
   needs: ClusterNeeds,
+  live: Live,
+  sleep: Sleep,
   holder: { readonly user: string; readonly groups: readonly string[] },
 ): Promise<Finding[]> {
-  return probe(kube, {
+  return probe(kube, sleep, {
+    isThere: hasPolicy(live, needs.namespacesPolicy),
     code: 'namespaces-policy-in-force',
     policy: needs.namespacesPolicy,
     namespace: needs.identityNamespace,
@@ -188,7 +204,20 @@ export async function probeNamespacesPolicy(
   });
 }
 
-async function probe(kube: KubeClient, { code, policy, namespace, as, groups, what }: Probe): Promise<Finding[]> {
+function hasPolicy({ policies, policyBindings }: Live, name: string): boolean {
+  return [policies, policyBindings].every((objects) => objects.some(({ metadata }) => metadata.name === name));
+}
+
+/** Asks again while a policy that is there does not hold: `check` may come right after `kubectl apply`. */
+async function probe(kube: KubeClient, sleep: Sleep, asked: Probe): Promise<Finding[]> {
+  for (let left = asked.isThere ? settling.tries : 0; ; left -= 1) {
+    const findings = await probeOnce(kube, asked);
+    if (left === 0 || findings[0]?.severity !== 'error') return findings;
+    await sleep(settling.pause);
+  }
+}
+
+async function probeOnce(kube: KubeClient, { code, policy, namespace, as, groups, what }: Probe): Promise<Finding[]> {
   const tried = `A dry-run create of a Secret in ${namespace} ${what}`;
   const body = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata: { name: 'kleis-check', namespace } };
   try {
@@ -225,7 +254,7 @@ async function probe(kube: KubeClient, { code, policy, namespace, as, groups, wh
       code,
       what: `${tried} is let through: the policy ${policy} is not in force.`,
       why: 'Without it, RBAC alone confines whoever writes there.',
-      next: `${apply} A policy takes effect a moment after it was made.`,
+      next: apply,
     },
   ];
 }

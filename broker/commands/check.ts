@@ -65,7 +65,9 @@ async function look(
   const cluster = chooseCluster(config, name, 'check');
   const admin = await openAdmin({ kubeconfig, context, env, now: () => clock.now() });
   try {
-    return { findings: [...findings, ...(await checkCluster(config, cluster, admin.kube))], cluster: cluster.name };
+    const sleep = (milliseconds: number) => clock.sleep(milliseconds);
+    const found = await checkCluster(config, cluster, { kube: admin.kube, sleep });
+    return { findings: [...findings, ...found], cluster: cluster.name };
   } finally {
     await admin.close();
   }

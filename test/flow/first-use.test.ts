@@ -52,12 +52,12 @@ describe.skipIf(!needs('kube-controllers') || kubectl === undefined)(
       const [first = '', later = ''] = await blocks('rbac.md', 'sh');
       expect(first).toContain('kubectl create namespace web');
       const done = await shell(first);
+      expect(done.stdout).toMatch(/\n0 errors, \d+ warnings?, \d+ ok\n$/);
       expect(done).toMatchObject({ code: 0, stderr: '' });
       expect(done.stdout).toContain('role.rbac.authorization.k8s.io/deployer created');
       expect(done.stdout).toContain(
         'rolebinding.rbac.authorization.k8s.io/kleis:kleis-identities:deploy-web:deployer created',
       );
-      expect(done.stdout).toMatch(/\n0 errors, \d+ warnings?, \d+ ok\n$/);
       expect(done.stdout).toContain('it is in force');
       // Of the Role to begin with nothing is found but that it starts pods.
       const ofGrant = done.stdout.split('\n').filter((line) => line.includes('grants.deploy-web'));
