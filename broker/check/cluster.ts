@@ -18,7 +18,7 @@ const oldestMinor = 30;
 export async function checkCluster(
   config: BrokerConfig,
   cluster: ClusterConfig,
-  { kube, sleep }: { readonly kube: KubeClient; sleep(milliseconds: number): Promise<void> },
+  { kube, sleep }: { readonly kube: KubeClient; readonly sleep: (milliseconds: number) => Promise<void> },
 ): Promise<Finding[]> {
   try {
     const live = await readLive(kube);
