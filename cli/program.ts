@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import { revealUnseen, shown } from '../shared/text.ts';
-import { describeKubeconfig } from './program-kubeconfig.ts';
+import { describeKubeconfig } from './program/kubeconfig.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { environment } from './settings/environment.ts';
 import {
@@ -24,7 +24,7 @@ import {
   verboseFlag,
   withContext,
 } from './settings/flags.ts';
-import { describeBrokerCommands } from './program-broker.ts';
+import { describeBrokerCommands } from './program/broker.ts';
 import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';

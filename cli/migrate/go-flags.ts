@@ -20,14 +20,14 @@ export interface Parsed {
 }
 
 /**
- * Reads arguments as pflag does: `--name=value`, `--name value`, `--switch`. Whether a flag that is not in the table takes
+ * Reads arguments as pflag does: `--name=value`, `--name value`, `--switch`, `-v1`. Whether a flag that is not in the table takes
  * the next argument nobody knows: it does if that looks like no flag.
  */
 export function parseGoFlags(args: readonly string[], table: FlagTable): Parsed {
   const flags = new Map<string, string[]>();
   const unknown: string[] = [];
   for (let at = 0; at < args.length; at += 1) {
-    const [, name, , given] = /^--?([^=]+)(=([^]*))?$/.exec(args[at] ?? '') ?? [];
+    const [name, given] = split(args[at] ?? '');
     if (name === undefined) continue;
     const kind = Object.hasOwn(table, name) ? table[name] : undefined;
     if (kind === 'switch') {
@@ -38,11 +38,19 @@ export function parseGoFlags(args: readonly string[], table: FlagTable): Parsed 
     const takesNext = given === undefined && next !== undefined && (kind !== undefined || !next.startsWith('-'));
     if (takesNext) at += 1;
     const value = given ?? (takesNext ? next : '');
-    if (kind === undefined) unknown.push(`--${name}`);
+    if (kind === undefined) unknown.push(name.length === 1 ? `-${name}` : `--${name}`);
     else if (kind === 'text') flags.set(name, [value]);
     else flags.set(name, [...(flags.get(name) ?? []), ...valuesOf(kind, value)]);
   }
   return { flags, unknown: [...new Set(unknown)] };
+}
+
+/** `-v1` is `-v 1` (pflag, shorthands). */
+function split(arg: string): readonly (string | undefined)[] {
+  const [, letter, attached] = /^-([A-Za-z])=?([^]*)$/.exec(arg) ?? [];
+  if (letter !== undefined) return attached === '' ? [letter] : [letter, attached];
+  const [, name, , value] = /^--([^=]+)(=([^]*))?$/.exec(arg) ?? [];
+  return [name, value];
 }
 
 function valuesOf(kind: 'list' | 'each' | 'pairs', value: string): string[] {

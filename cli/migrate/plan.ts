@@ -169,9 +169,14 @@ function nameIn(item: unknown): string {
 }
 
 function linesOf({ lines }: Translation, secretFile: string | undefined): string[] {
-  return lines.map(({ from, to, why }) => {
-    if (to === undefined) return `  ${from}: left out, ${why}`;
-    const file = to === '--client-secret-file' ? `=${clean(secretFile, 400)}, a new file that you alone can read` : '';
-    return `  ${from}: ${to}${file}`;
+  return lines.map(({ from, to, why = '' }) => {
+    if (to === undefined) return fitted(`  ${from}: left out,`, why);
+    if (to !== '--client-secret-file') return `  ${from} → ${to}`;
+    return fitted(`  ${from} → ${to}=${clean(secretFile, 400)},`, 'a new file that you alone can read');
   });
+}
+
+/** On a line of its own if a terminal would break it. */
+function fitted(start: string, end: string): string {
+  return start.length + end.length < 80 ? `${start} ${end}` : `${start}\n      ${end}`;
 }

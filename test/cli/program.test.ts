@@ -27,6 +27,7 @@ describe('help', () => {
     ['kleis', ['--help']],
     ['kleis', ['login', '--help']],
     ['kleis', ['kubeconfig', 'add', '--help']],
+    ['kleis', ['kubeconfig', 'migrate', '--help']],
     ['kleis', ['help', 'status']],
     ['kleis-get-token', ['--help']],
   ])('%s %j goes to stdout and fits a terminal', async (program, args) => {
@@ -48,6 +49,10 @@ describe('help', () => {
       ['status'],
       ['get-token'],
       ['kubeconfig', 'add'],
+      ['kubeconfig', 'list'],
+      ['kubeconfig', 'remove'],
+      ['kubeconfig', 'merge'],
+      ['kubeconfig', 'migrate'],
       ['config'],
       ['token'],
       ['revoke'],

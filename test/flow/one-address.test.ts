@@ -1,9 +1,9 @@
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { type AppWorld, startAppWorld } from '../broker/routes/world.ts';
 import type { Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
@@ -80,6 +80,26 @@ describe('one address is enough, with a broker', () => {
 
     if (kubectl === undefined) return;
     const whoami = await person.run(kubectl, ['--context', 'prod-view', 'auth', 'whoami', '-o', 'json']);
+    expect(said(whoami)).toMatchObject({ code: 0 });
+    expect(whoami.stdout).toContain('system:serviceaccount:kleis-identities:deploy-web');
+    expect(await person.windows()).toHaveLength(1);
+  });
+
+  it('an entry of a cloud becomes one of the broker’s, which has the same cluster', async () => {
+    const person = await world.person();
+    await add(person, '--grant', 'view', '--yes');
+    const { clusters } = parse(await readFile(person.kubeconfig, 'utf8')) as { clusters: unknown[] };
+    const aws = { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'aws', args: ['eks', 'get-token'] } };
+    const contexts = [{ name: 'eks', context: { cluster: 'prod', user: 'eks' } }];
+    await writeFile(person.kubeconfig, stringify({ clusters, contexts, users: [{ name: 'eks', user: aws }] }));
+    const migrate = ['kubeconfig', 'migrate', 'eks', '--from', url, '--yes'];
+    const several = await person.run('kleis', migrate);
+    expect(said(several)).toMatchObject({ code: 6, stderr: expect.stringMatching(/several grants.*view, deploy/) });
+    expect(said(await person.run('kleis', [...migrate, '--grant', 'deploy']))).toMatchObject({ code: 0, stdout: '' });
+    const text = await readFile(person.kubeconfig, 'utf8');
+    expect(text).toContain('--grant=deploy');
+    if (kubectl === undefined) return;
+    const whoami = await person.run(kubectl, ['--context', 'eks', 'auth', 'whoami', '-o', 'json']);
     expect(said(whoami)).toMatchObject({ code: 0 });
     expect(whoami.stdout).toContain('system:serviceaccount:kleis-identities:deploy-web');
     expect(await person.windows()).toHaveLength(1);

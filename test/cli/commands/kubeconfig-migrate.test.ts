@@ -83,12 +83,13 @@ describe('what becomes of', () => {
       '--login-timeout=60s',
     ]);
     for (const left of [
-      '--oidc-auth-request-extra-params state: left out, Kleis itself says it',
+      '--oidc-auth-request-extra-params state: left out,\n      Kleis itself says it',
       '--token-cache-dir: left out',
       '--oidc-pkce-method: left out',
       '--skip-open-browser: left out',
-      '--insecure-skip-tls-verify: left out, Kleis verifies',
+      '--insecure-skip-tls-verify: left out,\n      Kleis verifies',
       '--new-flag: left out, Kleis does not know it',
+      '-v: left out, --verbose and KLEIS_LOG say more',
     ]) {
       expect(said).toContain(left);
     }
@@ -132,7 +133,7 @@ describe('what becomes of', () => {
     const [name = ''] = await readdir(folder);
     expect(await readFile(`${folder}/${name}`, 'utf8')).toBe('hunter2\n');
     expect((await stat(`${folder}/${name}`)).mode & 0o777).toBe(0o600);
-    expect(stderr).toContain(`--client-secret-file=${folder}/${name}, a new file that you alone can read`);
+    expect(stderr).toContain(`--client-secret-file=${folder}/${name},\n      a new file that you alone can read`);
     expect(stderr).not.toContain('hunter');
     expect(await world.read()).toContain(`--client-secret-file=${folder}/${name}`);
     expect(await world.read()).not.toContain('hunter');
@@ -305,7 +306,7 @@ describe('the command', () => {
     const text = await withUser(user);
     const { stdout } = await world.kubeconfig(['migrate', '--all', '--dry-run']);
     expect(stdout).toMatch(
-      /The user "u" \(kubelogin\) is to sign in with Kleis:\n {2}--oidc-issuer-url: --issuer-url=https:\/\/a\n/,
+      /The user "u" \(kubelogin\) is to sign in with Kleis:\n {2}--oidc-issuer-url → --issuer-url=https:\/\/a\n/,
     );
     expect(stdout).toMatch(/Would change the user "u"/);
     expect(stdout).not.toContain('hunter');

@@ -58,7 +58,10 @@ test('what kubectl would tell the plugin, with the certificate from beside the k
   await writeFile(at('etc', 'ca.crt'), 'PEM');
   for (const context of ['prod', undefined]) {
     expect(await find(context, join('etc', 'config'))).toEqual({
+      context: 'prod',
+      namespace: 'web',
       user: 'plain',
+      exec: { command: 'kleis-credential', args: ['--issuer-url=https://sso'], provideClusterInfo: true },
       file: at('etc', 'config'),
       args: ['--issuer-url=https://sso'],
       env: {},

@@ -7,8 +7,8 @@ import {
   type KubeconfigListFlags,
   type KubeconfigMergeFlags,
   type KubeconfigMigrateFlags,
-} from './settings/flags.ts';
-import type { Deps } from './surroundings/deps.ts';
+} from '../settings/flags.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 /** `kleis kubeconfig …` */
 export function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
@@ -43,8 +43,8 @@ export function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .option('-y, --yes', 'replace entries of the same names without asking')
     .action(async (name: string | undefined, flags: KubeconfigAddFlags) => {
       if (flags.from === undefined)
-        await (await import('./commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps);
-      else await (await import('./commands/kubeconfig-from.ts')).kubeconfigFrom(flags.from, name, flags, deps);
+        await (await import('../commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps);
+      else await (await import('../commands/kubeconfig-from.ts')).kubeconfigFrom(flags.from, name, flags, deps);
     });
   describeVerbs(kubeconfig, deps);
 }
@@ -57,7 +57,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .option('--kubeconfig <file>', 'of this file (default: as kubectl does)')
     .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'name']).default('table'))
     .action(async (flags: KubeconfigListFlags) =>
-      (await import('./commands/kubeconfig-list.ts')).kubeconfigList(flags, deps),
+      (await import('../commands/kubeconfig-list.ts')).kubeconfigList(flags, deps),
     );
   kubeconfig
     .command('use')
@@ -65,21 +65,21 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .description('make a context the current one')
     .option('--kubeconfig <file>', 'in this file (default: as kubectl does)')
     .action(async (name: string, flags: KubeconfigFlags) =>
-      (await import('./commands/kubeconfig-use.ts')).kubeconfigUse(name, flags, deps),
+      (await import('../commands/kubeconfig-use.ts')).kubeconfigUse(name, flags, deps),
     );
   withChangeFlags(kubeconfig.command('rename'))
     .argument('<context>', 'the context')
     .argument('<new-name>', 'what it is to be called')
     .description('give a context another name')
     .action(async (old: string, next: string, flags: KubeconfigChangeFlags) =>
-      (await import('./commands/kubeconfig-rename.ts')).kubeconfigRename(old, next, flags, deps),
+      (await import('../commands/kubeconfig-rename.ts')).kubeconfigRename(old, next, flags, deps),
     );
   withChangeFlags(kubeconfig.command('remove'), 'remove without asking')
     .argument('<context...>', 'the contexts')
     .description('remove contexts, and the users and clusters that no other uses')
     .addHelpText('after', removeHelp)
     .action(async (names: string[], flags: KubeconfigChangeFlags) =>
-      (await import('./commands/kubeconfig-remove.ts')).kubeconfigRemove(names, flags, deps),
+      (await import('../commands/kubeconfig-remove.ts')).kubeconfigRemove(names, flags, deps),
     );
   withChangeFlags(kubeconfig.command('merge'))
     .argument('<file...>', 'other kubeconfigs')
@@ -88,7 +88,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .option('--overwrite', 'take theirs where yours has the same name')
     .addHelpText('after', mergeHelp)
     .action(async (files: string[], flags: KubeconfigMergeFlags) =>
-      (await import('./commands/kubeconfig-merge.ts')).kubeconfigMerge(files, flags, deps),
+      (await import('../commands/kubeconfig-merge.ts')).kubeconfigMerge(files, flags, deps),
     );
   const migrate = withChangeFlags(kubeconfig.command('migrate'), 'replace entries without asking')
     .argument('[context...]', 'whose users are to sign in with Kleis')
@@ -97,7 +97,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .option('--from <url>', 'by a grant of this broker, which has the same cluster')
     .addHelpText('after', migrateHelp);
   addSignInFlags(migrate).action(async (names: string[], flags: KubeconfigMigrateFlags) =>
-    (await import('./commands/kubeconfig-migrate.ts')).kubeconfigMigrate(names, flags, deps),
+    (await import('../commands/kubeconfig-migrate.ts')).kubeconfigMigrate(names, flags, deps),
   );
 }
 

@@ -6,8 +6,8 @@ import {
   optionOf,
   output,
   withContext,
-} from './settings/flags.ts';
-import type { Deps } from './surroundings/deps.ts';
+} from '../settings/flags.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 /** Commands that ask a broker, as a person or a job. @param finish see `createProgram` */
 export function describeBrokerCommands(program: Command, deps: Deps, finish: (code: number) => void): void {
@@ -16,12 +16,12 @@ export function describeBrokerCommands(program: Command, deps: Deps, finish: (co
     .description('list what a broker gives you')
     .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'name']).default('table'))
     .addHelpText('after', brokerHelp('grants'))
-    .action(async (flags: GrantsFlags) => (await import('./commands/grants.ts')).listGrants(flags, deps));
+    .action(async (flags: GrantsFlags) => (await import('../commands/grants.ts')).listGrants(flags, deps));
   addBrokerFlags(withContext(program.command('explain')).addOption(optionOf('grant')))
     .description('say which claims of your token a grant takes, and which not')
     .addOption(output())
     .addHelpText('after', brokerHelp('explain', ' --grant deploy-web'))
-    .action(async (flags: ExplainFlags) => finish(await (await import('./commands/explain.ts')).explain(flags, deps)));
+    .action(async (flags: ExplainFlags) => finish(await (await import('../commands/explain.ts')).explain(flags, deps)));
 }
 
 const brokerHelp = (name: string, rest = ''): string => `
