@@ -149,8 +149,13 @@ async function watchFolder(location: string, notice: () => void): Promise<FSWatc
     pending.unref();
   };
   try {
-    const folder = (await stat(location)).isDirectory() ? location : path.dirname(location);
-    const watcher = watch(folder, { persistent: false }, later);
+    const [folder, only] = (await stat(location)).isDirectory()
+      ? [location]
+      : [path.dirname(location), path.basename(location)];
+    const watcher = watch(folder, { persistent: false }, (_, name) => {
+      // The audit may lie beside it. A mounted ConfigMap changes by its link `..data` alone.
+      if (only === undefined || name === null || name === only || name.startsWith('..')) later();
+    });
     watcher.on('error', () => watcher.close());
     return watcher;
   } catch {

@@ -1,3 +1,4 @@
+import { watch } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -104,6 +105,25 @@ describe('a file that changes', () => {
     await writeFile(file, whole);
     await checked;
     expect([allowed('x', 'h'), changes]).toEqual([true, []]);
+  });
+
+  it('is not looked at for what changes beside it', async () => {
+    await follow(file);
+    await source.check();
+    const { lastGoodAt } = source.state;
+    now += 10;
+    const told = new Promise((resolve) => {
+      const watcher = watch(folder, (_, name) => {
+        if (name !== 'audit.jsonl') return;
+        watcher.close();
+        resolve(undefined);
+      });
+    });
+    await writeFile(path.join(folder, 'audit.jsonl'), '{}');
+    await told;
+    // Three times as long as it takes until a change is looked at.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(source.state.lastGoodAt).toBe(lastGoodAt);
   });
 
   it('is noticed without being asked', async () => {
