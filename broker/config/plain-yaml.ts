@@ -13,7 +13,7 @@ const singleQuoted = /'((?:[^'\n]|'')*)'/y;
 const plainInBlock = /[A-Za-z0-9_./(](?:[^\n:#]|:(?=[^ \n])|(?<! )#)*/y;
 const plainInFlow = /[A-Za-z0-9_./](?:[A-Za-z0-9_./@^$+=*&%;()! -]|:(?=[A-Za-z0-9/]))*/y;
 const restOfLine = / *(?:(?<= )#[^\n]*)?(?:\n|$)/y;
-const notContent = /(?: *(?:#[^\n]*)?\n)*/y;
+const notContent = / *(?:#[^\n]*)?\n/y;
 const mark = /---(?=\n|$)/y;
 const maxDepth = 30;
 
@@ -121,7 +121,7 @@ class Reader {
       case '{':
         return this.#flowMapping();
       default:
-        return scalar(this.#take(plain).replace(/ +$/, ''));
+        return scalar(withoutBlanks(this.#take(plain)));
     }
   }
 
@@ -203,7 +203,8 @@ class Reader {
 
   /** From the beginning of a line to where the next content is. */
   #toContent(): void {
-    this.#skip(notContent);
+    // One line at a time: V8 keeps a place to go back to for each turn of a pattern, and has room for so many.
+    while (this.#skip(notContent));
     const from = this.#at;
     this.#blanks();
     // The last line may be one without an end.
@@ -229,6 +230,13 @@ class Reader {
     this.#at = pattern.lastIndex;
     return found;
   }
+}
+
+/** By hand: for a pattern, as many blanks in the middle of a text are that number squared. */
+function withoutBlanks(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === ' ') end -= 1;
+  return text.slice(0, end);
 }
 
 function isCollection(content: Content): boolean {

@@ -185,6 +185,20 @@ describe('what the plain reader reads, the whole one reads to the same, places i
 });
 
 describe('the plain reader', () => {
+  const most = 4 * 1024 * 1024 - 100;
+  it.each([
+    ['of empty lines', `a: b\n${'\n'.repeat(most)}`],
+    ['of comments', `a: b\n${'#\n'.repeat(most / 2)}`],
+    ['of one value', `a: ${'b'.repeat(most)}\n`],
+    ['of blanks in a value', `a: b${' '.repeat(most)}c\n`],
+    ['of blanks in a value within a line', `a: [b${' '.repeat(most)}c]\n`],
+    ['of blanks behind a value', `a: b${' '.repeat(most)}\n`],
+    ['of quotes', `a: '${"''".repeat(most / 2)}'\n`],
+    ['of marks', `${'---\n'.repeat(most / 4)}a: b\n`],
+  ])('reads a file as long as one may be %s', (_, text) => {
+    expect(readPlainYaml(text)).toHaveLength(1);
+  });
+
   it.each(
     [...readFileSync('docs/grants.md', 'utf8').matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => [text ?? '']),
   )('reads what the documentation shows: %#', (text) => {
