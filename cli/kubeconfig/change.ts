@@ -8,7 +8,7 @@ import { bodyKey, type Mapping, type Section, textOf } from './document.ts';
 import { editKubeconfig } from './edit.ts';
 import { type Kubeconfig, type KubeconfigFile, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { withLocks } from './lock.ts';
-import { followLinks, replaceKubeconfig } from './write.ts';
+import { checkReplaceable, followLinks, replaceKubeconfig } from './write.ts';
 
 export interface Change {
   readonly what: ReturnType<typeof bodyKey> | 'current-context';
@@ -98,6 +98,7 @@ export async function changeKubeconfig<P extends Plan>(
         now.values,
         ([file, value]) => [file.path, editKubeconfig(file, value, file.path)] as const,
       );
+      for (const path of targets.values()) await checkReplaceable(path);
       await beforeWriting(now);
       for (const [path, text] of files) await replaceKubeconfig(targets.get(path) ?? path, text);
       return true;

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, type Stats } from 'node:fs';
 import { lstat, open, readdir, readlink, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
@@ -34,10 +34,7 @@ export async function replaceKubeconfig(path: string, text: string): Promise<voi
   const folder = dirname(path);
   let draft: Draft | undefined;
   try {
-    const old = await stat(path).catch(() => undefined);
-    if (old !== undefined && !old.isFile()) throw unsuitable(path, 'is not a regular file');
-    // A rename asks nobody for the right to write that its owner took away.
-    if (old !== undefined) await (await open(path, 'r+')).close();
+    const old = await checkReplaceable(path);
     await sweep(path);
     draft = new Draft(folder, { before: `.${basename(path)}.`, after: suffix });
     draft.write(text);
@@ -58,6 +55,24 @@ export async function replaceKubeconfig(path: string, text: string): Promise<voi
     draft?.discard();
   }
   syncFolder(folder);
+}
+
+/**
+ * What stands there, if that may be replaced; undefined if nothing does. Throws `storage_unavailable`.
+ *
+ * @param path without links
+ */
+export async function checkReplaceable(path: string): Promise<Stats | undefined> {
+  const old = await stat(path).catch(() => undefined);
+  if (old === undefined) return undefined;
+  if (!old.isFile()) throw unsuitable(path, 'is not a regular file');
+  try {
+    // A rename asks nobody for the right to write that its owner took away.
+    await (await open(path, 'r+')).close();
+  } catch (error) {
+    throw unsuitable(path, storageError(error, 'write', path).message, error);
+  }
+  return old;
 }
 
 /**

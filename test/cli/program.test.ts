@@ -211,6 +211,20 @@ describe('completion', () => {
     return stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
   };
 
+  it('offers contexts where a context belongs, however many, and files where files do', async () => {
+    await newcomer();
+    await person.run('kleis', add);
+    for (const verb of ['use', 'rename', 'remove', 'migrate']) {
+      expect(await complete('kubeconfig', verb, ''), verb).toEqual(['prod']);
+    }
+    expect(await complete('kubeconfig', 'remove', 'other', 'p')).toEqual(['prod']);
+    expect(await complete('kubeconfig', 'rename', 'prod', '')).toEqual([]);
+    expect(await complete('kubeconfig', 'merge', '')).toEqual([]);
+    expect(await complete('kubeconfig', '')).toEqual(
+      expect.arrayContaining(['add', 'list', 'use', 'rename', 'remove', 'merge', 'migrate']),
+    );
+  });
+
   it('offers commands, flags, and the values of a flag', async () => {
     await newcomer();
     expect(await complete('')).toEqual(expect.arrayContaining(['login', 'logout', 'status', 'kubeconfig']));

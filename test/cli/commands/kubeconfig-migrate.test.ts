@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { chmod, chown, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { createAuthority } from '../../support/certificates.ts';
@@ -367,9 +367,22 @@ describe('the command', () => {
       await world.kubeconfig(['migrate', 'u', '--yes', '--issuer-url=https://a'], { files: ['docs'] }),
     ).toMatchObject({ code: 6, stderr: expect.stringMatching(/cannot edit safely/) });
     expect(await world.read('docs')).toBe(text);
-    if (process.getuid?.() !== 0) {
-      await chmod(world.at('docs'), 0o400);
-      expect(await world.kubeconfig(['use', 'c'], { files: ['docs'] })).toMatchObject({ code: 6 });
+  });
+
+  test('a kubeconfig that its owner made read-only is not replaced, and neither backup nor secret is left', async () => {
+    const text = await withUser(user);
+    await chmod(world.at('config'), 0o400);
+    const root = process.getuid?.() === 0;
+    if (root) for (const name of ['.', 'config']) await chown(world.at(name), 65_534, 65_534);
+    if (root) process.seteuid?.(65_534);
+    try {
+      const { code, stderr } = await world.kubeconfig(['migrate', 'c', '--yes']);
+      expect(code).toBe(6);
+      expect(stderr).toMatch(/no right/);
+    } finally {
+      if (root) process.seteuid?.(0);
     }
+    expect(await world.files()).toEqual(['config']);
+    expect(await world.read()).toBe(text);
   });
 });
