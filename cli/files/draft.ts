@@ -5,6 +5,7 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
+  fsync,
   fsyncSync,
   ftruncateSync,
   futimesSync,
@@ -16,8 +17,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { thisProcess } from '../surroundings/process.ts';
 import { systemCode } from '../../shared/read-file.ts';
+
+const sync = promisify(fsync);
 
 /** What unfinished files end with, so that those of killed processes can be swept. */
 export const temporarySuffix = '.tmp';
@@ -39,10 +43,11 @@ export class Draft {
   }
 
   /** Takes that many bytes on the disk, so that a text of that length can be written whatever others write meanwhile. */
-  reserve(bytes: number): void {
+  async reserve(bytes: number): Promise<void> {
     // Random, so that a file system that compresses or skips zeros takes the room all the same.
     this.#write(randomBytes(bytes));
-    this.sync();
+    // Others may run while the disk is at it.
+    await sync(this.#descriptor());
   }
 
   write(text: string): void {

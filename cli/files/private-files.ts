@@ -73,7 +73,7 @@ export async function reservePrivate(folder: string, bytes: number): Promise<Res
   try {
     makePrivateFolder(folder);
     draft = new Draft(folder);
-    if (bytes > 0) draft.reserve(bytes);
+    if (bytes > 0) await draft.reserve(bytes);
   } catch (error) {
     draft?.discard();
     throw storageError(error, 'write', folder);

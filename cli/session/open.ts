@@ -207,17 +207,18 @@ async function refresh(session: Session, { claim, request }: Renewal): Promise<S
   const { settings, deps, store, mode } = request;
   const { refreshToken, dpopKey, subject } = session.tokens;
   if (refreshToken === undefined) return undefined;
-  // Before the refresh token is spent: a provider that rotates takes it back for ever.
-  await store.reserve(session.key);
   const now = deps.clock.now();
   const cached = session.provider;
   const interruption = deferrable(deps.signal);
-  const { connect } = await import('../provider/provider.ts');
-  const provider = await connect(
-    settings,
-    { ...deps, signal: interruption.signal },
-    cached !== undefined && now - cached.fetchedAt < metadataLifetime ? cached.metadata : undefined,
-  );
+  const connectAgain = async () => {
+    const { connect } = await import('../provider/provider.ts');
+    // Not all of them: stdin would be opened.
+    const { env, platform, clock, report } = deps;
+    const known = cached !== undefined && now - cached.fetchedAt < metadataLifetime ? cached.metadata : undefined;
+    return connect(settings, { env, platform, clock, report, signal: interruption.signal }, known);
+  };
+  // The room before the refresh token is spent: a provider that rotates takes it back for ever.
+  const [, provider] = await Promise.all([store.reserve(session.key), connectAgain()]);
   // Ours still? Another process that took us for dead may be spending the same refresh token.
   await claim?.extend(refreshDeadline);
   deps.signal.throwIfAborted();

@@ -14,6 +14,7 @@ import {
   writePrivate,
 } from '../files/private-files.ts';
 import { type Claim, type ClaimOptions, takeClaim } from '../files/claim.ts';
+import { removeFile } from '../files/draft.ts';
 import { ForeignOwner, listPrivate, sweepTemporary } from '../files/private-folder.ts';
 import { thisProcess } from '../surroundings/process.ts';
 import { SessionChanged, type SessionEntry, type SessionStore } from './contract.ts';
@@ -59,7 +60,8 @@ class StoredSessions implements SessionStore {
   readonly #folder: string;
   readonly #keyring: Keyring;
   readonly #chunk: number;
-  readonly #rooms = new Map<string, Reservation>();
+  /** They may still be on their way to the disk. */
+  readonly #rooms = new Map<string, Promise<Reservation>>();
   /** Where the session that was loaded is, or where `reserve` found that it can be. */
   readonly #storage = new Map<string, Session['storage']>();
 
@@ -118,8 +120,11 @@ class StoredSessions implements SessionStore {
   async reserve(key: string): Promise<void> {
     await this.#release(key);
     try {
-      this.#rooms.set(key, await reservePrivate(this.#folder, usualRoom));
+      const room = reservePrivate(this.#folder, usualRoom);
+      this.#rooms.set(key, room);
+      await room;
     } catch (error) {
+      this.#rooms.delete(key);
       // A session that is there must not be lost; where there is none, a token is better than nothing.
       if (!this.#isNoPlace(error) || this.#storage.has(key)) throw error;
       this.#storage.set(key, 'memory');
@@ -144,7 +149,7 @@ class StoredSessions implements SessionStore {
   async save(session: Session): Promise<Session> {
     const { key } = session;
     if (this.#storage.get(key) === 'memory') return { ...session, storage: 'memory' };
-    let room = this.#rooms.get(key) ?? (await reservePrivate(this.#folder, 0));
+    let room = await (this.#rooms.get(key) ?? reservePrivate(this.#folder, 0));
     this.#rooms.delete(key);
     try {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
@@ -224,10 +229,9 @@ class StoredSessions implements SessionStore {
     this.#options.report.debug(
       `The session ${key.slice(0, 12)} was stored (${next.storage}, generation ${generation}).`,
     );
-    // The new one is on disk. What cannot be removed now stays until the next time; it does not count any more.
-    for (const file of files) {
-      if (file.generation < generation) await removePrivate(file.path).catch(() => undefined);
-    }
+    // The new one is on disk. What cannot be removed now, or comes back after a crash, stays until the next time; it does
+    // not count any more.
+    for (const file of files) if (file.generation < generation) removeFile(file.path);
     // Not one of our generation or later: someone may be writing it. And no prompt for the sake of tidiness.
     if (set !== undefined) await this.#dropSets(marks.filter((mark) => mark.generation < generation));
     sweepTemporary(this.#folder, this.#options.clock.now());
@@ -281,8 +285,12 @@ class StoredSessions implements SessionStore {
   }
 
   async #release(key: string): Promise<void> {
-    await this.#rooms.get(key)?.release();
+    const room = this.#rooms.get(key);
     this.#rooms.delete(key);
+    await room?.then(
+      (taken) => taken.release(),
+      () => undefined,
+    );
   }
 
   async #newest(key: string): Promise<SessionFile | undefined> {

@@ -6,11 +6,15 @@ import { pemDataUrl } from './url.ts';
 
 const hint = 'Name a PEM file with the certificate of the authority that vouches for the server.';
 
+/** The last text that was fine: one run asks for the same authority several times. */
+let fine: { readonly pem: string; readonly blocks: readonly string[] } | undefined;
+
 /**
  * The certificates in a PEM text and nothing else of it: what stands around them may be anything. Throws an Error that
  * says what is wrong: none, a damaged one, or a private key, which must not travel with what is handed to everybody.
  */
-export function certificatesIn(pem: string): string[] {
+export function certificatesIn(pem: string): readonly string[] {
+  if (fine?.pem === pem) return fine.blocks;
   if (/-----BEGIN [^-]*PRIVATE KEY/.test(pem)) throw new Error('it holds a private key');
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw new Error('it holds no PEM certificate');
@@ -21,6 +25,7 @@ export function certificatesIn(pem: string): string[] {
       throw new Error(`its certificate ${index + 1} is damaged`, { cause });
     }
   }
+  fine = { pem, blocks };
   return blocks;
 }
 

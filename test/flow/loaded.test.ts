@@ -22,6 +22,8 @@ interface Loaded {
   readonly modules: readonly string[];
   /** Ours, but for the guard: whether V8 took what the build had compiled; null where there was none. */
   readonly files: Readonly<Record<string, boolean | null>>;
+  /** Whether it looked at its stdin, which opens it. */
+  readonly stdin: boolean;
 }
 
 /** Notes what was loaded when the program has ended. */
@@ -34,8 +36,11 @@ const probe = (list: string) => `
       files[options.filename] = this.cachedDataRejected === undefined ? undefined : !this.cachedDataRejected;
     }
   };
+  const { get } = Object.getOwnPropertyDescriptor(process, 'stdin');
+  let stdin = false;
+  Object.defineProperty(process, 'stdin', { get: () => (stdin = true) && get() });
   process.on('exit', () => {
-    const loaded = { modules: process.moduleLoadList, files };
+    const loaded = { modules: process.moduleLoadList, files, stdin };
     require('node:fs').writeFileSync(${JSON.stringify(list)}, JSON.stringify(loaded, (_, value) => value ?? null));
   });`;
 
@@ -44,8 +49,8 @@ async function loadedBy(program: string, args: readonly string[], from = dist): 
   await writeFile(required, probe(list));
   const result = await person.run(process.execPath, ['--require', required, join(from, program), ...args]);
   expect({ ...said(result), stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });
-  const { modules, files } = JSON.parse(await readFile(list, 'utf8')) as Loaded;
-  return { modules: modules.map((each) => each.replace('NativeModule ', '')), files };
+  const loaded = JSON.parse(await readFile(list, 'utf8')) as Loaded;
+  return { ...loaded, modules: loaded.modules.map((each) => each.replace('NativeModule ', '')) };
 }
 
 /** Of `get-token`: with a session whose token is fresh, and with one refresh. */
@@ -85,6 +90,7 @@ it('a program loads what it needs, and never undici, which takes as long as Node
     ).toEqual([]);
   }
   expect(refresh.modules).toContain('https');
+  expect([session.stdin, refresh.stdin]).toEqual([false, false]);
   expect(refresh.modules.filter((each) => idle.includes(each))).toEqual([]);
   expect(session.modules.filter((each) => [...idle, 'http', 'tls', 'dns'].includes(each))).toEqual([]);
   // Each further file takes a quarter of a millisecond: main, and what is made one (build.mjs).
