@@ -138,7 +138,7 @@ esac
 # ---- 4. What takes more: another folder, or Node.
 
 # Assigning to a variable that was exported would hand the value to every process started from here.
-unset C M O Q W above before claim control dead file idle known link mode node owner pause program rejected ten waited
+unset C M O Q W above before claim control dead file flag idle known link mode node owner pause program rejected ten waited
 
 # In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
 # after how long without one ahead the queue is left.
@@ -149,13 +149,22 @@ become_node() {
   trap - EXIT
   mode=${rejected:+--rejected}
   find_node
-  exec "$program" ${mode:+"$mode"} "$@"
+  exec ${node:+"$node" ${flag:+"$flag"}} "$program" ${mode:+"$mode"} "$@"
 }
 
 # Puts the environment in order for Node and finds the program: beside this one or, if this is a link of the person's
-# own making, beside what it leads to.
+# own making, beside what it leads to. Of a program that any `node` can run, node is the one to run it, with a flag.
 find_node() {
-  PATH=$search
+  PATH=$search flag=''
+  # Node 20 parses its own 140 authorities even where another is named, unless it is to use OpenSSL's. Those have no say:
+  # shared/net/trust.ts reads the variable, and names Node's own where nobody is named.
+  case $newline$arguments in
+    *"$newline--certificate-authority"*)
+      flag=--use-openssl-ca
+      export KLEIS_NODE_AUTHORITIES=openssl
+      ;;
+    *) unset KLEIS_NODE_AUTHORITIES ;;
+  esac
   if test -n "$locale"; then LC_ALL=$locale; else unset LC_ALL; fi
   # Ours as far as part 3 has them, which unsets nothing: most calls start no process.
   unset A E G J L N P T arguments asked due exec_info folder fresh given job locale name search
@@ -179,7 +188,7 @@ find_node() {
       /*) if test -f "${program%/*}/node" && test -x "${program%/*}/node"; then node=${program%/*}/node; fi ;;
     esac
     for file in "${program%/*}/kleis-get-token" "${program%/*}/kleis-get-token.js"; do
-      if test -x "$file"; then program=$file && put_node_on_path && return; fi
+      if test -x "$file"; then program=$file && choose_node && return; fi
     done
     test -h "$program" || break
     link=$(readlink "$program")
@@ -190,19 +199,18 @@ find_node() {
 }
 
 # For a program that is run by whatever `node` is on PATH: the one beside us comes first, as a version manager lays it;
-# where there is none (desktop programs have another PATH than a shell) the one that ran Kleis last.
-put_node_on_path() {
+# where there is none (desktop programs have another PATH than a shell) the one that ran Kleis last. Any other program is
+# run as it is.
+choose_node() {
   read -r link <"$program"
-  case $link in '#!'*/env\ node) ;; *) return 0 ;; esac
-  if test -n "$node"; then
-    test "$(command -v node)" = "$node" || PATH=${node%/*}:$PATH
-    return 0
-  fi
-  command -v node >/dev/null && return
+  case $link in '#!'*/env\ node) ;; *) node='' && return ;; esac
+  case $program in -*) program=./$program ;; esac
+  test -n "$node" && return
+  command -v node >/dev/null && node=node && return
   case ${XDG_STATE_HOME-} in /*) file=$XDG_STATE_HOME/kleis ;; *) file=${HOME-}/.local/state/kleis ;; esac
   file=${KLEIS_STATE_DIR:-$file}/node
   case $file in /*) if test -O "$file" && ! test -h "$file"; then read -r node <"$file"; fi ;; esac
-  case $node in /*/node) if test -x "$node"; then PATH=$PATH:${node%/*} && return; fi ;; esac
+  case $node in /*/node) if test -x "$node"; then return; fi ;; esac
   # kubectl runs a plugin that fails up to six times: it is told once.
   test -h "$slot" || { printf '#\nP=%s N=no-node\nreturn\n' "$PPID" >"$slot"; } 2>/dev/null
   test "$before" != "$PPID-no-node" || exit 6
@@ -316,7 +324,7 @@ refresh_behind() {
     exit 0
   fi
   find_node
-  "$program" --background "$@" &
+  ${node:+"$node" ${flag:+"$flag"}} "$program" --background "$@" &
   printf '%s\n' "$!" >"$claim"
   exit 0
 }

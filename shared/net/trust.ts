@@ -39,10 +39,12 @@ export interface TlsMaterial {
  */
 export function createTrust({ ca, cert, key }: TlsMaterial, env: Env): Trust {
   const own = { ...strictTls, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  // The launcher's flag for Node 20 puts OpenSSL's list in the place of Node's own.
+  const named = ca ?? (env['KLEIS_NODE_AUTHORITIES'] === undefined ? undefined : [...tls.rootCertificates]);
   const first =
-    (ca ?? cert ?? key) === undefined
+    (named ?? cert ?? key) === undefined
       ? undefined
-      : tls.createSecureContext({ ...own, ...(ca !== undefined && { ca }) });
+      : tls.createSecureContext({ ...own, ...(named !== undefined && { ca: named }) });
   const more = [readNamed, readSystem].map((find) =>
     lazy(async () => {
       const list = certificatesOf(await find(env));
