@@ -89,6 +89,7 @@ it('a program loads what it needs, and never undici, which takes as long as Node
       name,
     ).toEqual([]);
   }
+  expect(runs.help.modules.filter((each) => ['child_process', 'crypto', 'http'].includes(each))).toEqual([]);
   expect(refresh.modules).toContain('https');
   expect([session.stdin, refresh.stdin]).toEqual([false, false]);
   expect(refresh.modules.filter((each) => idle.includes(each))).toEqual([]);
