@@ -153,7 +153,8 @@ for (const { kind, missing, kills } of kinds) {
         const there = async () => (await world.list(ephemeral)).some(({ metadata }) => metadata.uid === uid);
         const bound = async () =>
           (await world.list(bindings)).filter(({ metadata }) => metadata.name.startsWith(`${name}-`));
-        expect([await there(), (await bound()).length]).toEqual([true, 1]);
+        // Its Role and its ClusterRole.
+        expect([await there(), (await bound()).length]).toEqual([true, 2]);
         await a.revoke(token);
         expect([await there(), (await bound()).length]).toEqual([false, 0]);
       });

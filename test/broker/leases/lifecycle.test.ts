@@ -156,7 +156,7 @@ for (const kind of stateKinds()) {
         roleRef: object;
         subjects: object[];
       };
-      expect(made.roleRef).toMatchObject({ kind: 'Role', name: 'deployer' });
+      expect(made.roleRef).toMatchObject({ kind: 'ClusterRole', name: 'view' });
       expect(made.subjects).toEqual([{ kind: 'ServiceAccount', name, namespace: 'kleis-ephemeral' }]);
       const minted = await mintFor(one, opened);
       expect(minted.uidChecked).toBe(true);
