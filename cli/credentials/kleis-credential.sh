@@ -262,7 +262,7 @@ consider() {
       rejected=$G
       return
     fi
-    say 'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.'
+    say 'The API server seems to have refused this token. Why: kleis doctor'
   fi
   answer
   refresh_behind "$@"

@@ -1,6 +1,7 @@
 import type { CredentialKey } from '../credentials/key.ts';
 import { type CredentialTimes, freshUntil } from '../credentials/lifetime.ts';
 import type { Credentials } from '../credentials/cache.ts';
+import { shown } from '../../shared/text.ts';
 import { forcedRefreshInterval } from '../session/open.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
@@ -93,10 +94,17 @@ export async function getToken(call: TokenCall, credentials: Credentials, deps: 
     if (mode !== 'rejected' || cached === undefined) throw error;
     deps.report.debug(`The session was not refreshed: ${toFailure(error, deps).message}`);
     if (deps.stderr.isTTY) {
-      deps.report.info(
-        'This credential was asked for twice: if the cluster refuses it, `kleis status` shows whose it is.',
-      );
+      deps.report.info(await whoRefused(cluster, deps));
     }
     return cached.text;
   }
+}
+
+/** The same process asks twice for what it was refused with; kubectl does not say by which context. */
+async function whoRefused(cluster: string | undefined, deps: Deps): Promise<string> {
+  const { contextOf } = await import('../kubeconfig/context-of.ts');
+  const context = cluster === undefined ? undefined : await contextOf(cluster, deps);
+  if (context === undefined) return 'The API server seems to have refused this token. Why: kleis doctor';
+  const name = shown(context);
+  return `The API server of ${name} seems to have refused this token. Why: kleis doctor --context ${name}`;
 }

@@ -136,7 +136,12 @@ async function renew(session: Session | undefined, renewal: Renewal): Promise<Se
     if (refreshed !== undefined) return refreshed;
   }
   if (mode === 'background' || mode === 'rejected') {
-    throw new KleisError('sign_in_needed', 'The session has ended, and this run may not sign in.');
+    throw new KleisError(
+      'sign_in_needed',
+      session === undefined
+        ? 'Nobody is signed in, and this run may not sign in.'
+        : 'The session has ended, and this run may not sign in.',
+    );
   }
   return signIn(session, renewal);
 }
