@@ -29,6 +29,7 @@ import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
 import type { DoctorFlags } from './commands/doctor.ts';
+import type { WhoamiFlags } from './commands/whoami.ts';
 import { useColour } from './surroundings/report.ts';
 
 const { version } = packageJson;
@@ -89,6 +90,12 @@ export function createProgram(
     .addOption(output())
     .option('--show-token', 'show the tokens too: whoever sees them can use them')
     .action(async (flags: StatusFlags) => (await import('./commands/status.ts')).status(flags, deps));
+  addSignInFlags(withContext(program.command('whoami')))
+    .description('show who you are, to the provider and to the cluster')
+    .option('--claims', 'print the claims of the ID token too; never the token')
+    .addOption(output())
+    .addHelpText('after', contextHelp)
+    .action(async (flags: WhoamiFlags) => (await import('./commands/whoami.ts')).whoami(flags, deps));
   withContext(program.command('logout'))
     .description('sign out: revoke at the provider, remove from this machine')
     .option('--issuer-url <url>', 'sessions at this provider')

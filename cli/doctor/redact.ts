@@ -1,7 +1,7 @@
 const hidden = '[redacted]';
 
 /** A JWT, whole or cut off, and what else has the form of a bearer token in a header. */
-const tokens = /\b[\w-]{10,}\.[\w-]{10,}\.[\w-]*|(?<=\b(?:bearer|basic)\s+)\S+/gi;
+const tokens = /\b[\w-]{10,}\.[\w-]{10,}\.[\w-]*|\beyJ[\w-]{6,}(?:\.[\w-]*)*|(?<=\b(?:bearer|basic)\s+)\S+/gi;
 /** The user and password of a URL, and what a query may hold. */
 const userinfo = /(?<=:\/\/)[^/?#\s@]*@/g;
 const queries = /(?<=[?&](?:[\w-]*(?:token|secret|password|code|key|assertion|state|nonce)[\w-]*)=)[^&\s#]+/gi;

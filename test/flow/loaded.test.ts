@@ -54,7 +54,7 @@ async function loadedBy(program: string, args: readonly string[], from = dist): 
 }
 
 /** Of `get-token`: with a session whose token is fresh, and with one refresh. */
-async function tokens(): Promise<{ session: Loaded; refresh: Loaded }> {
+async function tokens(): Promise<{ session: Loaded; refresh: Loaded; whoami: Loaded }> {
   const authority = `--certificate-authority=${person.providerCaFile}`;
   const args = [...world.flags, authority, '--cluster-server=https://a.example'];
   expect(await person.run('kleis-get-token', args)).toMatchObject({ code: 0 });
@@ -66,14 +66,15 @@ async function tokens(): Promise<{ session: Loaded; refresh: Loaded }> {
   expect(world.provider.seen).toHaveLength(before);
   const refresh = await loadedBy('kleis-get-token.js', ['--rejected', ...args]);
   expect(world.provider.seen.slice(before).map(({ params }) => params['grant_type'])).toEqual(['refresh_token']);
-  return { session, refresh };
+  const whoami = await loadedBy('kleis.js', ['whoami', ...world.flags, authority]);
+  return { session, refresh, whoami };
 }
 
 // What each would load of Node by an import that somebody forgets.
 const idle = ['child_process', 'fs/promises', 'readline', 'perf_hooks', 'timers/promises', 'internal/crypto/webcrypto'];
 
 it('a program loads what it needs, and never undici, which takes as long as Node itself', async () => {
-  const { session, refresh } = await tokens();
+  const { session, refresh, whoami } = await tokens();
   const runs = {
     version: await loadedBy('kleis.js', ['--version']),
     help: await loadedBy('kleis.js', ['--help']),
@@ -81,6 +82,7 @@ it('a program loads what it needs, and never undici, which takes as long as Node
     broker: await loadedBy('kleis-broker.js', ['rbac', '--help']),
     session,
     refresh,
+    whoami,
   };
   for (const [name, { modules }] of Object.entries(runs)) {
     expect(modules.length, name).toBeGreaterThan(50);
