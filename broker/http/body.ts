@@ -8,11 +8,11 @@ const formType = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
  * `request_too_large`, `caller_gone`.
  */
 export async function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
-  const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
+  const { 'content-type': type = '', 'content-encoding': encoding = '' } = request.headers;
   if (!formType.test(type)) {
     throw new KleisError('request_malformed', 'The request is not application/x-www-form-urlencoded.');
   }
-  if (encoding.toLowerCase() !== 'identity') {
+  if (!/^(?:identity)?$/i.test(encoding)) {
     throw new KleisError('request_malformed', 'The body is compressed, which is not supported.');
   }
   return new Promise((resolve, reject) => {

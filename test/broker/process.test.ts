@@ -37,6 +37,7 @@ it.each([
   [{ 'content-type': 'application/x-www-form-urlencoded; charset=utf-16' }, 'unsupported_grant_type'],
   [{ 'content-type': 'application/json' }, 'invalid_request'],
   [{ 'content-encoding': 'gzip' }, 'invalid_request'],
+  [{ 'content-encoding': '' }, 'unsupported_grant_type'],
 ])('the bundled broker answers a body with %j in JSON: %s', async (more, error) => {
   const headers = { 'content-type': 'application/x-www-form-urlencoded', ...more };
   const answer = await request(`${url}/token?a[b]=c`, { method: 'POST', headers, body: 'grant_type=x' });
