@@ -97,6 +97,8 @@ look() {
   printf '#' >&3 || return
   for file in "$folder/${#arguments}-${#exec_info}-"*; do
     test -O "$file" && ! test -h "$file" || continue
+    # The name goes into the slot, and is run from there. Others may rename what they cannot write.
+    case ${file##*/} in *[!0-9a-f-]*) continue ;; esac
     A='' E='' J='' G='' T='' fresh=''
     # The time first: of a file that is replaced in between the text is newer than the time, and has just been fetched.
     # The other way round, an old text would pass for fresh by the time of the new one.

@@ -57,6 +57,16 @@ describe.each(shells)('the launcher on $name', ({ name: shellName, command }) =>
     expect(world.starts()).toMatchObject([{ mode: 'normal', args }]);
   });
 
+  test('a credential that somebody renamed runs nothing and is left to Node', async () => {
+    const world = await whole();
+    const file = world.store(text);
+    const evidence = join(world.root, 'evidence');
+    renameSync(file, `${file} L=;printf x >"$EVIDENCE" #`);
+    expect(await world.run({ env: { EVIDENCE: evidence }, times: 3 })).toMatchObject({ code: 0 });
+    expect(existsSync(evidence)).toBe(false);
+    expect(world.starts()).not.toEqual([]);
+  });
+
   test('an old text does not pass for fresh by the time of the file that takes its place', async () => {
     const world = await whole();
     const file = world.store('{"token":"new"}\n');
