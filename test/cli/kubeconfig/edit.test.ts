@@ -209,6 +209,13 @@ current-context: b
     expect(renamed).toBe(text.replace('name: b  # its name', 'name: x  # its name'));
   });
 
+  test.each(['\n', '\r\n'])('of the last item, and a new key behind it: %j', (eol) => {
+    const text = 'x:\n  env:\n  - name: a\n  - name: b\n    value: c\nusers: []\n'.replaceAll('\n', eol);
+    expect(edit(text, () => ({ x: { env: [{ name: 'a' }], more: 1 }, users: [] }))).toBe(
+      'x:\n  env:\n  - name: a\n  more: 1\nusers: []\n'.replaceAll('\n', eol),
+    );
+  });
+
   test.each([
     ['[a, b, c]', ['b', 'c'], '[b, c]'],
     ['[a, b, c]', ['a', 'c'], '[a, c]'],
