@@ -24,6 +24,10 @@ export function createDeps(): Deps {
   for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
   return {
     env,
+    // Only who reads it opens it.
+    get stdin() {
+      return process.stdin;
+    },
     stdout,
     stderr,
     clock: {

@@ -3,7 +3,11 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
+import type { AuditReportFlags } from './commands/audit-report.ts';
+import type { AuditShowFlags } from './commands/audit-show.ts';
+import type { AuditUsedFlags } from './commands/audit-used.ts';
 import type { AuditVerifyFlags } from './commands/audit-verify.ts';
+import type { AuditWhoFlags } from './commands/audit-who.ts';
 import type { CheckFlags } from './commands/check.ts';
 import type { Deps } from './surroundings.ts';
 import type { ExplainFlags } from './commands/explain.ts';
@@ -131,6 +135,43 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
     );
 
   const audit = program.command('audit').description('look after the audit');
+  withSpan(withFiles(audit.command('show')))
+    .description('print what happened, a line each, by time')
+    .option('--grant <name>', 'only of this grant')
+    .option('--subject <text>', 'only of subjects that contain this')
+    .option('--issuer <name>', 'only of this issuer')
+    .option('--event <name>', 'only such events; may be given several times', gather)
+    .option('--denied', 'only what was denied')
+    .option('-f, --follow', 'go on with what is written, over rotations of the files, until Ctrl-C')
+    .addOption(output('table', 'json'))
+    .addHelpText('after', auditShowHelp)
+    .action(async (files: string[], flags: AuditShowFlags) =>
+      finish(await (await import('./commands/audit-show.ts')).auditShow(files, flags, deps)),
+    );
+  withFiles(audit.command('who').argument('<id>', auditId))
+    .description('say which job a token or lease is of')
+    .addOption(output('table', 'json'))
+    .addHelpText('after', auditWhoHelp)
+    .action(async (id: string, files: string[], flags: AuditWhoFlags) =>
+      finish(await (await import('./commands/audit-who.ts')).auditWho(id, files, flags, deps)),
+    );
+  withFiles(audit.command('used').argument('<id>', auditId))
+    .description('say what was done with a token, by the audit log of the API server')
+    .requiredOption('--api-audit <files...>', 'of the API server, in any order; .gz too')
+    .addOption(output('table', 'json'))
+    .addHelpText('after', auditUsedHelp)
+    .action(async (id: string, files: string[], flags: AuditUsedFlags) =>
+      finish(await (await import('./commands/audit-used.ts')).auditUsed(id, files, flags, deps)),
+    );
+  withSpan(withFiles(audit.command('report')))
+    .description('count who got what')
+    .option('--month <month>', 'in UTC, as 2026-11; instead of --since and --until')
+    .option('--by <claim>', 'count by a claim that the grants look at instead of the subject')
+    .addOption(output('table', 'json', 'csv'))
+    .addHelpText('after', auditReportHelp)
+    .action(async (files: string[], flags: AuditReportFlags) =>
+      finish(await (await import('./commands/audit-report.ts')).auditReport(files, flags, deps)),
+    );
   withAdmin(audit.command('verify'), 'read the anchors as this admin')
     .argument('<files...>', 'all of the audit, in any order; .gz too')
     .description('find lines that were edited, removed or cut off')
@@ -143,6 +184,38 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
   program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
   return program;
 }
+
+const notVerified = `
+The lines are NOT verified: whether they are what the broker wrote, and all of it, says \`kleis-broker audit verify\`.`;
+
+const auditShowHelp = `
+A time is so long ago (15m, 2h, 30d), a date, or as RFC 3339 has it. JSON is the lines as they are in the files.
+${notVerified}
+
+  kleis-broker audit show /var/log/kleis/audit.jsonl* --since 2h --denied
+  kubectl -n kleis-system logs deploy/kleis-broker | kleis-broker audit show - --grant deploy-web`;
+
+const auditId = 'a lease, or the JTI of a token';
+
+const auditWhoHelp = `
+The id is a lease, the jti of a token that was minted (JTI=... in the API server's audit), the jti or the SHA-256 of the
+token that the job presented, or a request id.
+${notVerified}
+
+  kleis-broker audit who JTI=a9c1f7e2-... /var/log/kleis/audit.jsonl*`;
+
+const auditUsedHelp = `
+API servers of 1.30 and later name the token of each request; of older ones only the account is known.
+${notVerified}
+
+  kleis-broker audit used r3b07b9... /var/log/kleis/audit.jsonl* --api-audit /var/log/kubernetes/audit*.log`;
+
+const auditReportHelp = `
+CSV and JSON have a row for each issuer, subject, grant and cluster: exchanges, denied, failed, withdrawn (tokens that did
+not reach their caller), revoked, and the first and last time.
+${notVerified}
+
+  kleis-broker audit report /var/log/kleis/audit.jsonl* --month 2026-11 -o csv > november.csv`;
 
 const wellKnownHelp = `
 A running broker answers /.well-known/kleis itself. This document is for any web server with https:
@@ -168,6 +241,18 @@ function withAdmin(command: Command, what: string): Command {
   return command.option('--kubeconfig <file>', what).option('--context <name>', 'the context of that kubeconfig');
 }
 
+function withFiles(command: Command): Command {
+  return command.argument('<files...>', 'of the audit, rotated ones too, in any order; .gz too; - for standard input');
+}
+
+function withSpan(command: Command): Command {
+  return command.option('--since <time>', 'from then on').option('--until <time>', 'until then');
+}
+
+function gather(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}
+
 function withBroker(command: Command): Command {
   return command
     .requiredOption('--broker <url>', 'the broker')
@@ -176,6 +261,7 @@ function withBroker(command: Command): Command {
     .addOption(output('table', 'json'));
 }
 
-function output(usual: string, other: string): Option {
-  return new Option('-o, --output <format>', `${usual} or ${other}`).choices([usual, other]).default(usual);
+function output(usual: string, ...others: readonly string[]): Option {
+  const choices = [usual, ...others];
+  return new Option('-o, --output <format>', choices.join(' or ')).choices(choices).default(usual);
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { WriteStream } from 'node:tty';
 
 export interface Clock {
@@ -10,6 +11,7 @@ export interface Clock {
 /** What the broker takes from its surroundings. */
 export interface Deps {
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable;
   readonly stdout: WriteStream;
   /** Logs, and what a person reads. */
   readonly stderr: WriteStream;

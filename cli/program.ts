@@ -30,7 +30,7 @@ import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
 import type { DoctorFlags } from './commands/doctor.ts';
 import type { WhoamiFlags } from './commands/whoami.ts';
-import { useColour } from './surroundings/report.ts';
+import { useColour } from '../shared/colour.ts';
 
 const { version } = packageJson;
 

@@ -12,3 +12,12 @@ export function parseObject(text: string): Record<string, unknown> | undefined {
     return undefined;
   }
 }
+
+/** JSON with what a terminal would act on as escapes, which mean the same. */
+export function escapeUnseen(json: string): string {
+  return json.replace(/[^\n\P{C}]|[\u2028\u2029]/gu, (char) =>
+    Array.from({ length: char.length }, (_, unit) => `\\u${char.charCodeAt(unit).toString(16).padStart(4, '0')}`).join(
+      '',
+    ),
+  );
+}

@@ -36,3 +36,32 @@ export function fitTable(
 
 /** Of a column that gives way; narrower ones would say nothing. */
 const least = 4;
+
+export interface Column {
+  readonly head: string;
+  readonly width: number;
+  /** Its part of the room that is left; a column without one keeps its width. */
+  readonly grows?: number;
+}
+
+/** Lines of a table whose rows are not known yet; with a `width`, cells that are too long end in `…`. */
+export function streamTable(
+  columns: readonly Column[],
+  width: number | undefined,
+): (cells: readonly string[]) => string {
+  const used = columns.reduce((sum, column) => sum + column.width, narrowGap.length * (columns.length - 1));
+  const parts = columns.reduce((sum, { grows = 0 }) => sum + grows, 0);
+  const room = Math.max(0, (width ?? used) - used);
+  const widths = columns.map(({ width: own, grows = 0 }) => own + Math.floor((room * grows) / (parts || 1)));
+  const cell = (text: string, most: number) =>
+    (width !== undefined && text.length > most ? `${text.slice(0, most - 1).replace(/\p{Cs}$/u, '')}…` : text).padEnd(
+      most,
+    );
+  return (cells) =>
+    cells
+      .map((text, index) => cell(text, widths[index]!))
+      .join(narrowGap)
+      .trimEnd();
+}
+
+const narrowGap = '  ';

@@ -43,8 +43,19 @@ export function seal(head: Head, event: AuditEvent, now: number): { readonly lin
   return { line: `${body.slice(0, -1)},"hash":"${own}"}`, head: { chain: head.chain, seq, hash: own } };
 }
 
+/** A line with all that it says. */
+export interface SealedRecord {
+  readonly sealed: Sealed;
+  readonly record: Readonly<Record<string, unknown>>;
+}
+
 /** Undefined if it is no line of an audit. */
 export function unseal(line: string): Sealed | undefined {
+  return unsealRecord(line)?.sealed;
+}
+
+/** The same with what it says. */
+export function unsealRecord(line: string): SealedRecord | undefined {
   const match = ending.exec(line);
   if (match === null) return undefined;
   const [, start = '', given = ''] = match;
@@ -54,15 +65,8 @@ export function unseal(line: string): Sealed | undefined {
   const { chain, seq, previous, event, time } = record;
   if (typeof chain !== 'string' || typeof seq !== 'number' || typeof previous !== 'string') return undefined;
   if (!Number.isSafeInteger(seq) || seq < 1) return undefined;
-  return {
-    chain,
-    seq,
-    previous,
-    hash: given,
-    intact: hash('sha256', body) === given,
-    event: String(event),
-    time: String(time),
-  };
+  const intact = hash('sha256', body) === given;
+  return { sealed: { chain, seq, previous, hash: given, intact, event: String(event), time: String(time) }, record };
 }
 
 export function isStart(head: Pick<Head, 'seq' | 'hash'>): boolean {

@@ -33,10 +33,12 @@ export interface AuditEvent {
   /** As the configuration calls it; only of a token that was verified. */
   readonly issuer?: string | undefined;
   readonly subject?: string | undefined;
+  /** Of the token that was verified, as its issuer calls it. */
+  readonly subjectJti?: string | undefined;
   /** SHA-256 (hex) of the token that the caller presented. */
   readonly subjectSha256?: string | undefined;
   /** Who asks, where the token that it is about is somebody else's. */
-  readonly asker?: Pick<AuditEvent, 'issuer' | 'subject' | 'subjectSha256'> | undefined;
+  readonly asker?: Pick<AuditEvent, 'issuer' | 'subject' | 'subjectJti' | 'subjectSha256'> | undefined;
   readonly grant?: string | undefined;
   readonly cluster?: string | undefined;
   /** namespace/name */

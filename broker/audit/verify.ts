@@ -1,9 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
 import { clean } from '../../shared/text.ts';
 import type { Anchor } from './anchors.ts';
 import { isStart, type Sealed, unseal } from './chain.ts';
+import { looksLikeOurs, maxLine, withoutPrefix } from './entries.ts';
+import { openSource } from './source.ts';
 
 export interface AuditFault {
   readonly kind: 'edited' | 'contradiction' | 'gap' | 'cut' | 'rewritten' | 'missing' | 'damaged';
@@ -57,12 +56,8 @@ interface Line {
   readonly place: string;
 }
 
-// What container runtimes write before each line of standard output.
-const runtimePrefix = /^\S+ stdout F (?=\{)/;
 /** A replica anchors once a minute what it wrote: after this time, lines that no anchor covers are suspect. */
 const anchoringTime = 3 * 60_000;
-/** More than any event; a longer line is none, and is not kept in memory. */
-const maxLine = 256 * 1024;
 
 /** Reads the files (also .gz), in whatever order the lines are in. Throws what reading throws. */
 export async function verifyAudit(
@@ -79,7 +74,7 @@ export async function verifyAudit(
     for await (const raw of linesOf(file)) {
       number += 1;
       const place = `${file}:${number}`;
-      const text = raw.replace(runtimePrefix, '');
+      const text = withoutPrefix(raw);
       const sealed = text.length > maxLine ? undefined : unseal(text);
       if (sealed === undefined) {
         if (looksLikeOurs(text)) halves.push({ text: text.slice(0, maxLine), place });
@@ -200,15 +195,12 @@ function checkAnchor(
 }
 
 async function* linesOf(file: string): AsyncGenerator<string> {
-  const raw = createReadStream(file);
-  const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
-  // A pipe passes errors on to nobody.
-  raw.on('error', (error) => input.destroy(error));
-  yield* createInterface({ input, crlfDelay: Infinity });
-}
-
-function looksLikeOurs(text: string): boolean {
-  return /"chain":"[^"]*","seq":\d/.test(text.slice(0, 400)) || /"previous":"[0-9a-f]{64}"/.test(text);
+  const source = await openSource(file, { maxLine });
+  try {
+    for await (const { texts } of source.read()) yield* texts;
+  } finally {
+    await source.close();
+  }
 }
 
 /** A full disk took half a line, which then went to another file as a whole. */

@@ -7,6 +7,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { explainAll } from '../policy/explain.ts';
 import { type Asker, decide } from '../policy/decide.ts';
+import { denialWords } from '../policy/denial.ts';
 import { openClusters } from '../cluster/clusters.ts';
 import { createIssuers } from '../issuers/issuers.ts';
 import { formatTable } from '../../shared/table.ts';
@@ -36,15 +37,6 @@ export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<n
   return decision.allowed ? exitCodes.ok : exitCodes.denied;
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  no_such_grant: 'there is no such grant',
-  wrong_issuer: 'the grant is for another issuer',
-  claims: 'claims of the token do not fit',
-  condition: 'the condition is not met',
-  wrong_cluster: 'the grant is for another cluster',
-  invalid_expires_in: 'expires-in is no number of seconds',
-};
-
 function describe({
   allowed,
   grant,
@@ -59,7 +51,7 @@ function describe({
   const table = rows.length === 0 ? '' : `${formatTable(['', 'CLAIM', 'EXPECTED', 'SEEN'], rows)}\n`;
   const verdict = allowed
     ? `allowed: ${clean(grant)} on ${cluster} for ${seconds} s`
-    : `denied: ${clean(grant)}: ${reasons[reason ?? ''] ?? reason}`;
+    : `denied: ${clean(grant)}: ${denialWords[reason ?? ''] ?? reason}`;
   const caution = verified
     ? ''
     : 'The token was NOT verified (--no-verify): the broker may refuse it for other reasons.\n';

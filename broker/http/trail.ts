@@ -90,7 +90,9 @@ export function failureOf(error: KleisError): Facts & Pick<AuditEvent, 'outcome'
 function describeSubject({ issuer, claims, tokenHash }: Subject): Facts {
   const sub = Object.hasOwn(claims, 'sub') ? claims['sub'] : undefined;
   const subject = sub === undefined ? undefined : clean(typeof sub === 'string' ? sub : JSON.stringify(sub));
-  return { issuer, subject, subjectSha256: tokenHash };
+  const jti = Object.hasOwn(claims, 'jti') ? claims['jti'] : undefined;
+  const subjectJti = typeof jti === 'string' ? clean(jti, 128) : undefined;
+  return { issuer, subject, subjectJti, subjectSha256: tokenHash };
 }
 
 /** So that a line stays shorter than the 16 KiB at which container runtimes cut. */

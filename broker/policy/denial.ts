@@ -4,6 +4,17 @@ import type { Decision, DenialReason } from './decide.ts';
 
 type Denied = Extract<Decision, { allowed: false }>;
 
+/** For who reads the audit or explains. */
+export const denialWords: Readonly<Record<string, string>> = {
+  policy_not_in_force: 'no configuration is in force',
+  no_such_grant: 'there is no such grant',
+  wrong_issuer: 'the grant is for another issuer',
+  claims: 'claims of the token do not fit',
+  condition: 'the condition is not met',
+  wrong_cluster: 'the grant is for another cluster',
+  invalid_expires_in: 'expires-in is no number of seconds',
+} satisfies Record<DenialReason, string>;
+
 /** A denial as its caller may read it. */
 export class Denial extends KleisError {
   readonly reason: DenialReason;

@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { isObject } from '../../shared/json.ts';
+import { escapeUnseen, isObject } from '../../shared/json.ts';
 import { fitTable, formatTable } from '../../shared/table.ts';
 import { clean, shown } from '../../shared/text.ts';
 import { textOf } from '../kubeconfig/document.ts';
@@ -51,7 +51,7 @@ export async function kubeconfigList(flags: KubeconfigListFlags, deps: Deps): Pr
   const rows = [...kubeconfig.entries.contexts.values()].map((context) => toRow(context, kubeconfig));
   if (flags.output === 'json') {
     const all = { currentContext: kubeconfig.currentContext || null, contexts: rows };
-    deps.stdout.write(`${safeJson(all)}\n`);
+    deps.stdout.write(`${escapeUnseen(JSON.stringify(all, undefined, 2))}\n`);
     return;
   }
   if (flags.output === 'name') return writeNames(rows, deps);
@@ -140,13 +140,4 @@ function writeNames(rows: readonly Row[], deps: Deps): void {
     if (clean(name, 1000) === name && name !== '') deps.stdout.write(`${name}\n`);
     else deps.report.warn(`The context ${shown(name)} cannot be said in a line; -o json has it.`);
   }
-}
-
-/** With what a terminal would act on as escapes, which mean the same. */
-function safeJson(value: unknown): string {
-  return JSON.stringify(value, undefined, 2).replace(/[^\n\P{C}]|[\u2028\u2029]/gu, (char) =>
-    Array.from({ length: char.length }, (_, unit) => `\\u${char.charCodeAt(unit).toString(16).padStart(4, '0')}`).join(
-      '',
-    ),
-  );
 }

@@ -7,7 +7,7 @@ import type { DeviceCode, PollResult } from '../provider/device-code.ts';
 import { endpoint } from '../provider/discovery.ts';
 import type { TokenSet } from '../provider/tokens.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { useColour } from '../surroundings/report.ts';
+import { useColour } from '../../shared/colour.ts';
 import { nobodyReads, nobodyThere } from './choice.ts';
 import { purpose, type SignInContext, WayFailed } from './context.ts';
 

@@ -1,4 +1,5 @@
 import { inspect, styleText } from 'node:util';
+import { useColour } from '../../shared/colour.ts';
 import type { WriteStream } from 'node:tty';
 import type { KleisError } from '../../shared/errors.ts';
 
@@ -58,11 +59,4 @@ export function createReport(
 export function boldOn(stream: WriteStream, env: Readonly<Record<string, string | undefined>>) {
   const colour = useColour(stream, env);
   return (text: string): string => (colour ? styleText('bold', text, { validateStream: false }) : text);
-}
-
-/** NO_COLOR (no-color.org) and FORCE_COLOR, else colour on a terminal that has it. */
-export function useColour(stream: WriteStream, env: Readonly<Record<string, string | undefined>>): boolean {
-  if ((env['NO_COLOR'] ?? '') !== '') return false;
-  if ((env['FORCE_COLOR'] ?? '') !== '') return env['FORCE_COLOR'] !== '0';
-  return stream.isTTY && env['TERM'] !== 'dumb';
 }

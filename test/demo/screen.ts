@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { WriteStream } from 'node:tty';
-import { useColour } from '../../cli/surroundings/report.ts';
+import { useColour } from '../../shared/colour.ts';
 
 export interface Bar {
   readonly label: string;

@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 import { stringify } from 'yaml';
@@ -221,6 +221,7 @@ export function testDeps(): { deps: Deps; output: () => string; end: () => void;
   const listeners = new Set<() => void>();
   const deps = {
     env: { KLEIS_LOG: 'debug' },
+    stdin: Readable.from([]),
     stdout: stream(),
     stderr: stream(),
     clock: {
