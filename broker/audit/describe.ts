@@ -18,7 +18,7 @@ export function whoOf(said: Said): string {
 
 /** Why it came out so, or what is worth knowing of it; empty if there is nothing. */
 export function whyOf(said: Said): string {
-  const { outcome, retry, asker, lost, failed, expires } = said;
+  const { outcome, retry, asker, lost, failed } = said;
   const parts: string[] = [];
   const reason = reasonOf(said);
   if (reason !== '') parts.push(reason);
@@ -43,11 +43,14 @@ export function whyOf(said: Said): string {
     default:
       break;
   }
-  if (typeof expires === 'string' && said['event'] === 'exchange') {
-    const [lease, jti] = [textOf(said, 'lease', 80), textOf(said, 'jti', 128)];
-    parts.push(lease === '' ? `JTI=${jti}` : `lease ${lease}`);
-  }
   return parts.filter((part) => part !== '').join('; ');
+}
+
+/** What to give to `audit used` and `revoke`; empty if the line tells of no token. */
+export function tokenNoteOf(said: Said): string {
+  if (said['event'] !== 'exchange' || textOf(said, 'jti') === '') return '';
+  const lease = textOf(said, 'lease', 80);
+  return lease === '' ? `JTI=${textOf(said, 'jti', 128)}` : `lease ${lease}`;
 }
 
 /** The reason of a decision says more than the code that stands for each of them. */

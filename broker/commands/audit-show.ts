@@ -3,7 +3,7 @@ import { useColour } from '../../shared/colour.ts';
 import { exitCodes } from '../../shared/errors.ts';
 import { escapeUnseen } from '../../shared/json.ts';
 import { streamTable } from '../../shared/table.ts';
-import { type Said, textOf, whoOf, whyOf } from '../audit/describe.ts';
+import { type Said, textOf, tokenNoteOf, whoOf, whyOf } from '../audit/describe.ts';
 import type { Entry } from '../audit/entries.ts';
 import { parseSpan, type SpanFlags } from '../audit/times.ts';
 import type { Deps } from '../surroundings.ts';
@@ -80,7 +80,9 @@ function asTable({ stdout, env }: Deps): (entry: Entry) => string {
   return ({ record, sealed }) => {
     const time = textOf(record, 'time', 40);
     const outcome = textOf(record, 'outcome', 20);
-    const why = [sealed.intact ? '' : 'EDITED: not what the broker wrote', whyOf(record)].filter(Boolean).join('; ');
+    const why = [sealed.intact ? '' : 'EDITED: not what the broker wrote', whyOf(record), tokenNoteOf(record)]
+      .filter(Boolean)
+      .join('; ');
     const cells = [
       wide ? time.replace(/\.\d+Z$/, 'Z') : time.slice(5, 19).replace('T', ' '),
       outcome,

@@ -32,7 +32,9 @@ export async function auditWho(
 
 /** Which times the files have, and where else to look. */
 export function notFound(given: string, { coverage }: AuditReading): KleisError {
-  const message = `No line of these files names ${shown(given, 140)}. They have ${coverage.lines} lines, from ${covers(coverage)}.`;
+  const { lines } = coverage;
+  const have = `${lines} ${lines === 1 ? 'line' : 'lines'}, from ${covers(coverage)}`;
+  const message = `No line of these files names ${shown(given, 140)}. They have ${have}.`;
   return new KleisError('usage', message, {
     hint:
       'Give the rotated files too, those of all replicas, and those of the time at which the token was made: the API ' +

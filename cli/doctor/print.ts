@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { clean } from '../../shared/text.ts';
-import { useColour } from '../surroundings/report.ts';
+import { useColour } from '../../shared/colour.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { DoctorFinding, Severity } from './finding.ts';
 
