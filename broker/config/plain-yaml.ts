@@ -51,6 +51,8 @@ class Reader {
       if (this.#indent >= 0) {
         const at = this.#at;
         found.push({ at, content: this.#block() });
+        // Indented less than the first line: no mark either, whatever it looks like.
+        if (this.#indent >= 0) throw new NotPlain();
       }
       if (this.#at === this.#text.length) return found;
       if (this.#match(mark) === undefined) throw new NotPlain();

@@ -214,6 +214,7 @@ describe('the plain reader', () => {
     ['a tag', 'a: !!binary aGk=\n'],
     ['a text over several lines', 'a: b\n  c\n'],
     ['a tab', 'a:\tb\n'],
+    ['a mark that is indented', '  a: b\n ---\n  c: d\n'],
     ['depth', `a: ${'['.repeat(60)}${']'.repeat(60)}\n`],
   ])('leaves %s to the whole one', (_, text) => {
     expect(readPlainYaml(text)).toBeUndefined();
