@@ -22,4 +22,21 @@ export function formatDuration(milliseconds: number): string {
   return text === '' ? '0s' : text;
 }
 
+/** How long ago, as kubectl says it: one unit, or two where one says too little (apimachinery `duration.HumanDuration`). */
+export function formatAge(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(seconds / unit)) as [
+    number,
+    number,
+    number,
+  ];
+  const two = (first: string, rest: number, unit: string) => (rest === 0 ? first : `${first}${rest}${unit}`);
+  if (seconds < 120) return `${seconds}s`;
+  if (minutes < 10) return two(`${minutes}m`, seconds % 60, 's');
+  if (hours < 3) return `${minutes}m`;
+  if (hours < 8) return two(`${hours}h`, minutes % 60, 'm');
+  if (hours < 48) return `${hours}h`;
+  return days < 8 ? two(`${days}d`, hours % 24, 'h') : `${days}d`;
+}
+
 const numberOf = (amount: string | undefined) => Number.parseInt(amount ?? '0', 10);

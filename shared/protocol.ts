@@ -23,6 +23,7 @@ export const routes = {
   oauthMetadata: '/.well-known/oauth-authorization-server',
   kubeconfig: '/kubeconfig',
   leases: '/leases',
+  grants: '/grants',
   healthz: '/healthz',
   readyz: '/readyz',
   metrics: '/metrics',
@@ -170,4 +171,18 @@ export interface LeasesResponse {
   readonly leases: readonly LeaseView[];
   /** For the next page; absent on the last. */
   readonly continue?: string;
+}
+
+/** Of `GET /grants`, for admins. */
+export interface GrantView extends WellKnownGrant {
+  /** By its name at the broker. */
+  readonly issuer: string;
+  /** namespace/name; of an ephemeral one the namespace. */
+  readonly account: string;
+  /** Legal and unwise. */
+  readonly warnings?: readonly { readonly code: string; readonly message: string }[];
+}
+
+export interface GrantsResponse {
+  readonly grants: readonly GrantView[];
 }

@@ -1,13 +1,8 @@
-import {
-  type BrokerAnswer,
-  type BrokerConnection,
-  openBrokerConnection,
-  readRevocation,
-} from '../../shared/broker-client.ts';
-import { exitCodes, KleisError } from '../../shared/errors.ts';
+import { openBrokerConnection } from '../../shared/broker-client.ts';
+import { type Admin, allLeases, describeEnd, endLeases } from '../../shared/broker-leases.ts';
+import { KleisError } from '../../shared/errors.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { serverUrlFaults, urlFaults } from '../../shared/net/url.ts';
-import { type LeaseView, type RevokeResponse, routes } from '../../shared/protocol.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean, shown } from '../../shared/text.ts';
@@ -28,7 +23,7 @@ export interface LeasesFlags extends RemoteFlags {
 
 /** `kleis-broker leases`. Throws what the broker answered. */
 export async function listRemote(flags: LeasesFlags, deps: Deps): Promise<void> {
-  const leases = await allLeases(await connect(flags, deps), flags.grant);
+  const leases = await allLeases(await connect(flags, deps), { grant: flags.grant });
   if (flags.output === 'json') {
     deps.stdout.write(`${JSON.stringify({ leases }, undefined, 2)}\n`);
     return;
@@ -45,40 +40,21 @@ export async function revokeRemote(ids: readonly string[], flags: LeasesFlags, d
   if (ids.length > 0 === (grant !== undefined)) {
     throw new KleisError('usage', 'Name leases, or the grant whose leases are meant, and not both.');
   }
-  const remote = await connect(flags, deps);
-  const active = async () =>
-    (await allLeases(remote, grant)).filter(({ state }) => state === 'active').map(({ id }) => id);
-  let code: number = exitCodes.ok;
-  const results: (RevokeResponse & { readonly id: string; readonly error?: string })[] = [];
-  for (const id of grant === undefined ? ids : await active()) {
-    try {
-      const answer = await remote.call('DELETE', `${routes.leases}/${encodeURIComponent(id)}`);
-      results.push({ ...readRevocation(answer, remote), id });
-    } catch (error) {
-      // The others are to end all the same.
-      if (!(error instanceof KleisError)) throw error;
-      code = error.exitCode;
-      results.push({ id, revoked: false, error: error.message });
-    }
-  }
-  const told = (result: (typeof results)[number]) => result.error ?? whenDead(result);
+  const admin = await connect(flags, deps);
+  const ofGrant = async () => (await allLeases(admin, { grant, state: 'active' })).map(({ id }) => id);
+  const { results, code } = await endLeases(admin, grant === undefined ? ids : await ofGrant());
   deps.stdout.write(
     flags.output === 'json'
       ? `${JSON.stringify({ results }, undefined, 2)}\n`
       : formatTable(
           ['ID', 'OUTCOME'],
-          results.map((result) => [clean(result.id, 80), told(result)]),
+          results.map((result) => [clean(result.id, 80), describeEnd(result)]),
         ),
   );
   return code;
 }
 
-function whenDead({ reason, dead_within: seconds = 0 }: RevokeResponse): string {
-  if (reason === 'expired') return 'it had expired';
-  return seconds === 0 ? 'dead' : `dead within ${seconds} s`;
-}
-
-async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Remote> {
+async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteFlags, deps: Deps): Promise<Admin> {
   const [fault] = serverUrlFaults(url);
   if (fault !== undefined) throw new KleisError('usage', `--broker ${shown(url)} ${urlFaults[fault]}.`);
   const token = (await readTextFile(tokenFile, { code: 'usage', limit: 64 * 1024 })).trim();
@@ -92,31 +68,5 @@ async function connect({ broker: url, tokenFile, certificateAuthority }: RemoteF
     signal: deps.signal,
     maxBody: 4 * 1024 * 1024,
   });
-  const bearer = new Secret(token);
-  return {
-    call: async (method, path) => broker.request({ method, path, bearer }),
-    notABroker: (why) => broker.notABroker(why),
-  };
-}
-
-/** A broker, asked as one of its admins. */
-interface Remote extends Pick<BrokerConnection, 'notABroker'> {
-  call(method: 'GET' | 'DELETE', path: string): Promise<BrokerAnswer>;
-}
-
-async function allLeases(remote: Remote, grant: string | undefined): Promise<LeaseView[]> {
-  const leases: LeaseView[] = [];
-  const seen = new Set<string>();
-  for (let next: string | undefined; ;) {
-    const query = new URLSearchParams({ limit: '500' });
-    if (grant !== undefined) query.set('grant', grant);
-    if (next !== undefined) query.set('continue', next);
-    const { body } = await remote.call('GET', `${routes.leases}?${query.toString()}`);
-    if (!Array.isArray(body['leases'])) throw remote.notABroker('it gives no list of leases');
-    leases.push(...(body['leases'] as LeaseView[]));
-    if (typeof body['continue'] !== 'string') return leases;
-    next = body['continue'];
-    if (seen.has(next)) throw remote.notABroker('its list of leases has no end');
-    seen.add(next);
-  }
+  return { broker, bearer: new Secret(token) };
 }

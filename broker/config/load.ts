@@ -16,6 +16,8 @@ import type { readAnyYaml } from './yaml.ts';
 /** Legal and unwise; `code` is stable and explained in docs/grants.md. */
 export interface Warning extends ConfigFault {
   readonly code: string;
+  /** Which it is about; absent where it is about no grant. */
+  readonly grant?: string;
 }
 
 export interface LoadedConfig {
@@ -82,6 +84,7 @@ export function judgeConfig(
   if (faults.length > 0 || compiled.policy === undefined) throw new ConfigFaults(sortFaults(faults));
   const warnings = findWarnings(config, compiled.policy).map(({ code, path, message }) => ({
     code,
+    ...(path[0] === 'grants' && path[1] !== undefined && { grant: String(path[1]) }),
     ...merged.fault(path, message),
   }));
   const empty = bare.map((fault) => ({

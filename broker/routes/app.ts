@@ -7,6 +7,7 @@ import type { Counters } from '../service/counters.ts';
 import type { Health } from '../service/health.ts';
 import { exchange } from './exchange.ts';
 import { explain } from './explain.ts';
+import { listGrants } from './grants.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { endLease, listLeases } from './leases.ts';
 import { oauthMetadata } from './oauth-metadata.ts';
@@ -36,6 +37,7 @@ function publicRoutes(broker: Broker, reader: Reader): RouteTable {
     [routes.explain]: { POST: audited('explain', explain) },
     [routes.leases]: { GET: audited('leases', listLeases) },
     [`${routes.leases}/:id`]: { DELETE: audited('revoke', endLease) },
+    [routes.grants]: { GET: audited('grants', listGrants) },
     [routes.kubeconfig]: { GET: audited('kubeconfig', kubeconfig) },
     [routes.wellKnown]: { GET: bySignIn(unaudited(describeBroker), audited('grants', describeAccess)) },
     [`${routes.oauthMetadata}{/*rest}`]: { GET: unaudited(oauthMetadata) },

@@ -6,23 +6,27 @@ import { type Answer, json, refusal } from '../http/answer.ts';
 import { signedInAdmin } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
-import type { Lease } from '../leases/lease.ts';
+import { isLeaseState, type Lease, type LeaseState } from '../leases/lease.ts';
 import { revokeLease } from '../leases/revocation.ts';
 import type { Services } from '../service/services.ts';
 
-/** `GET /leases`: a page of them, for admins. */
+/**
+ * `GET /leases`: a page of them, for admins. A subject is looked for in one page of the store at a time, so that no
+ * question costs more than another: such a page may hold none and not be the last.
+ */
 export async function listLeases(call: Call, services: Services, trail: Trail): Promise<Answer> {
   await signedInAdmin(call, services, trail.addSubject);
-  const { limit, grant, continue: after } = readQuery(call.query);
+  const { limit, grant, state, subject, continue: after } = readQuery(call.query);
   if (grant !== undefined) trail.add({ grant: clean(grant, 80) });
-  const page = await services.leases.store.list({ limit, grant, continue: after }).catch((error: unknown) => {
+  if (subject !== undefined) trail.add({ detail: `of the subject ${clean(subject)}` });
+  const page = await services.leases.store.list({ limit, grant, state, continue: after }).catch((error: unknown) => {
     if (after === undefined || !(error instanceof ClusterFault) || error.reason === 'unavailable') throw error;
     throw new KleisError('request_malformed', 'The list has changed too much: begin anew, without continue.', {
       detail: error.message,
     });
   });
   const response: LeasesResponse = {
-    leases: page.leases.map(describeLease),
+    leases: page.leases.filter((lease) => subject === undefined || isOf(lease, subject)).map(describeLease),
     ...(page.continue !== undefined && { continue: page.continue }),
   };
   return json(response);
@@ -57,6 +61,8 @@ const pageSize = { usual: 100, max: 500 };
 function readQuery(query: Readonly<Record<string, unknown>>): {
   readonly limit: number;
   readonly grant: string | undefined;
+  readonly state: LeaseState | undefined;
+  readonly subject: string | undefined;
   readonly continue: string | undefined;
 } {
   const text = (name: string): string | undefined => {
@@ -74,7 +80,23 @@ function readQuery(query: Readonly<Record<string, unknown>>): {
   if (grant !== undefined && !/^[a-z0-9][-a-z0-9.]{0,62}$/.test(grant)) {
     throw new KleisError('request_malformed', 'grant is the name of a grant.');
   }
-  return { limit, grant, continue: text('continue') };
+  const state = text('state');
+  if (state !== undefined && !isLeaseState(state)) {
+    throw new KleisError('request_malformed', 'state is none that a lease has.');
+  }
+  return { limit, grant, state, subject: text('subject'), continue: text('continue') };
+}
+
+/**
+ * Whether its holder is that subject, or is named by more than it after a colon: `repo:acme/web` is also
+ * `repo:acme/web:ref:refs/heads/main`. A lease has the first 120 characters of its holder: what they leave open is a yes,
+ * since who ends leases must not miss one.
+ */
+function isOf({ holder }: Lease, subject: string): boolean {
+  const wanted = clean(subject, 2048);
+  const own = holder.slice(holder.indexOf(' ') + 1);
+  if (own === wanted || own.startsWith(`${wanted}:`)) return true;
+  return own.endsWith('…') && wanted.startsWith(own.slice(0, -1));
 }
 
 function describeLease(lease: Lease): LeaseView {

@@ -70,7 +70,7 @@ async function grantsOf(policy: CompiledPolicy, subject: Subject, now: number): 
   return found;
 }
 
-function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant {
+export function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant {
   return {
     name,
     cluster,

@@ -1,5 +1,6 @@
+import type { Admin } from '../../shared/broker-leases.ts';
 import { KleisError } from '../../shared/errors.ts';
-import type { BrokerAddress } from '../broker/connection.ts';
+import { type BrokerAddress, connectTo } from '../broker/connection.ts';
 import { readDirectory } from '../broker/directory.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import type { BrokerFlags, SignInFlags } from '../settings/flags.ts';
@@ -29,6 +30,15 @@ export async function askBroker(flags: BrokerFlags, surroundings: Deps): Promise
   return typed.broker === undefined || context !== undefined
     ? askThatOfContext({ context, kubeconfig, typed, yes }, surroundings)
     : askNamed(typed, yes, surroundings);
+}
+
+/** As large as a page of leases may be, and more. */
+const maxBody = 4 * 1024 * 1024;
+
+/** The same for what only admins may ask; the broker says whether the caller is one. */
+export async function openAdmin(flags: BrokerFlags, deps: Deps): Promise<Admin & { readonly address: BrokerAddress }> {
+  const { broker: address, caller } = await askBroker(flags, deps);
+  return { broker: connectTo(address, maxBody), bearer: caller.token, address };
 }
 
 async function askNamed(typed: SignInFlags, yes: boolean, deps: Deps): Promise<BrokerCaller> {

@@ -49,6 +49,21 @@ export type GrantsFlags = BrokerFlags & { output: 'table' | 'json' | 'name' };
 
 export type ExplainFlags = BrokerFlags & OutputFlags;
 
+export type AdminFlags = BrokerFlags;
+
+/** Which leases are meant. */
+interface LeaseFilterFlags {
+  subject?: string;
+  all?: boolean;
+}
+
+export type AdminLeasesFlags = AdminFlags &
+  LeaseFilterFlags & { watch?: boolean; output: 'table' | 'wide' | 'json' | 'yaml' | 'name' };
+
+export type AdminRevokeFlags = AdminFlags & LeaseFilterFlags & OutputFlags;
+
+export type AdminGrantsFlags = AdminFlags & { output: 'table' | 'wide' | 'json' | 'name' };
+
 export interface OutputFlags {
   output: 'table' | 'json';
 }
@@ -138,9 +153,9 @@ const callerNames = [
 ] as const satisfies readonly FlagName[];
 
 /** Which broker is asked, and by whom. */
-export function addBrokerFlags(command: Command): Command {
+export function addBrokerFlags(command: Command, yes = 'let the broker have your sign-in without asking'): Command {
   for (const name of callerNames) command.optionsGroup(`${settingOf(name).group}:`).addOption(optionOf(name));
-  return command.optionsGroup('Options:').option('-y, --yes', 'let the broker have your sign-in without asking');
+  return command.optionsGroup('Options:').option('-y, --yes', yes);
 }
 
 /** What `get-token` takes, and so what may stand in a kubeconfig entry. */

@@ -156,6 +156,103 @@ describe('a mistyped grant', () => {
   });
 });
 
+describe('kleis admin', () => {
+  const take = async (person: Person, grant: string): Promise<string> => {
+    const flags = [...world.flags, '--certificate-authority', person.providerCaFile, '--broker', url];
+    const { stdout } = await person.run('kleis', ['token', ...flags, '--grant', grant, '-o', 'json', '--force']);
+    return (JSON.parse(stdout) as { lease: string }).lease;
+  };
+
+  it('is for admins: anybody else is told so and nothing more', async () => {
+    const alice = await personNamed('alice');
+    await take(alice, 'view');
+    for (const command of [['leases'], ['revoke', '--all'], ['grants'], ['health']]) {
+      const { code, stdout, stderr } = await kleis(alice, 'admin', ...command);
+      expect({ code, stdout, stderr }).toEqual({ code: 4, stdout: '', stderr: expect.stringContaining('for admins') });
+    }
+  });
+
+  it('lists the active leases with who has them, and ends one by the beginning of its id', async () => {
+    const [alice, boss] = [await personNamed('alice'), await personNamed('boss')];
+    const [first, second] = [await take(alice, 'view'), await take(alice, 'deploy-web')];
+    const { code, stdout } = await kleis(boss, 'admin', 'leases', '--subject', 'alice');
+    expect(code).toBe(0);
+    const [head, ...rows] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ {3,}/));
+    expect(head).toEqual(['ID', 'GRANT', 'WHO', 'AGE', 'ENDS', 'STATE']);
+    expect(rows).toContainEqual([
+      second.slice(0, 8),
+      'deploy-web',
+      'alice',
+      expect.stringMatching(/^\d+s$/),
+      expect.stringMatching(/^in 1[56]m$/),
+      'active',
+    ]);
+    expect((await kleis(boss, 'admin', 'leases', '--subject', 'ali')).stdout).toBe('');
+
+    const ended = await kleis(boss, 'admin', 'revoke', second.slice(0, 8));
+    expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/deploy-web +alice +dead/) });
+    const names = (await kleis(boss, 'admin', 'leases', '-o', 'name')).stdout.split('\n');
+    expect(names).toContain(first);
+    expect(names).not.toContain(second);
+    expect((await kleis(boss, 'admin', 'leases', '--all', '-o', 'wide')).stdout).toMatch(
+      new RegExp(`${second}.*revoked.*revoked by an admin`),
+    );
+    expect((await kleis(boss, 'admin', 'leases', '-o', 'yaml')).stdout).toMatch(/^leases:\n {2}- id: /);
+
+    expect(await kleis(boss, 'admin', 'revoke', '--subject', 'alice')).toMatchObject({ code: 0 });
+    expect((await kleis(boss, 'admin', 'leases', '--subject', 'alice', '-o', 'name')).stdout).toBe('');
+  });
+
+  it.each([
+    [['revoke'], 2, 'in one way, what to revoke'],
+    [['revoke', 'abcd', '--all'], 2, 'in one way, what to revoke'],
+    [['revoke', 'l'], 2, 'at least 4 characters'],
+    [['revoke', 'nothing-here'], 2, 'There is no lease nothing-here'],
+    [['leases', '--watch', '-o', 'json'], 2, '--watch prints lines'],
+  ])('%j is refused', async (args, code, why) => {
+    const boss = await personNamed('boss');
+    expect(await kleis(boss, 'admin', ...args)).toMatchObject({
+      code,
+      stdout: '',
+      stderr: expect.stringContaining(why),
+    });
+  });
+
+  it('asks before it revokes; where nobody can be asked nothing is', async () => {
+    const [alice, boss] = [await personNamed('alice'), await personNamed('boss')];
+    const lease = await take(alice, 'view');
+    await kleis(boss, 'admin', 'health');
+    const refused = said(await boss.run('kleis', ['admin', 'revoke', lease, '--broker', url]));
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('Pass --yes') });
+    expect((await kleis(boss, 'admin', 'leases', '-o', 'name')).stdout).toContain(lease);
+  });
+
+  it('watch prints a lease that comes', async () => {
+    const [alice, boss] = [await personNamed('alice'), await personNamed('boss')];
+    await kleis(boss, 'admin', 'health');
+    const watching = boss.start('kleis', ['admin', 'leases', '--watch', '-o', 'name', '--broker', url]);
+    const lease = await take(alice, 'view');
+    await watching.waitFor(new RegExp(lease));
+    watching.kill('SIGINT');
+    expect((await watching.done).code).toBe(130);
+  });
+
+  it('shows all grants with when they were used, and the health, checked one by one', async () => {
+    const [alice, boss] = [await personNamed('alice'), await personNamed('boss')];
+    await take(alice, 'deploy-web');
+    const { code, stdout } = await kleis(boss, 'admin', 'grants');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^deploy-web +prod +sso +15m, up to 1h +yes +\d+s +0$/m);
+    expect(stdout).toMatch(/^secret +prod +sso .* - +0$/m);
+    const health = await kleis(boss, 'admin', 'health');
+    expect(health.stdout).toMatch(/^ok +cluster prod$/m);
+    expect(health.stdout).toMatch(/^ready$/m);
+  });
+});
+
 it('the version of a broker is for who signs in', async () => {
   const { body } = await broker.call('/.well-known/kleis');
   expect(body).not.toHaveProperty('version');

@@ -25,6 +25,7 @@ export const house: readonly Program[] = [
       room('shared/net', 'the one door to the outside: HTTPS, proxies, certificates, when to try again'),
       room('shared/kube', 'the few calls to a Kubernetes API, and how to sign in there'),
       room('shared/broker-client.ts', 'what is asked of a broker, by whichever program'),
+      room('shared/broker-leases.ts', 'what an admin asks of a broker'),
     ],
   },
   {

@@ -43,12 +43,44 @@ describe('leases', () => {
     expect([unknown.status, unknown.body.code]).toEqual([404, 'lease_unknown']);
   });
 
-  it.each(['limit=0', 'limit=1e9', 'limit=x', 'grant=a,b', 'continue=nonsense', 'limit=1&limit=2'])(
-    'with %s are a bad request',
-    async (query) => {
-      expect((await broker.call(`/leases?${query}`, { headers: admin })).status).toBe(400);
-    },
-  );
+  it.each([
+    'limit=0',
+    'limit=1e9',
+    'limit=x',
+    'grant=a,b',
+    'continue=nonsense',
+    'limit=1&limit=2',
+    'state=dead',
+    `subject=${'x'.repeat(2049)}`,
+  ])('with %s are a bad request', async (query) => {
+    expect((await broker.call(`/leases?${query}`, { headers: admin })).status).toBe(400);
+  });
+
+  it('are filtered by state and subject, which is whole or ends before a colon; the audit says whose were asked for', async () => {
+    const { body } = await broker.exchange(await world.issue({ sub: 'repo:acme/web:ref:refs/heads/main' }));
+    const idsOf = async (query: string) => {
+      const page = await broker.call(`/leases?limit=500&${query}`, { headers: admin });
+      return (page.body.leases as { id: string }[]).map(({ id }) => id);
+    };
+    for (const subject of ['repo:acme/web', 'repo:acme/web:ref:refs/heads/main', 'repo']) {
+      expect(await idsOf(`subject=${encodeURIComponent(subject)}`)).toEqual([body.lease]);
+    }
+    for (const subject of ['repo:acme/we', 'acme/web', 'repo:acme/web:', 'ci repo:acme/web', 'ci']) {
+      expect(await idsOf(`subject=${encodeURIComponent(subject)}`)).not.toContain(body.lease);
+    }
+    expect(await idsOf('state=active')).toContain(body.lease);
+    expect(await idsOf('state=revoked')).not.toContain(body.lease);
+    expect(await broker.audit()).toContainEqual(
+      expect.objectContaining({ event: 'leases', subject: 'boss', detail: 'of the subject repo:acme/web' }),
+    );
+  });
+
+  it('a subject that is longer than what a lease keeps of it is found', async () => {
+    const sub = `repo:acme/${'x'.repeat(200)}:ref:refs/heads/main`;
+    const { body } = await broker.exchange(await world.issue({ sub }));
+    const { text } = await broker.call(`/leases?limit=500&subject=${encodeURIComponent(sub)}`, { headers: admin });
+    expect(text).toContain(body.lease);
+  });
 
   it('are listed and ended by `kleis-broker leases` and `revoke`', async () => {
     const { body } = await broker.exchange(await world.issue());

@@ -30,6 +30,7 @@ const calls: readonly [event: string, who: string, call: () => Promise<Answer>][
     },
   ],
   ['kubeconfig', 'acme/web', async () => broker.call(routes.kubeconfig, { headers: await bearer() })],
+  ['grants', 'boss', async () => broker.call(routes.grants, { headers: admin })],
   ['grants', 'acme/web', async () => broker.call(routes.wellKnown, { headers: await bearer() })],
 ];
 
@@ -43,6 +44,7 @@ const refusals: readonly [event: string, who: string, call: () => Promise<Answer
     async () => broker.post(routes.explain, { ...(await asked()), scope: 'no-such' }, await bearer({ sub: 'nobody' })),
   ],
   ['leases', 'nobody', async () => broker.call(routes.leases, { headers: await bearer({ sub: 'nobody' }) })],
+  ['grants', 'nobody', async () => broker.call(routes.grants, { headers: await bearer({ sub: 'nobody' }) })],
   ['leases', 'boss', async () => broker.call(`${routes.leases}?limit=0`, { headers: admin })],
   [
     'revoke',
