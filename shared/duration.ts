@@ -30,7 +30,6 @@ export function formatAge(milliseconds: number): string {
     number,
     number,
   ];
-  const two = (first: string, rest: number, unit: string) => (rest === 0 ? first : `${first}${rest}${unit}`);
   if (seconds < 120) return `${seconds}s`;
   if (minutes < 10) return two(`${minutes}m`, seconds % 60, 's');
   if (hours < 3) return `${minutes}m`;
@@ -38,5 +37,7 @@ export function formatAge(milliseconds: number): string {
   if (hours < 48) return `${hours}h`;
   return days < 8 ? two(`${days}d`, hours % 24, 'h') : `${days}d`;
 }
+
+const two = (first: string, rest: number, unit: string) => (rest === 0 ? first : `${first}${rest}${unit}`);
 
 const numberOf = (amount: string | undefined) => Number.parseInt(amount ?? '0', 10);
