@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
+import { withoutBrackets } from '../../shared/net/url.ts';
 import { defaultListenAddresses, donePath } from '../settings/listen-address.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import { renderPage, type PageOutcome } from './page.ts';
@@ -48,7 +49,7 @@ export function addressesToTry({
 
 function parse(url: string): Pick<Address, 'host' | 'port'> {
   const { hostname, port } = new URL(url);
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 80 : Number(port) };
+  return { host: withoutBrackets(hostname), port: port === '' ? 80 : Number(port) };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import { createConnector } from '../net/connector.ts';
 import { strictTls, type Trust } from '../net/trust.ts';
+import { withoutBrackets } from '../net/url.ts';
 
 /** Below the 90 s after which kube-apiserver cuts idle connections: a write on one that it just cut is ambiguous. */
 const idleTimeout = 45_000;
@@ -43,7 +44,7 @@ export interface Endpoint {
  * connecting fails, and it takes a new connection while the last one is about to be free.
  */
 export function openConnections({ server, tlsServerName, proxy, trust, connected }: Endpoint): Connections {
-  const host = server.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(server.hostname);
   const open = createConnector({ proxy, trust });
   const target = {
     ...strictTls,

@@ -9,7 +9,7 @@ import { backoff, isPassingStatus, readRetryAfter } from './retry.ts';
 import { clean } from '../text.ts';
 import { createTrust, unusableAuthorities } from './trust.ts';
 
-// Node's own client, not a library: loading undici takes 25 to 65 ms, which every refresh of a token would pay.
+// Node's own client, not a library: loading undici takes 24 to 65 ms, which every refresh of a token would pay.
 
 export interface FetchOptions {
   /**

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { KleisError } from '../errors.ts';
-import { isLoopback } from './url.ts';
+import { isLoopback, withoutBrackets } from './url.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -62,7 +62,7 @@ function parseNoProxy(text: string): (url: URL) => boolean {
       networks.addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6');
   }
   return (url) => {
-    const host = url.hostname.toLowerCase().replace(/^\[|\]$/g, '');
+    const host = withoutBrackets(url.hostname.toLowerCase());
     const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
     const family = isIP(host);
     if (family !== 0 && networks.check(host, family === 4 ? 'ipv4' : 'ipv6')) return true;
@@ -71,7 +71,7 @@ function parseNoProxy(text: string): (url: URL) => boolean {
       const [, name = '', onlyPort] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
       if (isIP(entry) === 6 ? entry.toLowerCase() === host : false) return true;
       if (onlyPort !== undefined && onlyPort !== port) return false;
-      const suffix = name.replace(/^\*?\./, '').replace(/^\[|\]$/g, '');
+      const suffix = withoutBrackets(name.replace(/^\*?\./, ''));
       return suffix !== '' && (host === suffix || (family === 0 && host.endsWith(`.${suffix}`)));
     });
   };

@@ -8,6 +8,7 @@ import { explainNetworkError } from './network-errors.ts';
 import { isSocks } from './proxy.ts';
 import { negotiateSocks, SocksFault } from './socks.ts';
 import { strictTls, type Trust } from './trust.ts';
+import { withoutBrackets } from './url.ts';
 
 /** Milliseconds until the proxy has let us through. */
 const patience = 10_000;
@@ -59,7 +60,7 @@ const defaultPorts: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 
 const socksPort = 1080;
 
 async function reach(proxy: URL, trust: Trust): Promise<Socket> {
-  const host = proxy.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(proxy.hostname);
   const port = proxy.port === '' ? (defaultPorts[proxy.protocol] ?? socksPort) : Number(proxy.port);
   if (proxy.protocol === 'https:') {
     const servername = isIP(host) === 0 ? host : '';

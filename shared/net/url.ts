@@ -4,12 +4,17 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8);
 loopback.addAddress('::1', 'ipv6');
 
+/** An address of IPv6 as sockets and `isIP` take it; anything else as it is. */
+export function withoutBrackets(host: string): string {
+  return host.replace(/^\[|\]$/g, '');
+}
+
 /**
  * Names and addresses that no packet leaves the machine for: `localhost`, 127.0.0.0/8, ::1, and IPv4 ones spelled as
  * IPv6, with or without brackets. Another name could be made to point anywhere.
  */
 export function isLoopback(host: string | undefined): boolean {
-  const bare = (host ?? '').replace(/^\[|\]$/g, '').toLowerCase();
+  const bare = withoutBrackets(host ?? '').toLowerCase();
   const family = isIP(bare);
   return family === 0 ? bare === 'localhost' : loopback.check(bare, family === 4 ? 'ipv4' : 'ipv6');
 }
