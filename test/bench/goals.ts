@@ -13,7 +13,7 @@ interface Goal {
 const most = (bound: Bound, text: string, unit: Unit = 'ratio'): Goal => ({ text, unit, is: 'at most', bound });
 const least = (bound: Bound, text: string, unit: Unit = 'ratio'): Goal => ({ text, unit, is: 'at least', bound });
 
-/** Every goal of the benchmark. Most are ratios of what ran in turn, so that they hold on another machine too. */
+/** Every goal of plugin and broker; each part of the scale bench has its own. Most are ratios of what ran in turn, so that they hold on another machine too. */
 export const goals = {
   'rate plain': least(0.85, 'mints ÷ bare client, 16 at once, nothing kept'),
   'rate once': least(0.85, 'mints ÷ bare client, 16 at once, a lease'),

@@ -21,16 +21,9 @@ const mints = 300;
 const concurrency = 16;
 const warmUp = 40;
 
-/** What API server and etcd have done so far. */
-interface Meter {
-  /** Of the API server, by verb and resource. */
-  readonly requests: ReadonlyMap<string, number>;
-  readonly revision: number;
-  readonly puts: number;
-  readonly deletes: number;
+interface Spent {
   /** Bytes. */
   readonly wal: number;
-  readonly inUse: number;
   readonly fromEtcd: number;
   readonly up: number;
   readonly down: number;
@@ -41,21 +34,24 @@ interface Meter {
   readonly etcdCpu: number;
 }
 
+/** What API server and etcd have done so far. */
+interface Meter extends Spent {
+  /** Of the API server, by verb and resource. */
+  readonly requests: ReadonlyMap<string, number>;
+  readonly revision: number;
+  readonly puts: number;
+  readonly deletes: number;
+  /** Bytes of etcd's file. */
+  readonly inUse: number;
+}
+
 /** One kind of work, for one mint of it. */
-export interface UnitCost extends Record<string, unknown> {
+export interface UnitCost extends Spent, Record<string, unknown> {
   readonly what: string;
   readonly calls: string;
   readonly revisions: number;
-  readonly wal: number;
   /** Bytes that stay in etcd's file until it is compacted. */
   readonly stays: number;
-  readonly fromEtcd: number;
-  readonly up: number;
-  readonly down: number;
-  readonly watchedWhole: number;
-  readonly watchedMetadata: number;
-  readonly apiCpu: number;
-  readonly etcdCpu: number;
 }
 
 const kinds: readonly { readonly name: string; readonly grant: string; readonly issuer: Cost['issuer'] }[] = [
