@@ -96,8 +96,8 @@ class Reader {
     const items: TreeNode[] = [];
     while (this.#indent === indent && this.#isItem()) {
       const dash = this.#at;
-      do this.#at += 1;
-      while (this.#text[this.#at] === ' ');
+      this.#at += 1;
+      this.#blanks();
       const at = this.#at;
       key.lastIndex = at;
       if (key.test(this.#text)) {

@@ -8,7 +8,7 @@ interface Messages {
 
 /**
  * Requests and responses that are born as express wants them. It gives each of them another prototype otherwise, and V8
- * then finds every property of them anew: 70 µs for a request, where all else of express takes 5.
+ * then finds every property of them anew: 70 µs for a request, where all else of express takes 3.
  */
 export function messagesOf(app: Express): Messages {
   class IncomingMessage extends http.IncomingMessage {}
