@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Path } from '../policy/parse-where.ts';
 import { documentSchema, whereSchema } from './schema.ts';
 
 export interface JsonSchema {
@@ -60,10 +61,7 @@ export function brokerJsonSchema(): JsonSchema {
 }
 
 /** The part of the schema that describes what stands at a path; undefined if nothing may stand there. */
-export function schemaAt(
-  path: readonly (string | number)[],
-  whole: JsonSchema = brokerJsonSchema(),
-): JsonSchema | undefined {
+export function schemaAt(path: Path, whole: JsonSchema = brokerJsonSchema()): JsonSchema | undefined {
   let parts: readonly JsonSchema[] = [whole];
   for (const key of path) {
     parts = parts.flatMap(alternatives).flatMap((part) => {
@@ -75,7 +73,7 @@ export function schemaAt(
 }
 
 /** Names that may stand at a place. */
-export function namesAt(path: readonly (string | number)[]): string[] {
+export function namesAt(path: Path): string[] {
   const schema = schemaAt(path);
   if (schema === undefined) return [];
   return [...new Set(alternatives(schema).flatMap((part) => Object.keys(part.properties ?? {})))];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/compile.ts';
-import type { PolicyFault } from '../policy/parse-where.ts';
+import type { Path, PolicyFault } from '../policy/parse-where.ts';
 import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
 import { type ConfigFault, ConfigFaults, fileFault, readSources, type SourceFile } from './documents.ts';
@@ -116,7 +116,7 @@ function compile(config: BrokerConfig): { readonly policy?: CompiledPolicy; read
 }
 
 /** A fault that only follows from another one: it is about a stand-in, or about an entry that was left out. */
-function isEcho(fault: RuleFault, dropped: readonly (readonly (string | number)[])[], value: unknown): boolean {
+function isEcho(fault: RuleFault, dropped: readonly Path[], value: unknown): boolean {
   if (dropped.some((path) => path.slice(0, fault.path.length).every((key, index) => fault.path[index] === key)))
     return true;
   if (fault.refersTo === undefined) return false;

@@ -1,16 +1,16 @@
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { claimPath } from '../policy/match.ts';
+import type { Path } from '../policy/parse-where.ts';
 import type { ConfigFault } from './documents.ts';
 import { documentSchema, mergedSections } from './schema.ts';
 import { dataOf, isEntries, placeAt, placeOfKey, type SourceDocument } from './tree.ts';
 
-type Path = readonly (string | number)[];
-type Entries = Record<string, unknown>;
+type Data = Record<string, unknown>;
 
 export interface Merged {
   /** One document, of whatever shape. */
-  readonly value: Entries;
+  readonly value: Data;
   /** Some document could not be taken into it, so what seems to be missing may stand there. */
   readonly incomplete: boolean;
   /** The file in which something stands, or would. */
@@ -21,7 +21,7 @@ export interface Merged {
 
 /** Brings documents together: issuers, clusters and grants by name, all else said once. */
 export function mergeDocuments(sources: readonly SourceDocument[], faults: ConfigFault[]): Merged {
-  const value: Entries = {};
+  const value: Data = {};
   const homes = new Map<string, SourceDocument>();
   let incomplete = false;
   for (const source of sources) {
@@ -33,7 +33,7 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
     checkHeader(source, content, faults);
     for (const [name, part] of Object.entries(content)) {
       if (isMergedSection(name) && isObject(part)) {
-        const section = (value[name] ??= {}) as Entries;
+        const section = (value[name] ??= {}) as Data;
         for (const [entry, body] of Object.entries(part)) {
           if (taken(homes, source, [name, entry], faults)) continue;
           if (isObject(section)) section[entry] = body;
@@ -60,14 +60,14 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
   };
 }
 
-function plainContent(source: SourceDocument, faults: ConfigFault[]): Entries | undefined {
-  if (isEntries(source.root.content)) return dataOf(source.root) as Entries;
+function plainContent(source: SourceDocument, faults: ConfigFault[]): Data | undefined {
+  if (isEntries(source.root.content)) return dataOf(source.root) as Data;
   const message = 'is no mapping: begin with apiVersion: kleis.dev/v1';
   faults.push({ file: source.file, ...placeAt(source, []), path: '', message });
   return undefined;
 }
 
-function checkHeader(source: SourceDocument, content: Entries, faults: ConfigFault[]): void {
+function checkHeader(source: SourceDocument, content: Data, faults: ConfigFault[]): void {
   for (const name of ['apiVersion', 'kind'] as const) {
     const [expected] = documentSchema.shape[name].values;
     if (content[name] === expected) continue;

@@ -1,7 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path';
+import type { Path } from '../policy/parse-where.ts';
 import type { BrokerConfig } from './schema.ts';
-
-type Path = readonly (string | number)[];
 
 /** What a file that a configuration names holds. */
 export type FileKind = 'certificates' | 'keys' | 'certificate' | 'private key' | 'kubeconfig' | 'token' | 'audit';

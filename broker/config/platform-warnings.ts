@@ -1,17 +1,18 @@
 import type { CompiledClaim, CompiledGrant } from '../policy/compile.ts';
 import type { Glob } from '../policy/glob.ts';
+import type { Path } from '../policy/parse-where.ts';
 import { accepts, answers, conditionNames, leaves, narrows, pinned, refIsTag, states } from './grant-claims.ts';
 import { type KnownPlatform, knownPlatform, type Platform } from './platforms.ts';
 
 export interface PolicyWarning {
   /** Stable; docs/grants.md explains each. */
   readonly code: string;
-  readonly path: readonly (string | number)[];
+  readonly path: Path;
   /** What is unwise, and what to write instead. */
   readonly message: string;
 }
 
-export type Warn = (code: string, path: readonly (string | number)[], message: string) => void;
+export type Warn = (code: string, path: Path, message: string) => void;
 
 /** What is unwise about the claims that a grant demands of tokens of this platform. */
 export function warnAboutPlatform(
@@ -89,7 +90,7 @@ function own(table: Readonly<Record<string, string>>, name: string): string | un
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-function warnAboutGlob(glob: Glob, path: readonly (string | number)[], warn: Warn): void {
+function warnAboutGlob(glob: Glob, path: Path, warn: Warn): void {
   if (!glob.source.includes('*')) {
     warn('glob-without-star', path, 'has no "*", so it matches this one text: write it without `glob`');
   }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { Grant } from '../policy/grant.ts';
-import type { PolicyFault } from '../policy/parse-where.ts';
+import type { Path, PolicyFault } from '../policy/parse-where.ts';
 import { accessFaults } from './access-rules.ts';
 import { parseAddress } from './address.ts';
 import { isLoopback, serverUrlFaults, type UrlFault } from '../../shared/net/url.ts';
@@ -16,7 +16,6 @@ import {
   type mergedSections,
 } from './schema.ts';
 
-type Path = readonly (string | number)[];
 type Section = (typeof mergedSections)[number];
 type Report = (path: Path, message: string, refersTo?: Section) => void;
 

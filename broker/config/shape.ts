@@ -3,9 +3,9 @@ import { clean } from '../../shared/text.ts';
 import { namesAt, schemaAt } from './json-schema.ts';
 import { isObject } from '../../shared/json.ts';
 import { nearest } from '../../shared/nearest.ts';
+import type { Path } from '../policy/parse-where.ts';
 import { type BrokerDocument, documentSchema, mergedSections } from './schema.ts';
 
-type Path = readonly (string | number)[];
 type Issue = z.core.$ZodIssue;
 
 export interface ShapeFault {

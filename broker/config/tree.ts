@@ -1,3 +1,5 @@
+import type { Path } from '../policy/parse-where.ts';
+
 /** A part of a document. */
 export interface TreeNode {
   /** Where a fault about it is shown: how many characters (UTF-16) are before that. */
@@ -69,8 +71,6 @@ export function dataOf({ content }: TreeNode): unknown {
   for (const [name, { node }] of content) data[name] = dataOf(node);
   return data;
 }
-
-type Path = readonly (string | number)[];
 
 /** The place nearest to a path: the scalar there or, for all else and for what is missing, the key it belongs to. */
 export function placeAt({ root, lines }: SourceDocument, path: Path): Place {

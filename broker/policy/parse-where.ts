@@ -3,9 +3,12 @@ import { compileGlob, globFault } from './glob.ts';
 import type { Where } from './grant.ts';
 import type { Matcher } from './match.ts';
 
+/** From the top of a document to a part of it. */
+export type Path = readonly (string | number)[];
+
 /** Something wrong with the configuration; `path` leads to it from the top of the document. */
 export interface PolicyFault {
-  readonly path: readonly (string | number)[];
+  readonly path: Path;
   readonly message: string;
 }
 
@@ -24,8 +27,6 @@ const lookalikes: ReadonlySet<string> = new Set(
 const maxDepth = 8;
 const maxAlternatives = 1000;
 const maxLength = 1024;
-
-type Path = readonly (string | number)[];
 
 /** One demand for each claim; faults go into `faults`, and what has one is left out. */
 export function parseWhere(where: Where, path: Path, faults: PolicyFault[]): Map<string, Matcher> {

@@ -3,6 +3,7 @@ import https from 'node:https';
 import { createAgent } from './agent.ts';
 import { checkCertificates } from './certificates.ts';
 import { KleisError } from '../errors.ts';
+import { lazy } from './lazy.ts';
 import { explainNetworkError, isTrustFailure, neverSent } from './network-errors.ts';
 import { proxyChooser } from './proxy.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './retry.ts';
@@ -222,9 +223,4 @@ async function collect(message: http.IncomingMessage, maxBody: number, url: URL)
   }
   const empty = status === 204 || status === 205 || status === 304;
   return new Response(empty ? null : Buffer.concat(chunks), { status, headers });
-}
-
-function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
+import { lazy } from './lazy.ts';
 
 const [readdir, readFile, readlink] = [promisify(fs.readdir), promisify(fs.readFile), promisify(fs.readlink)];
 
@@ -75,11 +76,6 @@ export function createTrust({ ca, cert, key }: TlsMaterial, env: Env): Trust {
       throw refusal;
     },
   };
-}
-
-function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
 
 const unknownAuthority = new Set([
