@@ -11,7 +11,7 @@ setFlagsFromString('--heap-growing-percent=50');
 // A young space of that size is copied in a millisecond; V8's other threads that help with it cost a fifth of all that a
 // mint takes, and save none of its time.
 setFlagsFromString('--no-parallel-scavenge');
-// The only WebAssembly is undici's parser: to optimize it takes 8 MiB, and saves no time that could be measured.
+// The only WebAssembly is undici's parser: to optimize it takes 10 MiB, and saves no time that could be measured.
 setFlagsFromString('--liftoff-only');
 
 const deps = createDeps();

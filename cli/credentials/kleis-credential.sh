@@ -174,7 +174,7 @@ find_node() {
   unset NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_V8_COVERAGE NODE_DEBUG NODE_DEBUG_NATIVE \
     NODE_REDIRECT_WARNINGS NODE_PENDING_DEPRECATION NODE_TLS_REJECT_UNAUTHORIZED NODE_PRESERVE_SYMLINKS \
     NODE_PRESERVE_SYMLINKS_MAIN NODE_ICU_DATA NODE_COMPILE_CACHE NODE_CHANNEL_FD NODE_UNIQUE_ID NODE_TEST_CONTEXT
-  # Node reads this file at every start, slowly; shared/net/http.ts reads it when a connection is made.
+  # Node reads this file at every start, slowly; shared/net/trust.ts reads it when a connection is made.
   if test -n "${NODE_EXTRA_CA_CERTS-}"; then
     export KLEIS_EXTRA_CA_CERTS="${KLEIS_EXTRA_CA_CERTS:-$NODE_EXTRA_CA_CERTS}"
     unset NODE_EXTRA_CA_CERTS
