@@ -24,7 +24,7 @@ import {
   verboseFlag,
   withContext,
 } from './settings/flags.ts';
-import { describeBrokerCommands } from './program/broker.ts';
+import { describeBrokerCommands, describeVersion } from './program/broker.ts';
 import { modeOf } from './settings/arguments.ts';
 import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
@@ -84,12 +84,12 @@ export function createProgram(
     .addOption(optionOf('browserCommand'))
     .addHelpText('after', loginHelp)
     .action(async (flags: LoginFlags) => (await import('./commands/login.ts')).login(flags, deps));
-  program
-    .command('status')
-    .description('show sessions: who, until when, and where they are kept')
-    .addOption(output())
+  withContext(program.command('status'))
+    .description('show who you are where, until when, and where that is kept')
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'wide', 'json']).default('table'))
     .option('--show-token', 'show the tokens too: whoever sees them can use them')
-    .action(async (flags: StatusFlags) => (await import('./commands/status.ts')).status(flags, deps));
+    .option('--quiet', 'print nothing, and end with 3 where a sign-in is needed')
+    .action(async (flags: StatusFlags) => finish(await (await import('./commands/status.ts')).status(flags, deps)));
   addSignInFlags(withContext(program.command('whoami')))
     .description('show who you are, to the provider and to the cluster')
     .option('--claims', 'print the claims of the ID token too; never the token')
@@ -131,7 +131,8 @@ export function createProgram(
   addSignInFlags(withContext(program.command('token')))
     .description('print the token that kubectl would get')
     .addOption(new Option('-o, --output <format>', 'what to print').choices(tokenOutputs).default('token'))
-    .option('--force', 'get a new one although the last is fresh')
+    .option('--force', 'renew: get a new one although the last is fresh')
+    .option('--sign-in', 'sign in anew although the session is alive')
     .optionsGroup('Cluster, for -o kubeconfig and env:')
     .option('--server <url>', 'the API server (default: that of the context)')
     .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
@@ -152,7 +153,9 @@ export function createProgram(
     .passThroughOptions()
     .allowUnknownOption()
     .action(async (words: string[]) => (await import('./commands/completion.ts')).complete(program, words, deps));
-  program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
+  program.commandsGroup('Other:');
+  describeVersion(program.command('version'), deps);
+  program.helpCommand('help [command]', 'explain a command');
   addVerbose(program);
   return program;
 }

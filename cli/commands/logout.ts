@@ -13,6 +13,7 @@ import { connect } from '../provider/provider.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { Session } from '../session/file-format.ts';
 import type { SessionEntry, SessionStore } from '../session/contract.ts';
+import { describeDifferences } from '../session/differences.ts';
 
 // Longer than the revocation of two tokens may take.
 const deadline = 60_000;
@@ -56,7 +57,8 @@ async function choose(
   });
   const narrowed = [context, issuerUrl, account].some((each) => each !== undefined);
   if (chosen.length > 1 && !narrowed && flags.all !== true) {
-    const list = chosen.map((each) => `\n  ${describe(each)}`).join('');
+    const differences = describeDifferences(chosen);
+    const list = chosen.map((each) => `\n  ${describe(each, differences.get(each.key))}`).join('');
     throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {
       hint: 'Say which with --context, --issuer-url or --account, or --all.',
     });
@@ -111,9 +113,10 @@ function settingsOf({ what }: Session, person: PersonConfig): Settings {
   };
 }
 
-function describe(entry: SessionEntry): string {
+function describe(entry: SessionEntry, difference?: string): string {
   if ('problem' in entry) return `${entry.key.slice(0, 12)}, which cannot be read`;
   const { what, subject } = entry.info;
   const account = what.account === undefined ? '' : `, account ${what.account}`;
-  return clean(`${nameOf(subject) ?? 'somebody'} at ${what.issuerUrl}${account}`, 300);
+  const apart = difference === undefined ? '' : ` (${difference})`;
+  return clean(`${nameOf(subject) ?? 'somebody'} at ${what.issuerUrl}${account}${apart}`, 300);
 }

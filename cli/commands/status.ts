@@ -1,39 +1,102 @@
+import { exitCodes } from '../../shared/errors.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
-import type { Deps } from '../surroundings/deps.ts';
 import { addressOf } from '../kubeconfig/cluster-identity.ts';
-import type { StatusFlags } from '../settings/flags.ts';
-import { storeOf } from '../stores.ts';
 import { nameOf } from '../provider/tokens.ts';
 import type { SessionEntry, SessionStore } from '../session/contract.ts';
-import { boldOn } from '../surroundings/report.ts';
-import { formatTable } from '../../shared/table.ts';
+import { describeDifferences } from '../session/differences.ts';
+import type { StatusFlags } from '../settings/flags.ts';
+import { storeOf } from '../stores.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { printTable } from '../surroundings/print-table.ts';
+import { findAccess, type Access } from '../get-token/accesses.ts';
 
-/** `kleis status`: who is signed in where, until when. Opens no keyring unless tokens are asked for. */
-export async function status(flags: StatusFlags, deps: Deps): Promise<void> {
+/**
+ * `kleis status`: each context of the kubeconfig and each session without one: who, through what, until when. Opens no
+ * keyring unless tokens are asked for. Gives 3 where `quiet` is
+ * all that is wanted and somebody has to sign in, else 0.
+ */
+export async function status(flags: StatusFlags, deps: Deps): Promise<number> {
   const store = storeOf(deps);
-  const entries = await store.list();
+  const all = await findAccess(flags, deps);
+  const signInNeeded = all.length === 0 || all.some((each) => each.signInNeeded);
+  if (flags.quiet === true) return signInNeeded ? exitCodes.signIn : exitCodes.ok;
   if (flags.output === 'json') {
+    const entries = await store.list();
     const sessions = await Promise.all(entries.map((entry) => toJson(entry, flags.showToken === true, store)));
-    deps.stdout.write(`${JSON.stringify({ sessions }, undefined, 2)}\n`);
-    return;
+    const contexts = all.flatMap(({ context, current, via, session, signInNeeded: needed, tokenExpiresAt }) =>
+      context === undefined
+        ? []
+        : [
+            {
+              name: context,
+              current,
+              via,
+              session: session?.key,
+              signInNeeded: needed,
+              tokenExpiresAt: toDate(tokenExpiresAt),
+            },
+          ],
+    );
+    deps.stdout.write(`${JSON.stringify({ contexts, sessions }, undefined, 2)}\n`);
+    return exitCodes.ok;
   }
-  if (entries.length === 0) {
+  if (all.length === 0) {
     deps.report.info('Nobody is signed in. `kleis login` signs in, and so does kubectl when it needs to.');
-    return;
+    return exitCodes.ok;
   }
+  const sessions = [
+    ...new Map(all.flatMap(({ session }) => (session === undefined ? [] : [[session.key, session] as const]))).values(),
+  ];
   // All of it before the first byte: what cannot be read must not leave half an answer on stdout.
-  const tokens = flags.showToken === true ? await Promise.all(entries.map((entry) => tokensOf(entry, store))) : [];
-  const rows = entries.map((entry) => toRow(entry, deps));
-  const table = formatTable(
-    ['ACCOUNT', 'ISSUER', 'TOKEN', 'SESSION', 'KEPT IN', 'CLUSTERS'],
-    rows,
-    boldOn(deps.stdout, deps.env),
+  const tokens = flags.showToken === true ? await Promise.all(sessions.map((entry) => tokensOf(entry, store))) : [];
+  const differences = describeDifferences(sessions);
+  const wide = flags.output === 'wide';
+  const head = [
+    'CONTEXT',
+    'ACCOUNT',
+    'VIA',
+    'TOKEN',
+    'SESSION',
+    'KEPT',
+    ...(wide ? ['ISSUER', 'SCOPES', 'CLUSTERS', 'ID'] : []),
+  ];
+  printTable(
+    head,
+    all.map((access) => toRow(access, differences, wide, deps)),
+    deps,
   );
-  deps.stdout.write([table, ...tokens].join(''));
-  for (const entry of entries) {
-    if ('problem' in entry) deps.report.warn(`${entry.problem.message} ${entry.problem.hint}`);
-  }
+  deps.stdout.write(tokens.join(''));
+  const problems = new Set(
+    all.flatMap(({ problem }) => (problem === undefined ? [] : [`${problem.message} ${problem.hint}`])),
+  );
+  for (const problem of problems) deps.report.warn(problem);
+  return exitCodes.ok;
+}
+
+function toRow(access: Access, differences: ReadonlyMap<string, string>, wide: boolean, deps: Deps): string[] {
+  const { context, current, via, session, state, tokenExpiresAt } = access;
+  const info = session !== undefined && 'info' in session ? session.info : undefined;
+  const name = nameOf(info?.subject) ?? '-';
+  const account = info?.what.account;
+  const who = account === undefined || account === name ? name : `${account} (${name})`;
+  const difference = session === undefined ? undefined : differences.get(session.key);
+  return [
+    context === undefined ? '-' : `${context}${current ? ' *' : ''}`,
+    difference === undefined ? who : `${who} (${difference})`,
+    via,
+    info === undefined && tokenExpiresAt === undefined ? '-' : remaining(tokenExpiresAt, deps.clock.now()),
+    state,
+    info?.storage ?? (session === undefined ? '-' : 'file'),
+    ...(wide
+      ? [
+          info?.what.issuerUrl ?? '-',
+          info?.what.scopes.join(' ') ?? '-',
+          shortList([...new Set((info?.clusters ?? []).map(addressOf))]),
+          session?.key.slice(0, 12) ?? '-',
+        ]
+      : []),
+  ].map((cell) => clean(cell, 400));
 }
 
 async function toJson(entry: SessionEntry, showToken: boolean, store: SessionStore): Promise<Record<string, unknown>> {
@@ -62,22 +125,6 @@ async function toJson(entry: SessionEntry, showToken: boolean, store: SessionSto
     clusters: [...new Set(info.clusters.map(addressOf))],
     ...(tokens && { idToken: tokens.idToken?.reveal(), accessToken: tokens.accessToken?.reveal() }),
   };
-}
-
-function toRow(entry: SessionEntry, deps: Deps): string[] {
-  if ('problem' in entry) return [entry.key.slice(0, 12), '', '', 'unusable', 'file', ''];
-  const { info } = entry;
-  const now = deps.clock.now();
-  const name = nameOf(info.subject) ?? '';
-  const account = info.what.account;
-  return [
-    account === undefined || account === name ? name : `${account} (${name})`,
-    info.what.issuerUrl,
-    remaining(info.idTokenExpiresAt ?? info.accessTokenExpiresAt, now),
-    info.refreshable ? 'renews itself' : 'sign in again',
-    info.storage,
-    shortList([...new Set(info.clusters.map(addressOf))]),
-  ].map((cell) => clean(cell, 120));
 }
 
 /** The first and how many more, without what is the same for all: a table is to fit a terminal. */

@@ -11,11 +11,12 @@ import { printBlock } from '../kubeconfig/print.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { scriptToken, type TokenText } from '../get-token/script-token.ts';
 import { allowClientFiles } from '../session/client-files.ts';
-import { resolveRequest, type Settings } from '../settings/sign-in.ts';
+import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
 
 /** `kleis token`: what kubectl would get, for scripts. */
 export async function token(flags: TokenFlags, surroundings: Deps): Promise<void> {
-  const { settings, entry, deps } = await settingsFor(flags, surroundings);
+  const { settings: given, entry, deps } = await settingsFor(flags, surroundings);
+  const settings = flags.signIn === true ? anew(given) : given;
   const byPerson = (flags.clientSecretFile ?? flags.clientKeyFile) !== undefined;
   await allowClientFiles(settings, { byPerson, mayAsk: deps.stdin.isTTY }, deps);
   const cluster = await targetOf(flags, entry);
@@ -26,6 +27,16 @@ export async function token(flags: TokenFlags, surroundings: Deps): Promise<void
   }
   const text = await scriptToken(settings, entry?.identity ?? (cluster && clusterIdentity(cluster)), deps);
   deps.stdout.write(format(flags, text, cluster));
+}
+
+/** A sign-in, whatever is kept. Throws `usage` where nobody signs in. */
+function anew(settings: Settings | AmbientSettings): Settings {
+  if (isAmbient(settings) || settings.identity === 'client-credentials') {
+    throw new KleisError('usage', '--sign-in is for people, and here nobody signs in.', {
+      hint: '--force gets a new token.',
+    });
+  }
+  return { ...settings, force: true, signIn: true };
 }
 
 /** Flags, and where they name neither provider nor identity nor broker, those of a context of the kubeconfig below them. */

@@ -165,6 +165,18 @@ export class Credentials {
     });
   }
 
+  /** What this job keeps of a session, or of one of `noSession`, fresh or not. */
+  ofSession(session: string): string[] {
+    const tag = sessionTag(session);
+    const job = jobOf(this.#deps.env);
+    return this.#names().flatMap((name) => {
+      const values = parseAssignments(this.#folder.read(name)?.text ?? '');
+      const its = values.get('J');
+      const ours = job !== undefined && (its === job || its?.startsWith(`${job}\n`) === true);
+      return ours && values.get('S') === tag ? [values.get('T') ?? ''] : [];
+    });
+  }
+
   /** By its name in `ofOrigin`. */
   remove(name: string): void {
     for (const kind of ['', 'soon-', 'forced-']) this.#folder.remove(`${kind}${name}`);

@@ -29,11 +29,15 @@ export interface FoundEntry extends KleisExec {
  * @throws KleisError `kubeconfig_invalid` if there is no such context, it leads nowhere, or its user signs in otherwise
  */
 export async function findEntry(
-  request: { readonly context?: string | undefined; readonly kubeconfig?: string | undefined },
+  request: {
+    readonly context?: string | undefined;
+    readonly kubeconfig?: string | undefined;
+    readonly loaded?: Kubeconfig | undefined;
+  },
   deps: Pick<Deps, 'env' | 'platform'>,
 ): Promise<FoundEntry> {
   const sources = kubeconfigSources(request.kubeconfig, deps);
-  const kubeconfig = await loadKubeconfig(sources);
+  const kubeconfig = request.loaded ?? (await loadKubeconfig(sources));
   const where = sources.paths.map((path) => shown(path, 400)).join(', ');
   if (!kubeconfig.files.some((file) => file.exists)) {
     throw new KleisError('kubeconfig_invalid', `There is no kubeconfig: ${where} does not exist.`, {

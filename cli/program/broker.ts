@@ -10,9 +10,18 @@ import {
   optionOf,
   type OutputFlags,
   output,
+  type VersionFlags,
   withContext,
 } from '../settings/flags.ts';
 import type { Deps } from '../surroundings/deps.ts';
+
+/** `version`, which stands with the others; a broker is asked only if one is named. */
+export function describeVersion(command: Command, deps: Deps): void {
+  addBrokerFlags(withContext(command))
+    .description('print the version of Kleis, of Node, and of a broker')
+    .addOption(output())
+    .action(async (flags: VersionFlags) => (await import('../commands/version.ts')).printVersion(flags, deps));
+}
 
 /** Commands that ask a broker, as a person or a job. @param finish see `createProgram` */
 export function describeBrokerCommands(program: Command, deps: Deps, finish: (code: number) => void): void {

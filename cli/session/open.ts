@@ -129,9 +129,9 @@ interface Renewal {
 
 async function renew(session: Session | undefined, renewal: Renewal): Promise<Session> {
   const { settings, mode } = renewal.request;
-  const forced = mode === 'sign-in' || settings.force;
-  if (session !== undefined && !forced && isEnough(session, renewal.request)) return session;
-  if (session !== undefined && session.tokens.refreshToken !== undefined && !forced) {
+  const anew = mode === 'sign-in' || settings.signIn === true;
+  if (session !== undefined && !anew && !settings.force && isEnough(session, renewal.request)) return session;
+  if (session !== undefined && session.tokens.refreshToken !== undefined && !anew) {
     const refreshed = await refresh(session, renewal);
     if (refreshed !== undefined) return refreshed;
   }

@@ -34,6 +34,7 @@ export const tokenOutputs = ['token', 'json', 'kubeconfig', 'env'] as const;
 export type TokenFlags = SignInFlags &
   ContextFlags & {
     output: (typeof tokenOutputs)[number];
+    signIn?: boolean;
     server?: string;
     clusterCertificateAuthority?: string;
     tlsServerName?: string;
@@ -68,9 +69,14 @@ export interface OutputFlags {
   output: 'table' | 'json';
 }
 
-export interface StatusFlags extends OutputFlags {
+export interface StatusFlags extends ContextFlags {
+  output: 'table' | 'wide' | 'json';
   showToken?: boolean;
+  quiet?: boolean;
 }
+
+/** Of `kleis version`. */
+export type VersionFlags = BrokerFlags & OutputFlags;
 
 export type KubeconfigAddFlags = SignInFlags & {
   from?: string;

@@ -19,10 +19,7 @@ export interface ContextSettings {
 }
 
 /** What `kubectl --context NAME` would run Kleis with. Throws `kubeconfig_invalid`. */
-export async function contextSettings(
-  request: { readonly context?: string | undefined; readonly kubeconfig?: string | undefined },
-  deps: Deps,
-): Promise<ContextSettings> {
+export async function contextSettings(request: Parameters<typeof findEntry>[0], deps: Deps): Promise<ContextSettings> {
   const entry = await findEntry(request, deps);
   let flags: SignInFlags;
   try {

@@ -17,6 +17,8 @@ export interface Settings extends Pick<
   'issuerUrl' | 'clientId' | 'login' | 'token' | 'cache' | 'dpop' | 'force'
 > {
   readonly clientSecretFile: string | undefined;
+  /** Anew, although the session is alive; `force` renews it. */
+  readonly signIn?: boolean;
   readonly clientKeyFile: string | undefined;
   /** Without duplicates; always with `openid` for a person's sign-in. */
   readonly scopes: readonly string[];

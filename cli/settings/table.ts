@@ -314,8 +314,9 @@ export const table = {
     only: 'get-token',
     isSwitch: true,
     parse: values.flag,
-    help: 'sign in anew although the session is alive',
-    reference: '`get-token` and `token` only: a new token although the last is fresh',
+    help: 'renew the token although the last is fresh',
+    reference:
+      '`get-token` and `token` only: a new token although the last is fresh; from the refresh token, so that nobody signs in who need not. `kleis token --sign-in` signs in anew',
   },
   clusterServer: {
     flag: '--cluster-server <url>',

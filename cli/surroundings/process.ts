@@ -11,6 +11,8 @@ export const thisProcess = {
   /** The Node that runs this. */
   node: process.execPath,
   nodeVersion: process.versions.node,
+  /** As Node's downloads say it: `linux-x64`. */
+  target: `${process.platform}-${process.arch}`,
   /** False only if there is no process of that pid. */
   isAlive(pid: number): boolean {
     try {

@@ -254,7 +254,58 @@ describe('kleis admin', () => {
 });
 
 it('the version of a broker is for who signs in', async () => {
+  const told = await kleis(await personNamed('alice'), 'version', '-o', 'json');
+  expect(JSON.parse(told.stdout)).toMatchObject({
+    version: packageJson.version,
+    broker: { url, version: packageJson.version },
+  });
   const { body } = await broker.call('/.well-known/kleis');
   expect(body).not.toHaveProperty('version');
   expect(JSON.stringify(body)).not.toContain(packageJson.version);
+});
+
+describe('kleis token', () => {
+  it('--force renews without a window, --sign-in opens one', async () => {
+    const person = await personNamed('alice');
+    const flags = [...world.flags, '--certificate-authority', person.providerCaFile];
+    const token = async (...more: string[]) => (await person.run('kleis', ['token', ...flags, ...more])).stdout;
+    const first = await token();
+    expect(await token()).toBe(first);
+    expect(await token('--force')).not.toBe(first);
+    expect(await person.windows()).toHaveLength(1);
+    await token('--sign-in');
+    expect(await person.windows()).toHaveLength(2);
+  });
+});
+
+describe('kleis status', () => {
+  it('has a row for each context and each session without one, and tells sessions apart that differ by scope', async () => {
+    const person = await personNamed('alice');
+    await person.run('kleis', ['kubeconfig', 'add', '--from', url, '--grant', 'view', '--yes'], { timeout: 60_000 });
+    const quiet = ['status', '--quiet'];
+    expect(said(await person.run('kleis', quiet))).toEqual({ code: 0, stdout: '', stderr: '' });
+    const other = ['--issuer-url', world.provider.issuer, '--certificate-authority', person.providerCaFile];
+    await person.run('kleis', ['login', ...other, '--scope', 'email'], { timeout: 60_000 });
+    const { code, stdout } = said(await person.run('kleis', ['status']));
+    expect(code).toBe(0);
+    const rows = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ {3,}/));
+    expect(rows[0]).toEqual(['CONTEXT', 'ACCOUNT', 'VIA', 'TOKEN', 'SESSION', 'KEPT']);
+    expect(rows[1]?.[0]).toMatch(/^prod/);
+    expect(rows[1]?.[1]).toBe('alice@example.com (scopes email groups offline_access)');
+    expect(rows[2]).toEqual([
+      '-',
+      'alice@example.com (scopes email)',
+      expect.any(String),
+      expect.any(String),
+      expect.any(String),
+      'file',
+    ]);
+    const asked = said(await person.run('kleis', ['logout']));
+    expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('(scopes email)') });
+    await person.run('kleis', ['logout', '--all']);
+    expect(await person.run('kleis', quiet)).toMatchObject({ code: 3, stdout: '', stderr: '' });
+  });
 });

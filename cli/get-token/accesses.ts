@@ -1,0 +1,181 @@
+import { KleisError } from '../../shared/errors.ts';
+import { isObject, parseObject } from '../../shared/json.ts';
+import { type Kubeconfig, kubeconfigSources, loadKubeconfig } from '../kubeconfig/load.ts';
+import { methodOf } from '../kubeconfig/method.ts';
+import { textOf } from '../kubeconfig/document.ts';
+import type { SessionEntry } from '../session/contract.ts';
+import { keyOf } from '../session/open.ts';
+import { contextSettings } from '../settings/of-context.ts';
+import { placesOf } from '../settings/paths.ts';
+import { loadConfig } from '../settings/person.ts';
+import { isAmbient, resolveRequest } from '../settings/sign-in.ts';
+import { openCredentials, storeOf } from '../stores.ts';
+import type { Deps } from '../surroundings/deps.ts';
+import { noSession, originOf } from './sources.ts';
+
+/** A way to a cluster, or a session that no context leads to. */
+export interface Access {
+  readonly context: string | undefined;
+  readonly current: boolean;
+  /** Provider, platform or broker, in few words. */
+  readonly via: string;
+  readonly session: SessionEntry | undefined;
+  /** In few words: what becomes of it when the token ends. */
+  readonly state: string;
+  readonly signInNeeded: boolean;
+  /** Milliseconds. */
+  readonly tokenExpiresAt: number | undefined;
+  readonly problem: KleisError | undefined;
+}
+
+interface Asked {
+  readonly context?: string;
+  readonly kubeconfig?: string;
+}
+
+/**
+ * Each context that signs in with Kleis, then each session and each credential of a job that no context leads to; with a
+ * context that one alone. Throws `kubeconfig_invalid` for a context or file that was named and cannot be used.
+ */
+export async function findAccess(asked: Asked, deps: Deps): Promise<Access[]> {
+  if (asked.context !== undefined) return [await ofContext(asked.context, asked, undefined, deps)];
+  const sources = kubeconfigSources(asked.kubeconfig, deps);
+  let kubeconfig: Kubeconfig | undefined;
+  let broken: KleisError | undefined;
+  try {
+    kubeconfig = await loadKubeconfig(sources);
+  } catch (error) {
+    // Sessions are there without it.
+    if (!(error instanceof KleisError) || asked.kubeconfig !== undefined) throw error;
+    broken = error;
+  }
+  const contexts: Access[] = [];
+  for (const { name, body } of kubeconfig?.entries.contexts.values() ?? []) {
+    const user = kubeconfig?.entries.users.get(textOf(body['user']));
+    if (user === undefined || methodOf(user.body).kind !== 'kleis') continue;
+    // oxlint-disable-next-line no-await-in-loop -- a few small files each
+    contexts.push(await ofContext(name, asked, kubeconfig, deps));
+  }
+  const seen = new Set(contexts.map(({ session }) => session?.key));
+  const others = (await storeOf(deps).list())
+    .filter(({ key }) => !seen.has(key))
+    .map((session): Access => ({ ...ofSession(session, deps), context: undefined, current: false }));
+  const [first, ...rest] = [...contexts, ...others, ...ofJobs(contexts, deps)];
+  if (first === undefined) {
+    if (broken !== undefined) throw broken;
+    return [];
+  }
+  return [{ ...first, problem: first.problem ?? broken }, ...rest];
+}
+
+async function ofContext(name: string, asked: Asked, loaded: Kubeconfig | undefined, deps: Deps): Promise<Access> {
+  const place = { context: name, current: loaded?.currentContext === name };
+  try {
+    const { kubeconfig } = asked;
+    const request = { context: name, ...(kubeconfig !== undefined && { kubeconfig }), ...(loaded && { loaded }) };
+    const { flags, extension, deps: own } = await contextSettings(request, deps);
+    const settings = resolveRequest(flags, extension, (await loadConfig(own)).choices);
+    const { broker } = settings;
+    const origin = await originOf(settings);
+    const kept =
+      origin === undefined
+        ? undefined
+        : latest(
+            openCredentials(own)
+              .ofOrigin(origin)
+              .map(({ text }) => text),
+          );
+    if (isAmbient(settings) || settings.identity === 'client-credentials') {
+      const who = isAmbient(settings) ? settings.identity : `client ${settings.clientId}`;
+      const via = broker === undefined ? who : `${broker.grant} at ${bare(broker.url)}, ${who}`;
+      const state = 'no sign-in';
+      return {
+        ...place,
+        via,
+        session: undefined,
+        state,
+        signInNeeded: false,
+        tokenExpiresAt: kept,
+        problem: undefined,
+      };
+    }
+    const key = await keyOf(settings);
+    const session = (await sessionsOf(own)).find((each) => each.key === key);
+    const via = broker === undefined ? bare(settings.issuerUrl) : `${broker.grant} at ${bare(broker.url)}`;
+    if (session === undefined) {
+      const state = 'sign-in needed';
+      return { ...place, via, session, state, signInNeeded: true, tokenExpiresAt: undefined, problem: undefined };
+    }
+    const access = ofSession(session, deps);
+    return { ...access, ...place, via, tokenExpiresAt: kept ?? access.tokenExpiresAt };
+  } catch (problem) {
+    if (!(problem instanceof KleisError) || loaded === undefined) throw problem;
+    return {
+      ...place,
+      via: '-',
+      session: undefined,
+      state: 'unusable',
+      signInNeeded: false,
+      tokenExpiresAt: undefined,
+      problem,
+    };
+  }
+}
+
+function ofSession(session: SessionEntry, deps: Deps): Omit<Access, 'context' | 'current'> {
+  if ('problem' in session) {
+    const { problem } = session;
+    return { via: '-', session, state: 'unusable', signInNeeded: true, tokenExpiresAt: undefined, problem };
+  }
+  const { info } = session;
+  const tokenExpiresAt = info.idTokenExpiresAt ?? info.accessTokenExpiresAt;
+  const signInNeeded = !info.refreshable && tokenExpiresAt !== undefined && tokenExpiresAt <= deps.clock.now();
+  const state = info.refreshable ? 'renews itself' : signInNeeded ? 'sign-in needed' : 'sign in again';
+  return { via: bare(info.what.issuerUrl), session, state, signInNeeded, tokenExpiresAt, problem: undefined };
+}
+
+/** Credentials of the job or the machine that no context asked for: `kleis token` with flags. */
+function ofJobs(contexts: readonly Access[], deps: Deps): Access[] {
+  if (contexts.some(({ session, state }) => session === undefined && state === 'no sign-in')) return [];
+  const credentials = openCredentials(deps);
+  return Object.values(noSession).flatMap((session) =>
+    credentials.ofSession(session).map((text): Access => {
+      const { grant, cluster } = parseObject(text) ?? {};
+      const what = [grant, cluster].filter((each) => typeof each === 'string').join(' at ');
+      const place = { context: undefined, current: false, session: undefined, signInNeeded: false };
+      return {
+        ...place,
+        via: what === '' ? session : what,
+        state: 'no sign-in',
+        tokenExpiresAt: endOf(text),
+        problem: undefined,
+      };
+    }),
+  );
+}
+
+/** Of the environment that the entry gives the plugin. */
+async function sessionsOf(deps: Deps): Promise<readonly SessionEntry[]> {
+  return placesOf(deps).state === undefined ? [] : storeOf(deps).list();
+}
+
+function latest(texts: readonly string[]): number | undefined {
+  const ends = texts.map(endOf).filter((end) => end !== undefined);
+  return ends.length === 0 ? undefined : Math.max(...ends);
+}
+
+/** Of an ExecCredential, or of what `kleis token` keeps. */
+function endOf(text: string): number | undefined {
+  const value = parseObject(text) ?? {};
+  const status = isObject(value['status']) ? value['status'] : {};
+  const said = status['expirationTimestamp'] ?? value['expiresAt'];
+  const end = typeof said === 'string' ? Date.parse(said) : Number.NaN;
+  return Number.isNaN(end) ? undefined : end;
+}
+
+function bare(url: string): string {
+  return url
+    .replace(/:\/\/[^/?#]*@/, '://')
+    .replace(/^https?:\/\//, '')
+    .replace(/\/$/, '');
+}
