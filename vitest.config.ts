@@ -11,6 +11,7 @@ const slow = [
   'test/broker/{check,leases}/*.test.ts',
   'test/broker/cluster/{mint,own-token,restart}.test.ts',
   'test/broker/audit/{file,logrotate}.test.ts',
+  'test/broker/commands/audit-show.test.ts',
   'test/broker/service/rights.test.ts',
   'test/broker/issuers/{cluster-keys,key-source,keys,keys-and-jose}.test.ts',
   'test/broker/{http/connections,routes/issuer-keys,service/health-log,config/reload}.test.ts',
