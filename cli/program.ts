@@ -162,7 +162,8 @@ export function createProgram(
 
 const startHere = `
 Start here:
-  kleis kubeconfig add prod --server https://… --issuer-url https://…   write a kubeconfig entry
+  kleis kubeconfig add --from https://…                                 your company runs a broker
+  kleis kubeconfig add prod --server https://… --issuer-url https://…   it does not
   kubectl get pods                                                      signs in by itself, once
 ${exitCodesHelp()}`;
 
