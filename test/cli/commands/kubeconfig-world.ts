@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../../cli/program.ts';
+import { readAll } from '../../support/read-all.ts';
 import type { Deps } from '../../../cli/surroundings/deps.ts';
 import { createReport } from '../../../cli/surroundings/report.ts';
 
@@ -66,8 +67,7 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
         report: createReport(stderr, all),
         signal: new AbortController().signal,
       });
-      const printed = (stream: unknown) => String((stream as PassThrough).read() ?? '');
-      return { code, stdout: printed(stdout), stderr: printed(stderr) };
+      return { code, stdout: readAll(stdout), stderr: readAll(stderr) };
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };

@@ -29,6 +29,7 @@ import { addEntries, checkEntry, type EntryRequest } from '../../../cli/kubeconf
 import type { Change, Changed, ChangeOptions, Plan } from '../../../cli/kubeconfig/change.ts';
 import { bodyKey, parseKubeconfig, sections } from '../../../cli/kubeconfig/document.ts';
 import { withLocks } from '../../../cli/kubeconfig/lock.ts';
+import { readAll } from '../../support/read-all.ts';
 import { createReport } from '../../../cli/surroundings/report.ts';
 import type { Deps } from '../../../cli/surroundings/deps.ts';
 import { bundle } from '../../support/bundle.ts';
@@ -87,7 +88,6 @@ async function add(request: Partial<AddWanted>, surroundings: Surroundings = {})
       void answer(asked).then((text) => (text === '' ? typed.end() : typed.write(text)));
     }
   });
-  const read = (stream: unknown) => String((stream as PassThrough).read() ?? '');
   const deps: Deps = {
     env,
     stdin,
@@ -107,7 +107,7 @@ async function add(request: Partial<AddWanted>, surroundings: Surroundings = {})
   const { contexts: context, clusters: cluster, users: user } = entry.names;
   const options = { kubeconfig, dryRun, yes, current: current === true ? context : undefined };
   const { outcome, plan } = await addEntries([entry], options, deps);
-  return { outcome, context, cluster, user, changes: plan.changes, stdout: read(stdout), stderr: printed };
+  return { outcome, context, cluster, user, changes: plan.changes, stdout: readAll(stdout), stderr: printed };
 }
 
 const server = 'https://api.example.com:6443';
