@@ -13,8 +13,10 @@ export interface Server {
 
 // The shell lives as long as the pipe to its standard input: even when this process is killed, nothing is left behind.
 // A signal to the whole group must not end what watches: a kube-apiserver whose etcd has ended never ends by itself.
-const watch = "{ trap '' HUP INT TERM; cat <&3 >/dev/null; kill -9 $server 2>/dev/null; }";
-const guard = `exec 3<&0; "$@" </dev/null 3<&- & server=$!; ${watch} & wait $server`;
+// It is deaf from its first moment on, since all of them are until it runs; the server is as it was made.
+const own = '(trap - HUP INT TERM; exec "$@") </dev/null 3<&-';
+const watch = '{ cat <&3 >/dev/null; kill -9 $server 2>/dev/null; }';
+const guard = `trap '' HUP INT TERM; exec 3<&0; ${own} & server=$!; ${watch} & trap - HUP INT TERM; wait $server`;
 
 /** Starts a server whose output goes to a file; it ends with this process, however that ends. */
 export function startServer(name: string, command: readonly string[], logFile: string): Server {
