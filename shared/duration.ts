@@ -41,3 +41,8 @@ export function formatAge(milliseconds: number): string {
 const two = (first: string, rest: number, unit: string) => (rest === 0 ? first : `${first}${rest}${unit}`);
 
 const numberOf = (amount: string | undefined) => Number.parseInt(amount ?? '0', 10);
+
+/** RFC 3339, in whole seconds, downwards: what is printed must not outlive what is kept. */
+export function formatTime(milliseconds: number): string {
+  return new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+}

@@ -13,6 +13,11 @@ export function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
+/** What `-o json` prints: a text that a terminal does not act on. */
+export function formatJson(value: unknown): string {
+  return `${escapeUnseen(JSON.stringify(value, undefined, 2))}\n`;
+}
+
 /** JSON with what a terminal would act on as escapes, which mean the same. */
 export function escapeUnseen(json: string): string {
   return json.replace(/[^\n\P{C}]|[\u2028\u2029]/gu, (char) =>

@@ -10,6 +10,11 @@ export interface JsonObject {
 /** The claims of a token, deep-frozen. Look a name up with `Object.hasOwn`: the sender chose the names. */
 export type Claims = JsonObject;
 
+/** A claim's value; what an object inherits is no claim. */
+export function claimOf<T>(claims: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
+}
+
 /** Nothing in here is proved: whoever sent the token wrote it. */
 export interface UnverifiedJwt {
   readonly header: JsonObject;

@@ -1,3 +1,5 @@
+import type { WriteStream } from 'node:tty';
+
 const gap = '   ';
 
 /** Columns as wide as their widest cell, as kubectl prints them; `styleHead` may paint the line of names. */
@@ -15,13 +17,14 @@ export function formatTable(
   return `${[styleHead(line(head)), ...rows.map(line)].join('\n')}\n`;
 }
 
-/** The same table no wider than `width`: the widest columns give way first, and what is cut ends in `…`. */
+/** The same table no wider than `width`, if there is one: the widest columns give way first, and what is cut ends in `…`. */
 export function fitTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
-  width: number,
+  width: number | undefined,
   styleHead?: (line: string) => string,
 ): string {
+  if (width === undefined) return formatTable(head, rows, styleHead);
   const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const room = width - gap.length * (head.length - 1);
   let most = Math.max(...widths);
@@ -65,3 +68,8 @@ export function streamTable(
 }
 
 const narrowGap = '  ';
+
+/** Columns of a terminal; undefined where nobody looks. */
+export function widthOf(stream: Pick<WriteStream, 'isTTY' | 'columns'>): number | undefined {
+  return stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
+}

@@ -1,5 +1,5 @@
 import { isObject } from '../../shared/json.ts';
-import { decodeUnverified, JwtFault, type JsonObject, type JsonValue } from '../../shared/jwt.ts';
+import { decodeUnverified, JwtFault, type JsonObject, claimOf } from '../../shared/jwt.ts';
 import { apiPath } from '../../shared/kube/client.ts';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { Secret } from '../../shared/secret.ts';
@@ -174,7 +174,7 @@ function read(
 }
 
 function part(claims: JsonObject, name: string): JsonObject {
-  const value: JsonValue | undefined = Object.hasOwn(claims, name) ? claims[name] : undefined;
+  const value = claimOf(claims, name);
   return isObject(value) ? value : {};
 }
 

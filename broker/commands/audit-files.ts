@@ -66,11 +66,6 @@ export function covers({ from, to }: Pick<Coverage, 'from' | 'to'>): string {
   return from === undefined || to === undefined ? 'no time' : `${from} to ${to}`;
 }
 
-/** Columns of a terminal; undefined where nobody looks. */
-export function widthOf(stream: WriteStream): number | undefined {
-  return stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
-}
-
 /** Writes, and waits where the reader is slow: gigabytes are not to gather in memory. False: nobody reads any more. */
 export async function writeSlowly(stream: WriteStream, text: string, signal: AbortSignal): Promise<boolean> {
   if (stream.destroyed || stream.errored) return false;

@@ -1,11 +1,11 @@
 import { formatCsv } from '../../shared/csv.ts';
 import { exitCodes } from '../../shared/errors.ts';
-import { escapeUnseen } from '../../shared/json.ts';
-import { fitTable, formatTable } from '../../shared/table.ts';
+import { formatJson } from '../../shared/json.ts';
+import { fitTable, widthOf } from '../../shared/table.ts';
 import { parseSpan, type SpanFlags } from '../audit/times.ts';
 import { type Usage, usageOf } from '../audit/usage.ts';
 import type { Deps } from '../surroundings.ts';
-import { covers, readAudit, widthOf } from './audit-files.ts';
+import { covers, readAudit } from './audit-files.ts';
 
 export interface AuditReportFlags extends SpanFlags {
   /** A claim that stands for the subject. */
@@ -20,9 +20,7 @@ export async function auditReport(files: readonly string[], flags: AuditReportFl
   const rows = await usageOf(reading.entries(), flags.by);
   const { coverage } = reading;
   if (flags.output === 'json') {
-    stdout.write(
-      `${escapeUnseen(JSON.stringify({ from: coverage.from, to: coverage.to, by: flags.by ?? 'sub', rows }, undefined, 2))}\n`,
-    );
+    stdout.write(formatJson({ from: coverage.from, to: coverage.to, by: flags.by ?? 'sub', rows }));
   } else if (flags.output === 'csv')
     stdout.write(formatCsv([fields, ...rows.map((row) => fields.map((field) => row[field]))]));
   else stdout.write(tableOf(rows, widthOf(stdout)));
@@ -54,5 +52,5 @@ function tableOf(rows: readonly Usage[], width: number | undefined): string {
     ...[exchanges, denied, revoked].map(String),
     last.slice(0, 10),
   ]);
-  return width === undefined ? formatTable(head, cells) : fitTable(head, cells, width);
+  return fitTable(head, cells, width);
 }

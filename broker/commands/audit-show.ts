@@ -2,13 +2,13 @@ import { styleText } from 'node:util';
 import { useColour } from '../../shared/colour.ts';
 import { exitCodes } from '../../shared/errors.ts';
 import { escapeUnseen } from '../../shared/json.ts';
-import { streamTable } from '../../shared/table.ts';
+import { streamTable, widthOf } from '../../shared/table.ts';
 import { type Said, textOf, tokenNoteOf, whoOf, whyOf } from '../audit/describe.ts';
 import type { Entry } from '../audit/entries.ts';
 import { parseSpan, type SpanFlags } from '../audit/times.ts';
 import type { Deps } from '../surroundings.ts';
 import { isObject } from '../../shared/json.ts';
-import { readAudit, widthOf, writeSlowly } from './audit-files.ts';
+import { readAudit, writeSlowly } from './audit-files.ts';
 
 export interface AuditShowFlags extends Pick<SpanFlags, 'since' | 'until'> {
   readonly grant?: string;

@@ -1,11 +1,11 @@
 import { exitCodes } from '../../shared/errors.ts';
-import { escapeUnseen } from '../../shared/json.ts';
-import { fitTable, formatTable } from '../../shared/table.ts';
+import { formatJson } from '../../shared/json.ts';
+import { fitTable, widthOf } from '../../shared/table.ts';
 import { type ApiRequest, findUse, type Use } from '../audit/api-audit.ts';
 import { textOf, whoOf } from '../audit/describe.ts';
 import { type MintedToken, plainId, type Trace, traceOf } from '../audit/trace.ts';
 import type { Deps } from '../surroundings.ts';
-import { covers, readAudit, widthOf, withReasons } from './audit-files.ts';
+import { covers, readAudit, withReasons } from './audit-files.ts';
 import { notFound } from './audit-who.ts';
 
 export interface AuditUsedFlags {
@@ -31,7 +31,7 @@ export async function auditUsed(
   if (output === 'json') {
     const { requests, more, log } = use;
     const all = { id: plainId(given), tokens: trace.tokens, requests, more, summary: summaryOf(use), notes, log };
-    stdout.write(`${escapeUnseen(JSON.stringify(all, undefined, 2))}\n`);
+    stdout.write(formatJson(all));
     return exitCodes.ok;
   }
   const parts = [describeTokens(trace)];
@@ -63,7 +63,7 @@ function tableOf(requests: readonly ApiRequest[], width: number | undefined): st
     ...(byAccount ? [by] : []),
   ]);
   const head = ['TIME (UTC)', 'VERB', 'WHAT', 'STATUS', 'FROM', ...(byAccount ? ['KNOWN BY'] : [])];
-  return width === undefined ? formatTable(head, rows) : fitTable(head, rows, width);
+  return fitTable(head, rows, width);
 }
 
 function summaryOf({ requests, more }: Use): string {

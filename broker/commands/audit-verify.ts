@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { openCluster } from '../../shared/kube/client.ts';
 import { clean } from '../../shared/text.ts';
@@ -31,7 +32,7 @@ export async function auditVerify(files: readonly string[], flags: AuditVerifyFl
   });
   deps.stdout.write(
     flags.output === 'json'
-      ? `${JSON.stringify({ ...report, anchorsAsked: anchors !== undefined }, undefined, 2)}\n`
+      ? formatJson({ ...report, anchorsAsked: anchors !== undefined })
       : printReport(report, flags),
   );
   if (!report.ok) return exitCodes.unexpected;

@@ -1,5 +1,5 @@
 import { exitCodes, KleisError } from '../../shared/errors.ts';
-import { escapeUnseen, isObject } from '../../shared/json.ts';
+import { formatJson, isObject } from '../../shared/json.ts';
 import { clean, shown } from '../../shared/text.ts';
 import { type Said, textOf, whoOf, whyOf } from '../audit/describe.ts';
 import type { Entry } from '../audit/entries.ts';
@@ -24,7 +24,7 @@ export async function auditWho(
   if (trace.entries.length === 0) throw notFound(given, reading);
   deps.stdout.write(
     flags.output === 'json'
-      ? `${escapeUnseen(JSON.stringify({ id: plainId(given), lines: trace.entries.map(({ record }) => record) }, undefined, 2))}\n`
+      ? formatJson({ id: plainId(given), lines: trace.entries.map(({ record }) => record) })
       : describeTrace(trace),
   );
   return exitCodes.ok;

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { createFetch } from '../../shared/net/http.ts';
 import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
@@ -32,7 +33,7 @@ export async function explainOffline(flags: ExplainFlags, deps: Deps): Promise<n
   const expiresIn = flags.expiresIn === undefined ? undefined : Number(flags.expiresIn);
   const decision = decide(loaded.policy, subject, { ...flags, expiresIn }, deps.clock.now());
   const explained = { ...explainAll(decision, flags.grant), issuer, verified: flags.verify, policy: loaded.hash };
-  if (flags.output === 'json') deps.stdout.write(`${JSON.stringify(explained, undefined, 2)}\n`);
+  if (flags.output === 'json') deps.stdout.write(formatJson(explained));
   else deps.stdout.write(describe(explained));
   return decision.allowed ? exitCodes.ok : exitCodes.denied;
 }

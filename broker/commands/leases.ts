@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { openBrokerConnection } from '../../shared/broker-client.ts';
 import { type Admin, allLeases, describeEnd, endLeases } from '../../shared/broker-leases.ts';
 import { KleisError } from '../../shared/errors.ts';
@@ -25,7 +26,7 @@ export interface LeasesFlags extends RemoteFlags {
 export async function listRemote(flags: LeasesFlags, deps: Deps): Promise<void> {
   const leases = await allLeases(await connect(flags, deps), { grant: flags.grant });
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ leases }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ leases }));
     return;
   }
   const rows = leases.map(({ id, grant, cluster, state, holder, created, expires }) =>
@@ -45,7 +46,7 @@ export async function revokeRemote(ids: readonly string[], flags: LeasesFlags, d
   const { results, code } = await endLeases(admin, grant === undefined ? ids : await ofGrant());
   deps.stdout.write(
     flags.output === 'json'
-      ? `${JSON.stringify({ results }, undefined, 2)}\n`
+      ? formatJson({ results })
       : formatTable(
           ['ID', 'OUTCOME'],
           results.map((result) => [clean(result.id, 80), describeEnd(result)]),

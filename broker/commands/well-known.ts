@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { readConnection } from '../../shared/kube/connection.ts';
 import { readCertificates } from '../../shared/net/certificates.ts';
@@ -41,7 +42,7 @@ export async function printWellKnown(flags: WellKnownFlags, { stdout, env }: Dep
     ],
     clusters: await Promise.all(context.map(async (name) => describeCluster(kubeconfig, name, env))),
   };
-  stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+  stdout.write(formatJson(document));
   return exitCodes.ok;
 }
 

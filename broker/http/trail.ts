@@ -1,3 +1,4 @@
+import { claimOf } from '../../shared/jwt.ts';
 import type { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { AuditEvent } from '../audit/event.ts';
@@ -88,9 +89,9 @@ export function failureOf(error: KleisError): Facts & Pick<AuditEvent, 'outcome'
 }
 
 function describeSubject({ issuer, claims, tokenHash }: Subject): Facts {
-  const sub = Object.hasOwn(claims, 'sub') ? claims['sub'] : undefined;
+  const sub = claimOf(claims, 'sub');
   const subject = sub === undefined ? undefined : clean(typeof sub === 'string' ? sub : JSON.stringify(sub));
-  const jti = Object.hasOwn(claims, 'jti') ? claims['jti'] : undefined;
+  const jti = claimOf(claims, 'jti');
   const subjectJti = typeof jti === 'string' ? clean(jti, 128) : undefined;
   return { issuer, subject, subjectJti, subjectSha256: tokenHash };
 }

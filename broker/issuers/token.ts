@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto';
 import { KleisError } from '../../shared/errors.ts';
-import { decodeUnverified, JwtFault, type Claims, type JsonObject, type UnverifiedJwt } from '../../shared/jwt.ts';
+import {
+  decodeUnverified,
+  JwtFault,
+  type Claims,
+  type JsonObject,
+  type UnverifiedJwt,
+  claimOf,
+} from '../../shared/jwt.ts';
 import { clean } from '../../shared/text.ts';
 import type { TrustedIssuer } from './trusted-issuer.ts';
 
@@ -114,8 +121,7 @@ export function replayKey(issuer: string, { claims, signingInput }: UnverifiedJw
 }
 
 export function tenantOf(claims: Claims, name: string | undefined): string | undefined {
-  if (name === undefined || !Object.hasOwn(claims, name)) return undefined;
-  const value = claims[name];
+  const value = name === undefined ? undefined : claimOf(claims, name);
   const text = typeof value === 'string' || typeof value === 'number' ? clean(value, 100) : '';
   return text === '' ? undefined : text;
 }

@@ -1,5 +1,6 @@
 import type { ClaimValue } from './grant.ts';
-import { type Claims, claimOf } from './match.ts';
+import { claimOf } from '../../shared/jwt.ts';
+import type { Claims } from './match.ts';
 
 export interface AdminRule {
   readonly issuer: string;

@@ -1,3 +1,4 @@
+import { claimOf } from '../../shared/jwt.ts';
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { type Glob, matchGlob } from './glob.ts';
@@ -37,11 +38,6 @@ export function matches(matcher: Matcher, value: unknown): boolean | undefined {
       if (!isObject(value)) return undefined;
       return all(Array.from(matcher.of, ([name, inner]) => matches(inner, claimOf(value, name))));
   }
-}
-
-/** A claim's value; what an object inherits is no claim. */
-export function claimOf(claims: Claims, name: string): unknown {
-  return Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
 
 /**

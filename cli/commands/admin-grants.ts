@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { allLeases } from '../../shared/broker-leases.ts';
 import { formatAge } from '../../shared/duration.ts';
 import type { GrantView } from '../../shared/protocol.ts';
@@ -22,7 +23,7 @@ export async function adminGrants(flags: AdminGrantsFlags, deps: Deps): Promise<
   }
   if (flags.output === 'json') {
     const all = grants.map((grant) => ({ ...grant, last_used: used.get(grant.name) }));
-    deps.stdout.write(`${JSON.stringify({ grants: all }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ grants: all }));
     return;
   }
   if (grants.length === 0) return deps.report.info('That broker has no grant.');

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { exitCodes } from '../../shared/errors.ts';
 import { readHealth } from '../broker/admin.ts';
 import { openAdmin } from '../get-token/ask-broker.ts';
@@ -11,7 +12,7 @@ export async function adminHealth(flags: AdminFlags & OutputFlags, deps: Deps): 
   const { ready, checks } = await readHealth(address, bearer);
   const code = ready ? exitCodes.ok : exitCodes.unavailable;
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ ready, checks }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ ready, checks }));
     return code;
   }
   if (checks === undefined) {

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { allLeases } from '../../shared/broker-leases.ts';
 import { formatAge } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
@@ -48,7 +49,7 @@ export async function adminLeases(flags: AdminLeasesFlags, deps: Deps): Promise<
 
 function print(leases: readonly LeaseView[], output: AdminLeasesFlags['output'], deps: Deps): void {
   const { stdout } = deps;
-  if (output === 'json') return void stdout.write(`${JSON.stringify({ leases }, undefined, 2)}\n`);
+  if (output === 'json') return void stdout.write(formatJson({ leases }));
   if (output === 'yaml') return void stdout.write(`${printBlock({ leases }, { listIndent: 2 }).join('\n')}\n`);
   if (output === 'name') return printLines(leases, output, deps);
   if (leases.length === 0) return deps.report.info('There is no such lease.');

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { type Admin, allLeases, describeEnd, endLeases } from '../../shared/broker-leases.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { LeaseView } from '../../shared/protocol.ts';
@@ -29,7 +30,7 @@ export async function adminRevoke(ids: readonly string[], flags: AdminRevokeFlag
   const wanted =
     ids.length > 0 ? await leasesNamed(ids, admin) : await allLeases(admin, { subject, grant, state: 'active' });
   if (wanted.length === 0) {
-    if (flags.output === 'json') deps.stdout.write(`${JSON.stringify({ results: [] }, undefined, 2)}\n`);
+    if (flags.output === 'json') deps.stdout.write(formatJson({ results: [] }));
     else deps.report.info('There is no such lease, so nothing is revoked.');
     return 0;
   }
@@ -39,7 +40,7 @@ export async function adminRevoke(ids: readonly string[], flags: AdminRevokeFlag
     wanted.map(({ id }) => id),
   );
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ results }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ results }));
     return code;
   }
   const leases = new Map(wanted.map((lease) => [lease.id, lease]));

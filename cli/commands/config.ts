@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import { type ConfigRow, configRows, loadConfig } from '../settings/person.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -12,7 +13,7 @@ export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> 
   const rows = [...configRows(config), ...environmentRows(deps)];
   if (flags.output === 'json') {
     const settings = rows.map(({ key, value, source }) => ({ key, value, source }));
-    deps.stdout.write(`${JSON.stringify({ file: config.path, settings }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ file: config.path, settings }));
     return;
   }
   deps.stdout.write(

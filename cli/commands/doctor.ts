@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { readBundle, writeBundle } from '../doctor/bundle.ts';
 import { examine, exitCodeOf } from '../doctor/examine.ts';
 import { type OidcFlags, readExpected } from '../doctor/expected.ts';
@@ -28,8 +29,6 @@ export async function doctor(flags: DoctorFlags, deps: Deps): Promise<number> {
     counts: countFindings(findings),
     findings,
   };
-  deps.stdout.write(
-    flags.output === 'json' ? `${JSON.stringify(json, undefined, 2)}\n` : printFindings(findings, deps),
-  );
+  deps.stdout.write(flags.output === 'json' ? formatJson(json) : printFindings(findings, deps));
   return exitCode;
 }

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { BrokerRefusal } from '../../shared/broker-client.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import { exitCodes, KleisError } from '../../shared/errors.ts';
@@ -37,7 +38,7 @@ export async function explain(flags: ExplainFlags, deps: Deps): Promise<number> 
       claims: Object.fromEntries(own),
       ...(advice.length > 0 && { advice }),
     };
-    deps.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`);
+    deps.stdout.write(formatJson(all));
     return code;
   }
   printClaims(found.conditions, own, deps);

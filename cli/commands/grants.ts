@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { WellKnownGrant } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
@@ -12,7 +13,7 @@ export async function listGrants(flags: GrantsFlags, deps: Deps): Promise<void> 
   const { broker, caller } = await askBroker(flags, deps);
   const { grants } = await readDirectory(broker, caller.token);
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ grants }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ grants }));
     return;
   }
   if (flags.output === 'name') {

@@ -1,9 +1,8 @@
 import { KleisError } from '../../shared/errors.ts';
-import { escapeUnseen, isObject } from '../../shared/json.ts';
-import { fitTable, formatTable } from '../../shared/table.ts';
+import { formatJson, isObject } from '../../shared/json.ts';
 import { clean, shown } from '../../shared/text.ts';
 import { textOf } from '../kubeconfig/document.ts';
-import { extensionName } from '../kubeconfig/entry.ts';
+import { extensionOf } from '../kubeconfig/find.ts';
 import {
   blankHint,
   type Kubeconfig,
@@ -15,7 +14,7 @@ import { methodOf, pluginName } from '../kubeconfig/method.ts';
 import type { KubeconfigListFlags } from '../settings/flags.ts';
 import { readEntryFlags } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { boldOn } from '../surroundings/report.ts';
+import { printTable } from '../surroundings/print-table.ts';
 
 /** How a context signs in, as scripts read it. Nothing in it is secret. */
 interface SignIn {
@@ -51,7 +50,7 @@ export async function kubeconfigList(flags: KubeconfigListFlags, deps: Deps): Pr
   const rows = [...kubeconfig.entries.contexts.values()].map((context) => toRow(context, kubeconfig));
   if (flags.output === 'json') {
     const all = { currentContext: kubeconfig.currentContext || null, contexts: rows };
-    deps.stdout.write(`${escapeUnseen(JSON.stringify(all, undefined, 2))}\n`);
+    deps.stdout.write(formatJson(all));
     return;
   }
   if (flags.output === 'name') return writeNames(rows, deps);
@@ -60,11 +59,10 @@ export async function kubeconfigList(flags: KubeconfigListFlags, deps: Deps): Pr
     return;
   }
   const head = ['CURRENT', 'NAME', 'CLUSTER', 'USER', 'SIGN-IN', 'NAMESPACE'];
-  const cells = rows.map((row) => toCells(row));
-  const { columns } = deps.stdout;
-  const bold = boldOn(deps.stdout, deps.env);
-  deps.stdout.write(
-    deps.stdout.isTTY && columns > 0 ? fitTable(head, cells, columns, bold) : formatTable(head, cells, bold),
+  printTable(
+    head,
+    rows.map((row) => toCells(row)),
+    deps,
   );
   const { currentContext } = kubeconfig;
   if (currentContext !== '' && !kubeconfig.entries.contexts.has(currentContext)) {
@@ -95,8 +93,7 @@ function signInOf(user: Readonly<Record<string, unknown>>, cluster: Readonly<Rec
   if (method.kind === 'auth-provider') return { method: 'auth-provider', name: method.name };
   if (method.kind !== 'kleis') return { method: method.kind };
   const { issuerUrl, identity, broker, grant } = readEntryFlags(method.exec.args) ?? {};
-  const extensions: unknown[] = Array.isArray(cluster['extensions']) ? cluster['extensions'] : [];
-  const ours = extensions.filter(isObject).find((each) => each['name'] === extensionName)?.['extension'];
+  const ours = extensionOf(cluster);
   const wanted = (isObject(ours) ? textOf(ours['grant']) : '') || grant;
   return {
     method: 'kleis',

@@ -1,3 +1,4 @@
+import { formatTime } from '../../shared/duration.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { text as readStream } from 'node:stream/consumers';
 import { KleisError } from '../../shared/errors.ts';
@@ -75,7 +76,7 @@ function say({ revoked, reason, lease, dead_within: deadWithin }: RevokeResponse
   const which = lease === undefined ? 'revoked' : `revoked ${lease}`;
   if (deadWithin === undefined) return which;
   if (deadWithin === 0) return `${which}: dead now`;
-  const at = new Date(deps.clock.now() + deadWithin * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+  const at = formatTime(deps.clock.now() + deadWithin * 1000);
   return `${which}: dead within ${deadWithin} s (by ${at})`;
 }
 

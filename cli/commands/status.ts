@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { exitCodes } from '../../shared/errors.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -38,7 +39,7 @@ export async function status(flags: StatusFlags, deps: Deps): Promise<number> {
             },
           ],
     );
-    deps.stdout.write(`${JSON.stringify({ contexts, sessions }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ contexts, sessions }));
     return exitCodes.ok;
   }
   if (all.length === 0) {

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { describeSettings } from '../settings/origins.ts';
@@ -97,7 +98,7 @@ function toBase64(text: string): string {
 function format(flags: TokenFlags, text: TokenText, cluster: Target | undefined): string {
   switch (flags.output) {
     case 'json':
-      return `${JSON.stringify(text, undefined, 2)}\n`;
+      return formatJson(text);
     case 'env':
       return formatVariables(text, cluster);
     case 'kubeconfig':

@@ -1,3 +1,4 @@
+import { formatJson } from '../../shared/json.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { clean } from '../../shared/text.ts';
 import { readDirectory } from '../broker/directory.ts';
@@ -12,7 +13,7 @@ export async function printVersion(flags: VersionFlags, deps: Deps): Promise<voi
   const asksBroker = flags.broker !== undefined || flags.context !== undefined;
   const broker = asksBroker ? await versionOfBroker(flags, deps) : undefined;
   if (flags.output === 'json') {
-    deps.stdout.write(`${JSON.stringify({ ...own, ...(broker && { broker }) }, undefined, 2)}\n`);
+    deps.stdout.write(formatJson({ ...own, ...(broker && { broker }) }));
     return;
   }
   deps.stdout.write(`kleis ${own.version}\nNode ${own.node} on ${own.platform}\n`);

@@ -1,6 +1,7 @@
-import { formatDuration } from '../../shared/duration.ts';
+import { formatJson } from '../../shared/json.ts';
+import { formatDuration, formatTime } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
-import type { Claims } from '../../shared/jwt.ts';
+import { type Claims, claimOf } from '../../shared/jwt.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean, revealUnseen } from '../../shared/text.ts';
 import { openCluster } from '../cluster/client.ts';
@@ -39,7 +40,7 @@ export async function whoami(flags: WhoamiFlags, surroundings: Deps): Promise<vo
       ...toJson(present, settings, claims, entry, seen),
       ...(flags.claims === true && { claims: claims ?? null }),
     };
-    deps.stdout.write(`${JSON.stringify(known, undefined, 2)}\n`);
+    deps.stdout.write(formatJson(known));
     return;
   }
   const rows = toRows(present, settings, claims, seen, deps.clock.now());
@@ -112,12 +113,12 @@ function toRows(
     ...row('Provider', session?.what.issuerUrl ?? textOf(claims, 'iss')),
     ...row('Client', session?.what.clientId),
     ...row('Platform', platform),
-    ...row('Signed in', since === undefined ? undefined : `${isoOf(since)} (${formatDuration(now - since)} ago)`),
+    ...row('Signed in', since === undefined ? undefined : `${formatTime(since)} (${formatDuration(now - since)} ago)`),
     ...row('How', how.length === 0 ? undefined : how.join('; ')),
     ...row('Groups', claims === undefined ? undefined : (groups ?? []).join(', ') || '(none in the token)'),
     ...row(
       'Token ends',
-      expiresAt === undefined ? 'unknown' : `${isoOf(expiresAt)} (in ${formatDuration(expiresAt - now)})`,
+      expiresAt === undefined ? 'unknown' : `${formatTime(expiresAt)} (in ${formatDuration(expiresAt - now)})`,
     ),
     ...row(
       'Renews',
@@ -155,7 +156,7 @@ function toJson(
     issuer: session?.what.issuerUrl ?? textOf(claims, 'iss'),
     clientId: session?.what.clientId,
     platform,
-    signedInAt: session && isoOf(session.signedInAt),
+    signedInAt: session && formatTime(session.signedInAt),
     authenticatedAt: maybeIso(timeOf(claims, 'auth_time')),
     acr: textOf(claims, 'acr'),
     amr: listOf(claims, 'amr'),
@@ -172,18 +173,14 @@ function toJson(
   };
 }
 
-function own(claims: Claims | undefined, name: string): unknown {
-  return claims !== undefined && Object.hasOwn(claims, name) ? claims[name] : undefined;
-}
-
 function textOf(claims: Claims | undefined, name: string): string | undefined {
-  const value = own(claims, name);
+  const value = claims && claimOf(claims, name);
   return typeof value === 'string' ? clean(value, 300) : undefined;
 }
 
 /** A claim that is a list, or one of them; undefined where there is none. */
 function listOf(claims: Claims | undefined, name: string): string[] | undefined {
-  const value = own(claims, name);
+  const value = claims && claimOf(claims, name);
   if (value === undefined || value === null) return undefined;
   return [value]
     .flat()
@@ -193,14 +190,10 @@ function listOf(claims: Claims | undefined, name: string): string[] | undefined 
 
 /** Milliseconds. */
 function timeOf(claims: Claims | undefined, name: string): number | undefined {
-  const value = own(claims, name);
+  const value = claims && claimOf(claims, name);
   return typeof value === 'number' && value > 0 && value < 8.64e12 ? value * 1000 : undefined;
 }
 
-function isoOf(milliseconds: number): string {
-  return new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z');
-}
-
 function maybeIso(milliseconds: number | undefined): string | undefined {
-  return milliseconds === undefined ? undefined : isoOf(milliseconds);
+  return milliseconds === undefined ? undefined : formatTime(milliseconds);
 }

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import packageJson from '../../package.json' with { type: 'json' };
 import { KleisError } from '../../shared/errors.ts';
-import { isObject } from '../../shared/json.ts';
+import { isObject, formatJson } from '../../shared/json.ts';
 import { withoutPassword } from '../../shared/net/proxy.ts';
 import { systemCode, systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
@@ -136,7 +136,7 @@ export async function writeBundle(file: string, bundle: Record<string, unknown>,
   try {
     const handle = await open(file, 'wx', 0o600);
     try {
-      await handle.writeFile(`${JSON.stringify(bundle, undefined, 2)}\n`);
+      await handle.writeFile(formatJson(bundle));
       await handle.sync();
     } finally {
       await handle.close();

@@ -1,6 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { formatDuration } from '../../shared/duration.ts';
-import type { Claims, UnverifiedJwt } from '../../shared/jwt.ts';
+import { type Claims, claimOf, type UnverifiedJwt } from '../../shared/jwt.ts';
 import { clean } from '../../shared/text.ts';
 import type { ExpectedIssuer, Mapped } from './expected.ts';
 import { type DoctorFinding, failed, ok, unknown, warning } from './finding.ts';
@@ -23,11 +23,12 @@ export function describeToken({ claims, header }: UnverifiedJwt, now: number): D
 /** Compares a token with what an API server expects, in the order in which that looks. */
 export function compareToken(token: UnverifiedJwt, expected: readonly ExpectedIssuer[]): DoctorFinding[] {
   const { claims, header } = token;
-  const issuer = own(claims, 'iss');
+  const issuer = claimOf(claims, 'iss');
   const found = expected.find((each) => each.issuer === issuer);
   if (found === undefined) {
     const known = expected.map((each) => clean(each.issuer)).join(', ');
-    const near = expected.some((each) => withoutSlash(each.issuer) === withoutSlash(String(issuer)));
+    const near =
+      typeof issuer === 'string' && expected.some((each) => withoutSlash(each.issuer) === withoutSlash(issuer));
     return [
       refused(
         `The API server knows the issuer ${known || '(none)'}, and the token is of ${textOf(claims, 'iss')}.`,
@@ -60,7 +61,7 @@ export function compareToken(token: UnverifiedJwt, expected: readonly ExpectedIs
     );
   }
   for (const { claim, value } of found.required) {
-    if (own(claims, claim) === value) continue;
+    if (claimOf(claims, claim) === value) continue;
     faults.push(
       refused(
         `The API server wants the claim ${clean(claim, 100)} to be ${clean(value, 100)}, and the token has ${textOf(claims, claim)}.`,
@@ -85,7 +86,7 @@ export function compareToken(token: UnverifiedJwt, expected: readonly ExpectedIs
 function compareName(username: Mapped | undefined, claims: Claims): DoctorFinding[] {
   if (username?.kind === 'claim') {
     const { claim } = username;
-    const name = own(claims, claim);
+    const name = claimOf(claims, claim);
     if (typeof name !== 'string' || name === '') {
       return [
         refused(
@@ -189,21 +190,17 @@ function claimsIn(expression: string): string[] {
   return [...new Set(names)];
 }
 
-function own(claims: Claims, name: string): unknown {
-  return Object.hasOwn(claims, name) ? claims[name] : undefined;
-}
-
 function textOf(claims: Claims, name: string): string {
-  const value = own(claims, name);
+  const value = claimOf(claims, name);
   return value === undefined ? 'nothing' : clean(typeof value === 'string' ? value : JSON.stringify(value), 200);
 }
 
 export function audiencesOf(claims: Claims): string[] {
-  return [own(claims, 'aud') ?? []].flat().filter((each): each is string => typeof each === 'string');
+  return [claimOf(claims, 'aud') ?? []].flat().filter((each): each is string => typeof each === 'string');
 }
 
 function timeOf(claims: Claims, name: string): number | undefined {
-  const value = own(claims, name);
+  const value = claimOf(claims, name);
   return typeof value === 'number' && Number.isFinite(value) ? value * 1000 : undefined;
 }
 

@@ -1,3 +1,4 @@
+import { formatTime } from '../../shared/duration.ts';
 import { isObject } from '../../shared/json.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
@@ -83,13 +84,8 @@ export function formatCredential(
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new KleisError('token_unusable', 'The token that the provider issued cannot be put into an HTTP header.');
   }
-  const status = expiresAt === undefined ? { token } : { token, expirationTimestamp: timestamp(expiresAt) };
+  const status = expiresAt === undefined ? { token } : { token, expirationTimestamp: formatTime(expiresAt) };
   return `${JSON.stringify({ apiVersion: apiVersion ?? versions[0], kind: 'ExecCredential', status })}\n`;
-}
-
-// Whole seconds, downwards: what is printed must not outlive what is kept.
-function timestamp(milliseconds: number): string {
-  return new Date(Math.floor(milliseconds / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 function invalid(why: string, hint = 'Run this through kubectl; a person uses `kleis token`.'): KleisError {

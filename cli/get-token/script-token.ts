@@ -1,3 +1,4 @@
+import { formatTime } from '../../shared/duration.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import { scriptOf } from '../credentials/asker.ts';
@@ -51,7 +52,7 @@ function describeToken(fresh: ObtainedToken, settings: Settings | AmbientSetting
   return {
     token: fresh.token.reveal(),
     ...(expiresAt !== undefined && {
-      expiresAt: new Date(Math.floor(expiresAt / 1000) * 1000).toISOString().replace('.000Z', 'Z'),
+      expiresAt: formatTime(expiresAt),
     }),
     ...(settings.broker && { grant: settings.broker.grant, cluster, lease, revocable }),
   };

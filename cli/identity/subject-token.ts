@@ -1,4 +1,5 @@
-import { type Claims, decodeUnverified, JwtFault, tokenHash } from '../../shared/jwt.ts';
+import { formatTime } from '../../shared/duration.ts';
+import { type Claims, decodeUnverified, JwtFault, tokenHash, claimOf } from '../../shared/jwt.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -40,7 +41,7 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
     });
   }
   const expiresAt = time(claims, 'exp');
-  const audience = own(claims, 'aud');
+  const audience = claimOf(claims, 'aud');
   const audiences = (Array.isArray(audience) ? audience : [audience]).filter(
     (item) => typeof item === 'string' && item !== '',
   );
@@ -52,12 +53,12 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
     });
   }
   if (expiresAt + leeway <= now) {
-    const ended = new Date(expiresAt).toISOString().replace(/\.\d+Z$/, 'Z');
+    const ended = formatTime(expiresAt);
     throw new KleisError('subject_expired', `${where} ended at ${ended}, so nobody takes it any more.`, {
       hint: 'Get a new token from the platform; if it is new, set the clock of this machine.',
     });
   }
-  const issuer = own(claims, 'iss');
+  const issuer = claimOf(claims, 'iss');
   return {
     token: new Secret(String(token)),
     hash: tokenHash(String(token)),
@@ -77,10 +78,6 @@ export function requireAudience(subject: SubjectToken, audience: string, where: 
 
 /** NumericDate of RFC 7519 section 2, in milliseconds. */
 function time(claims: Claims, name: string): number | undefined {
-  const value = own(claims, name);
+  const value = claimOf(claims, name);
   return typeof value === 'number' && value >= 0 && value < 1e11 ? value * 1000 : undefined;
-}
-
-function own(claims: Claims, name: string): Claims[string] | undefined {
-  return Object.hasOwn(claims, name) ? claims[name] : undefined;
 }

@@ -142,7 +142,8 @@ async function execCluster({ name, body, file, index }: KubeconfigEntry): Promis
   };
 }
 
-function extensionOf(cluster: Mapping): unknown {
+/** What the plugin gets as `spec.cluster.config`. */
+export function extensionOf(cluster: Mapping): unknown {
   const extensions: unknown[] = Array.isArray(cluster['extensions']) ? cluster['extensions'] : [];
   return extensions.filter(isObject).find((each) => each['name'] === extensionName)?.['extension'];
 }
