@@ -85,12 +85,17 @@ export function openCluster(
       }).catch((error: unknown) => {
         throw unavailable(error, signal);
       });
-      const date = Date.parse(response.headers.get('date') ?? '');
-      // `Date` has no fractions: half a second is the best guess.
-      const ahead = Number.isNaN(date) ? undefined : Math.round(date + 500 - (sent + clock.now()) / 2);
+      const ahead = clockAhead(response, sent, clock.now());
       return { status: response.status, body: parseObject(await response.text()), ahead };
     },
   };
+}
+
+/** Milliseconds that the clock of a server is ahead of ours, to a second; undefined if it does not say. */
+export function clockAhead({ headers }: Response, sent: number, received: number): number | undefined {
+  const date = Date.parse(headers.get('date') ?? '');
+  // `Date` has no fractions: half a second is the best guess.
+  return Number.isNaN(date) ? undefined : Math.round(date + 500 - (sent + received) / 2);
 }
 
 function unavailable(error: unknown, signal: AbortSignal): unknown {

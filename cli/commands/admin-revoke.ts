@@ -5,7 +5,7 @@ import type { LeaseView } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
 import { openAdmin } from '../get-token/ask-broker.ts';
 import type { AdminRevokeFlags } from '../settings/flags.ts';
-import { askYesNo } from '../surroundings/ask.ts';
+import { askYesNo, requireTerminal } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { printTable } from '../surroundings/print-table.ts';
 import { shortId, whoOf } from './admin-leases.ts';
@@ -77,11 +77,7 @@ async function leasesNamed(ids: readonly string[], admin: Admin): Promise<LeaseV
 
 async function confirm(leases: readonly LeaseView[], deps: Deps): Promise<void> {
   const count = leases.length === 1 ? 'a lease' : `${leases.length} leases`;
-  if (!deps.stdin.isTTY || !deps.stderr.isTTY) {
-    throw new KleisError('usage', `That revokes ${count}, and there is no terminal to ask on.`, {
-      hint: 'Pass --yes if that is meant.',
-    });
-  }
+  requireTerminal(`That revokes ${count}`, 'Pass --yes if that is meant.', deps);
   for (const lease of leases.slice(0, mostShown)) {
     deps.report.info(`  ${lease.id.slice(0, shortId)}   ${lease.grant}   ${whoOf(lease)}`);
   }

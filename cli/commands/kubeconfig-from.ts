@@ -39,10 +39,11 @@ export async function kubeconfigFrom(
   refuseOthers(flags);
   const { kubeconfig, dryRun, yes } = flags;
   const { choices } = await loadConfig(deps);
-  const offers = await readOffers(from, flags, { yes: yes === true, choices }, deps);
+  const typed = flags.embed ? await embedAuthorities(flags) : flags;
+  const offers = await readOffers(from, typed, { yes: yes === true, choices }, deps);
   const wanted = choose(offers, name, flags);
   const settings = wanted.map(({ flags: each }) => resolveRequest(each, undefined, choices));
-  const entries = await Promise.all(wanted.map(async (offer) => toEntry(offer, flags)));
+  const entries = wanted.map((offer) => toEntry(offer, flags.namespace));
   const [first] = wanted;
   const current = flags.current === true ? first?.context : undefined;
   const { outcome, plan } = await addEntries(entries, { kubeconfig, dryRun, yes, current }, deps);
@@ -151,7 +152,7 @@ function choose(offers: readonly Offer[], name: string | undefined, flags: Kubec
   return found.map((offer) => ({ ...offer, context: name ?? offer.context }));
 }
 
-async function toEntry({ context, cluster, user, flags }: Offer, typed: KubeconfigAddFlags): Promise<WantedEntry> {
+function toEntry({ context, cluster, user, flags }: Offer, namespace: string | undefined): WantedEntry {
   const { server, certificate_authority: certificateAuthority, tls_server_name: tlsServerName } = cluster;
   return {
     names: {
@@ -165,7 +166,7 @@ async function toEntry({ context, cluster, user, flags }: Offer, typed: Kubeconf
       tlsServerName,
       extension: undefined,
     },
-    namespace: typed.namespace === undefined ? undefined : checkNamespace(typed.namespace),
-    args: toArguments(typed.embed ? await embedAuthorities(flags) : flags),
+    namespace: namespace === undefined ? undefined : checkNamespace(namespace),
+    args: toArguments(flags),
   };
 }

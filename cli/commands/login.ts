@@ -6,7 +6,7 @@ import type { Deps } from '../surroundings/deps.ts';
 import type { LoginFlags } from '../settings/flags.ts';
 import { noteNode, openSignInFailures, removeCredentials, storeOf } from '../stores.ts';
 import { scriptOf } from '../credentials/asker.ts';
-import { nameOf } from '../provider/tokens.ts';
+import { whoIs } from '../provider/tokens.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import { openSession } from '../session/open.ts';
 import { resolveSettings } from '../settings/sign-in.ts';
@@ -43,7 +43,7 @@ export async function login(flags: LoginFlags, surroundings: Deps): Promise<void
     noteNode(deps);
     opened.release();
     const { session } = opened;
-    const who = nameOf(session.tokens.subject) ?? 'someone without a name';
+    const who = whoIs(session.tokens.subject);
     const kept = {
       keyring: 'in the keyring',
       file: 'in a file that only you can read',

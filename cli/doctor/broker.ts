@@ -1,8 +1,9 @@
 import { KleisError } from '../../shared/errors.ts';
-import { readAuthority } from '../../shared/net/certificates.ts';
+import type { BrokerAddress } from '../broker/connection.ts';
 import { clean } from '../../shared/text.ts';
 import { type Directory, readDirectory } from '../broker/directory.ts';
 import { hintOfGrants } from '../broker/own-grants.ts';
+import { addressOf } from '../get-token/exchange.ts';
 import { type Present, readToken } from '../get-token/present.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import type { BrokerSettings } from '../settings/broker.ts';
@@ -21,11 +22,10 @@ export async function checkBroker(
 ): Promise<DoctorFinding[]> {
   const { url, grant } = broker;
   const place = clean(url);
-  let ask: Parameters<typeof readDirectory>[0];
+  let ask: BrokerAddress;
   let directory: Directory;
   try {
-    const certificateAuthority = await readAuthority(broker.certificateAuthority);
-    ask = { url, certificateAuthority, proxy: settings.proxy, deps };
+    ask = await addressOf(broker, settings.proxy, deps);
     directory = await readDirectory(ask);
   } catch (error) {
     return [failed('broker', toFailure(error, deps))];

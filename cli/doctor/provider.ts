@@ -1,3 +1,4 @@
+import { clockAhead } from '../cluster/client.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { parseObject } from '../../shared/json.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
@@ -65,8 +66,7 @@ async function lookAt(settings: Settings, { env, clock, report, signal }: Deps):
     async fetch(url, init) {
       const sent = clock.now();
       const response = await fetch(url, init);
-      const date = Date.parse(response.headers.get('date') ?? '');
-      if (!Number.isNaN(date)) seen.ahead = Math.round(date + 500 - (sent + clock.now()) / 2);
+      seen.ahead = clockAhead(response, sent, clock.now()) ?? seen.ahead;
       if (response.ok) seen.document = parseObject(await response.clone().text()) ?? {};
       return response;
     },

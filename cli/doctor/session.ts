@@ -1,7 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { openPresent, type Present } from '../get-token/present.ts';
-import { nameOf } from '../provider/tokens.ts';
+import { nameOf, whoIs } from '../provider/tokens.ts';
 import type { SessionInfo } from '../session/file-format.ts';
 import { keyOf } from '../session/open.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
@@ -120,7 +120,7 @@ function endOf({ idTokenExpiresAt, accessTokenExpiresAt }: SessionInfo): number 
 }
 
 function nameIn({ subject }: SessionInfo): string {
-  return clean(nameOf(subject) ?? 'someone without a name');
+  return clean(whoIs(subject));
 }
 
 async function wantsSignIn(command: string, deps: Deps): Promise<boolean> {

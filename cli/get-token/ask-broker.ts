@@ -10,13 +10,14 @@ import { loadConfig } from '../settings/person.ts';
 import { isSignInIdentity } from '../settings/identity-name.ts';
 import { resolveSettings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { type AskedBroker, type Caller, callerFlags, ofCaller, openCaller } from './caller.ts';
+import { type AskedBroker, callerFlags, ofCaller, openCaller } from './caller.ts';
 import { addressOf } from './exchange.ts';
+import type { Present } from './present.ts';
 
 /** A broker, and whoever asks it. */
 export interface BrokerCaller {
   readonly broker: BrokerAddress;
-  readonly caller: Caller;
+  readonly caller: Present;
   /** What was named: typed, or by the context. */
   readonly grant: string | undefined;
 }

@@ -1,31 +1,19 @@
 import { KleisError } from '../../shared/errors.ts';
 import { subjectFlags } from '../../shared/kube/broker-entries.ts';
-import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Directory } from '../broker/directory.ts';
-import { scriptOf } from '../credentials/asker.ts';
 import { platformHere } from '../identity/identity.ts';
-import { nameOf } from '../provider/tokens.ts';
 import { brokerIdentity, newDestinations } from '../session/destinations.ts';
-import { keyOf, openSession } from '../session/open.ts';
+import { keyOf } from '../session/open.ts';
 import type { BrokerSettings } from '../settings/broker.ts';
 import type { SignInFlags } from '../settings/flags.ts';
 import { isSignInIdentity } from '../settings/identity-name.ts';
 import type { PersonChoices } from '../settings/gather.ts';
 import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts';
-import { noteNode, openSignInFailures, storeOf } from '../stores.ts';
-import { askYesNo } from '../surroundings/ask.ts';
+import { noteNode, storeOf } from '../stores.ts';
+import { askYesNo, requireTerminal } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { audienceOf } from './audience.ts';
-import { brokerOf } from './exchange.ts';
-import { fromClient, identityOf } from './sources.ts';
-
-/** Whom a broker is asked by. */
-export interface Caller {
-  readonly token: Secret;
-  /** For people. */
-  readonly name: string;
-}
+import { openPresent, type Present } from './present.ts';
 
 /** The broker that is asked: what its entry will say, but for a grant. */
 export type AskedBroker = Pick<BrokerSettings, 'url' | 'certificateAuthority'>;
@@ -83,50 +71,38 @@ export async function openCaller(
   broker: AskedBroker,
   { yes, person, extension }: { readonly yes: boolean; readonly person: PersonChoices; readonly extension?: unknown },
   deps: Deps,
-): Promise<Caller> {
+): Promise<Present> {
   const audience = flags.audience ?? person.brokerAudiences?.[broker.url];
   const settings = resolveRequest(
     isSignInIdentity(flags.identity) ? flags : { ...flags, audience: audience ?? broker.url },
     extension,
     person,
   );
-  if (!isAmbient(settings) && settings.identity === 'client-credentials') {
-    const { token } = await fromClient(settings, deps);
-    return { token: token.token, name: settings.clientId };
+  if (isAmbient(settings)) {
+    // Said by nobody, it is for the broker to name, within bounds.
+    const said = audience ?? (settings.audience === broker.url ? undefined : settings.audience);
+    return openPresent({ ...settings, audience: said, broker: asGranted(broker) }, visit, deps);
   }
-  if (!isAmbient(settings)) return signIn(settings, broker, yes, deps);
-  const identity = await identityOf(settings, deps);
-  if (identity === undefined) throw new Error('A job has an identity.');
-  const client = await brokerOf(broker, settings.proxy, deps);
-  // Said by nobody, it is for the broker to name, within bounds.
-  const said = audience ?? (settings.audience === broker.url ? undefined : settings.audience);
-  const asked = { ...settings, audience: said, broker: { ...broker, grant: '', ttl: undefined } };
-  const { token } = await identity.token(await audienceOf(asked, identity, client));
-  return { token, name: identity.title };
+  if (settings.identity === 'sso' && !yes) await confirmNew(settings, broker, deps);
+  const present = await openPresent({ ...settings, broker: asGranted(broker), confirmNewClusters: false }, visit, deps);
+  if (present.session !== undefined && settings.cache !== 'none') noteNode(deps);
+  return present;
 }
 
-async function signIn(settings: Settings, broker: AskedBroker, yes: boolean, deps: Deps): Promise<Caller> {
-  const destination = await brokerIdentity(broker);
+const visit = { cluster: undefined, signIn: true };
+
+/** As those of an entry; which grant plays no part in who asks. */
+function asGranted(broker: AskedBroker): BrokerSettings {
+  return { ...broker, grant: '', ttl: undefined };
+}
+
+/** A session that the broker has had tokens of before is not asked about. */
+async function confirmNew(settings: Settings, broker: AskedBroker, deps: Deps): Promise<void> {
   const store = storeOf(deps, settings.cache);
   try {
     const earlier = await store.load(await keyOf(settings)).catch(() => undefined);
-    if (!yes && newDestinations(earlier, { broker: destination, cluster: undefined }).length > 0) {
-      await confirm(settings, broker, deps);
-    }
-    const opened = await openSession({
-      settings: { ...settings, confirmNewClusters: false },
-      deps,
-      store,
-      failures: openSignInFailures(deps, scriptOf(deps)),
-      mode: 'normal',
-      cluster: undefined,
-      broker: destination,
-      interactive: deps.stdin.isTTY,
-      allowPaste: true,
-    });
-    opened.release();
-    if (settings.cache !== 'none') noteNode(deps);
-    return { token: opened.token.token, name: nameOf(opened.session.tokens.subject) ?? 'someone without a name' };
+    const destinations = { broker: await brokerIdentity(broker), cluster: undefined };
+    if (newDestinations(earlier, destinations).length > 0) await confirm(settings, broker, deps);
   } finally {
     await store.close();
   }
@@ -135,11 +111,7 @@ async function signIn(settings: Settings, broker: AskedBroker, yes: boolean, dep
 /** Whoever answers at an address can name any client of any provider: what a person signs in for goes there. */
 async function confirm({ issuerUrl, clientId }: Settings, { url }: AskedBroker, deps: Deps): Promise<void> {
   const what = `your sign-in at ${clean(issuerUrl)} (client ${clean(clientId, 100)})`;
-  if (!deps.stdin.isTTY || !deps.stderr.isTTY) {
-    throw new KleisError('usage', `${clean(url)} would get ${what}, and there is no terminal to ask on.`, {
-      hint: 'Pass --yes if you trust that address.',
-    });
-  }
+  requireTerminal(`${clean(url)} would get ${what}`, 'Pass --yes if you trust that address.', deps);
   if (await askYesNo(`Let ${clean(url)} have ${what}?`, deps)) return;
   throw new KleisError('sign_in_refused', 'That address was not confirmed, so it gets no token.', {
     hint: 'Answer y if you trust it.',

@@ -2,7 +2,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { decodeUnverified, JwtFault, type UnverifiedJwt } from '../../shared/jwt.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { scriptOf } from '../credentials/asker.ts';
-import { nameOf } from '../provider/tokens.ts';
+import { whoIs } from '../provider/tokens.ts';
 import { brokerIdentity } from '../session/destinations.ts';
 import type { Session } from '../session/file-format.ts';
 import { openSession } from '../session/open.ts';
@@ -59,7 +59,7 @@ export async function openPresent(
     });
     opened.release();
     const { session, token } = opened;
-    const name = nameOf(session.tokens.subject) ?? 'someone without a name';
+    const name = whoIs(session.tokens.subject);
     return { name, token: token.token, expiresAt: token.expiresAt, session, platform: undefined };
   } finally {
     await store.close();

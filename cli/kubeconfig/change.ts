@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
-import { askYesNo } from '../surroundings/ask.ts';
+import { askYesNo, requireTerminal } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { bodyKey, type Mapping, type Section, textOf } from './document.ts';
 import { editKubeconfig } from './edit.ts';
@@ -225,14 +225,13 @@ async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean>
     (change) => `the ${change.what} "${clean(change.name)}" in ${clean(change.file, 400)}${differences(change)}`,
   );
   const removal = replaced.every(({ after }) => after === undefined);
-  if (!deps.stdin.isTTY || !deps.stderr.isTTY) {
-    const verb = removal ? 'remove' : 'change';
-    throw new KleisError('usage', `This would ${verb} ${list.join(' and ')}, and there is no terminal to ask on.`, {
-      hint: removal
-        ? 'Pass --yes to remove it. Nothing was changed.'
-        : 'Pass --yes to replace what is there, or give other names. Nothing was changed.',
-    });
-  }
+  requireTerminal(
+    `This would ${removal ? 'remove' : 'change'} ${list.join(' and ')}`,
+    removal
+      ? 'Pass --yes to remove it. Nothing was changed.'
+      : 'Pass --yes to replace what is there, or give other names. Nothing was changed.',
+    deps,
+  );
   for (const line of list) deps.report.info(`This ${removal ? 'removes' : 'changes'} ${line}.`);
   return askYesNo(removal ? 'Remove?' : 'Replace?', deps);
 }

@@ -1,3 +1,4 @@
+import { longOf } from '../settings/gather.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { certificatesIn, readCertificates } from '../../shared/net/certificates.ts';
 import { Secret } from '../../shared/secret.ts';
@@ -36,7 +37,7 @@ export class Translation {
 
   take<K extends keyof SignInFlags>(from: string, name: K, value: NonNullable<SignInFlags[K]>): void {
     this.flags[name] = value;
-    const long = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const long = longOf(name);
     this.lines.push({ from, to: value === true ? long : `${long}=${shownValue(name, value)}` });
   }
 

@@ -24,6 +24,11 @@ export function nameOf(subject: TokenSet['subject']): string | undefined {
   return subject?.name ?? subject?.sub;
 }
 
+/** The same for sentences. */
+export function whoIs(subject: TokenSet['subject']): string {
+  return nameOf(subject) ?? 'someone without a name';
+}
+
 /**
  * The answer to a refresh cannot be used (a clock that is off, for one), but the provider has already replaced the
  * refresh token: whoever keeps the session must keep this one, or the person has to sign in again for nothing.

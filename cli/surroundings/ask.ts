@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { KleisError } from '../../shared/errors.ts';
 import type { Deps } from './deps.ts';
 
 /** A question on the terminal, after which only a y means yes: the end of the input is no consent. */
@@ -19,4 +20,14 @@ export async function askYesNo(question: string, deps: Deps): Promise<boolean> {
   } finally {
     lines.close();
   }
+}
+
+/**
+ * Throws `usage` where there is no terminal to ask on.
+ *
+ * @param what a sentence without its end: what would happen
+ */
+export function requireTerminal(what: string, hint: string, { stdin, stderr }: Pick<Deps, 'stdin' | 'stderr'>): void {
+  if (stdin.isTTY && stderr.isTTY) return;
+  throw new KleisError('usage', `${what}, and there is no terminal to ask on.`, { hint });
 }
