@@ -14,8 +14,7 @@ import { findAccess, type Access } from '../get-token/accesses.ts';
 
 /**
  * `kleis status`: each context of the kubeconfig and each session without one: who, through what, until when. Opens no
- * keyring unless tokens are asked for. Gives 3 where `quiet` is
- * all that is wanted and somebody has to sign in, else 0.
+ * keyring unless tokens are asked for. Gives 3 where `quiet` is all that is wanted and somebody has to sign in, else 0.
  */
 export async function status(flags: StatusFlags, deps: Deps): Promise<number> {
   const store = storeOf(deps);

@@ -6,7 +6,8 @@ import { textOf } from '../kubeconfig/document.ts';
 import type { SessionEntry } from '../session/contract.ts';
 import { keyOf } from '../session/open.ts';
 import { contextSettings } from '../settings/of-context.ts';
-import { placesOf } from '../settings/paths.ts';
+import { configFile, placesOf } from '../settings/paths.ts';
+import type { PersonChoices } from '../settings/gather.ts';
 import { loadConfig } from '../settings/person.ts';
 import { isAmbient, resolveRequest } from '../settings/sign-in.ts';
 import { openCredentials, storeOf } from '../stores.ts';
@@ -38,7 +39,8 @@ interface Asked {
  * context that one alone. Throws `kubeconfig_invalid` for a context or file that was named and cannot be used.
  */
 export async function findAccess(asked: Asked, deps: Deps): Promise<Access[]> {
-  if (asked.context !== undefined) return [await ofContext(asked.context, asked, undefined, deps)];
+  const kept = createKept();
+  if (asked.context !== undefined) return [await ofContext(asked.context, asked, undefined, kept, deps)];
   const sources = kubeconfigSources(asked.kubeconfig, deps);
   let kubeconfig: Kubeconfig | undefined;
   let broken: KleisError | undefined;
@@ -54,10 +56,10 @@ export async function findAccess(asked: Asked, deps: Deps): Promise<Access[]> {
     const user = kubeconfig?.entries.users.get(textOf(body['user']));
     if (user === undefined || methodOf(user.body).kind !== 'kleis') continue;
     // oxlint-disable-next-line no-await-in-loop -- a few small files each
-    contexts.push(await ofContext(name, asked, kubeconfig, deps));
+    contexts.push(await ofContext(name, asked, kubeconfig, kept, deps));
   }
   const seen = new Set(contexts.map(({ session }) => session?.key));
-  const others = (await storeOf(deps).list())
+  const others = (await kept.sessions(deps))
     .filter(({ key }) => !seen.has(key))
     .map((session): Access => ({ ...ofSession(session, deps), context: undefined, current: false }));
   const [first, ...rest] = [...contexts, ...others, ...ofJobs(contexts, deps)];
@@ -68,58 +70,81 @@ export async function findAccess(asked: Asked, deps: Deps): Promise<Access[]> {
   return [{ ...first, problem: first.problem ?? broken }, ...rest];
 }
 
-async function ofContext(name: string, asked: Asked, loaded: Kubeconfig | undefined, deps: Deps): Promise<Access> {
-  const place = { context: name, current: loaded?.currentContext === name };
+/** What many contexts share, read once. */
+interface Kept {
+  /** Of the place that the environment of an entry names. */
+  sessions(deps: Deps): Promise<readonly SessionEntry[]>;
+  choices(deps: Deps): Promise<PersonChoices>;
+}
+
+function createKept(): Kept {
+  return {
+    sessions: remember(
+      ({ env, platform }) => placesOf({ env, platform }).state,
+      async (deps, state) => (state === undefined ? [] : storeOf(deps).list()),
+    ),
+    choices: remember(
+      ({ env, platform }) => configFile(env, platform),
+      async (deps) => (await loadConfig(deps)).choices,
+    ),
+  };
+}
+
+function remember<T>(
+  placeOf: (deps: Deps) => string | undefined,
+  read: (deps: Deps, place: string | undefined) => Promise<T>,
+): (deps: Deps) => Promise<T> {
+  const known = new Map<string | undefined, Promise<T>>();
+  return async (deps) => {
+    const place = placeOf(deps);
+    const found = known.get(place) ?? read(deps, place);
+    known.set(place, found);
+    return found;
+  };
+}
+
+/** Of what has neither session nor trouble. */
+const nothing = { session: undefined, signInNeeded: false, tokenExpiresAt: undefined, problem: undefined };
+
+async function ofContext(
+  name: string,
+  asked: Asked,
+  loaded: Kubeconfig | undefined,
+  kept: Kept,
+  deps: Deps,
+): Promise<Access> {
+  const place = { ...nothing, context: name, current: loaded?.currentContext === name };
   try {
     const { kubeconfig } = asked;
     const request = { context: name, ...(kubeconfig !== undefined && { kubeconfig }), ...(loaded && { loaded }) };
     const { flags, extension, deps: own } = await contextSettings(request, deps);
-    const settings = resolveRequest(flags, extension, (await loadConfig(own)).choices);
+    const settings = resolveRequest(flags, extension, await kept.choices(own));
     const { broker } = settings;
-    const origin = await originOf(settings);
-    const kept =
-      origin === undefined
-        ? undefined
-        : latest(
-            openCredentials(own)
-              .ofOrigin(origin)
-              .map(({ text }) => text),
-          );
+    const through = (otherwise: string, who = '') =>
+      broker === undefined ? otherwise : `${broker.grant} at ${bare(broker.url)}${who}`;
+    const tokenExpiresAt = endOfKept(await originOf(settings), own);
     if (isAmbient(settings) || settings.identity === 'client-credentials') {
       const who = isAmbient(settings) ? settings.identity : `client ${settings.clientId}`;
-      const via = broker === undefined ? who : `${broker.grant} at ${bare(broker.url)}, ${who}`;
-      const state = 'no sign-in';
-      return {
-        ...place,
-        via,
-        session: undefined,
-        state,
-        signInNeeded: false,
-        tokenExpiresAt: kept,
-        problem: undefined,
-      };
+      return { ...place, via: through(who, `, ${who}`), state: 'no sign-in', tokenExpiresAt };
     }
     const key = await keyOf(settings);
-    const session = (await sessionsOf(own)).find((each) => each.key === key);
-    const via = broker === undefined ? bare(settings.issuerUrl) : `${broker.grant} at ${bare(broker.url)}`;
-    if (session === undefined) {
-      const state = 'sign-in needed';
-      return { ...place, via, session, state, signInNeeded: true, tokenExpiresAt: undefined, problem: undefined };
-    }
+    const session = (await kept.sessions(own)).find((each) => each.key === key);
+    const via = through(bare(settings.issuerUrl));
+    if (session === undefined) return { ...place, via, state: 'sign-in needed', signInNeeded: true };
+    const { context, current } = place;
     const access = ofSession(session, deps);
-    return { ...access, ...place, via, tokenExpiresAt: kept ?? access.tokenExpiresAt };
+    return { ...access, context, current, via, tokenExpiresAt: tokenExpiresAt ?? access.tokenExpiresAt };
   } catch (problem) {
     if (!(problem instanceof KleisError) || loaded === undefined) throw problem;
-    return {
-      ...place,
-      via: '-',
-      session: undefined,
-      state: 'unusable',
-      signInNeeded: false,
-      tokenExpiresAt: undefined,
-      problem,
-    };
+    return { ...place, via: '-', state: 'unusable', problem };
   }
+}
+
+/** Milliseconds; of the credential that lasts longest, if one is kept. */
+function endOfKept(origin: string | undefined, deps: Deps): number | undefined {
+  const kept = origin === undefined ? [] : openCredentials(deps).ofOrigin(origin);
+  const ends = kept.map(({ text }) => endOf(text)).filter((end) => end !== undefined);
+  return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
 function ofSession(session: SessionEntry, deps: Deps): Omit<Access, 'context' | 'current'> {
@@ -142,26 +167,10 @@ function ofJobs(contexts: readonly Access[], deps: Deps): Access[] {
     credentials.ofSession(session).map((text): Access => {
       const { grant, cluster } = parseObject(text) ?? {};
       const what = [grant, cluster].filter((each) => typeof each === 'string').join(' at ');
-      const place = { context: undefined, current: false, session: undefined, signInNeeded: false };
-      return {
-        ...place,
-        via: what === '' ? session : what,
-        state: 'no sign-in',
-        tokenExpiresAt: endOf(text),
-        problem: undefined,
-      };
+      const via = what === '' ? session : what;
+      return { ...nothing, context: undefined, current: false, via, state: 'no sign-in', tokenExpiresAt: endOf(text) };
     }),
   );
-}
-
-/** Of the environment that the entry gives the plugin. */
-async function sessionsOf(deps: Deps): Promise<readonly SessionEntry[]> {
-  return placesOf(deps).state === undefined ? [] : storeOf(deps).list();
-}
-
-function latest(texts: readonly string[]): number | undefined {
-  const ends = texts.map(endOf).filter((end) => end !== undefined);
-  return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
 /** Of an ExecCredential, or of what `kleis token` keeps. */
