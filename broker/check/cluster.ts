@@ -2,7 +2,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import { KubeError } from '../../shared/kube/error.ts';
 import type { KubeClient } from '../../shared/kube/client.ts';
-import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
+import type { BrokerConfig, ClusterConfig } from '../config/broker-config.ts';
 import { type ClusterNeeds, findNeeds } from '../rbac/needs.ts';
 import { checkAccounts } from './accounts.ts';
 import { checkConfinement, probeBrokerPolicy, probeNamespacesPolicy } from './confinement.ts';

@@ -1,6 +1,6 @@
 import { clean } from '../../shared/text.ts';
 import type { Clusters } from '../cluster/clusters.ts';
-import type { IssuerConfig } from '../config/schema.ts';
+import type { IssuerConfig } from '../config/broker-config.ts';
 import type { LoadedKeys } from '../issuers/discovery.ts';
 import { type IssuerDeps, loaderOf } from '../issuers/issuers.ts';
 import type { Finding } from '../../shared/findings.ts';

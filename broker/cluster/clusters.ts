@@ -4,7 +4,7 @@ import { apiPath, type KubeClient, openCluster } from '../../shared/kube/client.
 import { KubeError } from '../../shared/kube/error.ts';
 import { clean } from '../../shared/text.ts';
 import { isPolicy } from './fault.ts';
-import type { ClusterConfig } from '../config/schema.ts';
+import type { ClusterConfig } from '../config/broker-config.ts';
 
 /**
  * Whether the policy that confines the broker is in force there. `unknown`: the API server would not say, for instance

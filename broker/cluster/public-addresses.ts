@@ -1,6 +1,6 @@
 import { readConnection } from '../../shared/kube/connection.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
-import type { ClusterConfig } from '../config/schema.ts';
+import type { ClusterConfig } from '../config/broker-config.ts';
 
 /** How those who get tokens reach the clusters: as the broker does, of which nothing is secret but its credentials. */
 export interface ClusterPlaces {

@@ -1,7 +1,7 @@
 // Apart from serve.ts, which loads it with all of Express while the clusters answer.
 import { isLoopback } from '../../shared/net/url.ts';
 import { parseAddress } from '../config/address.ts';
-import { trustOf } from '../http/guards.ts';
+import { isProxy } from '../http/guards.ts';
 import { listen, type Listening } from '../http/listener.ts';
 import { type Broker, createApp, createOperationsApp } from '../routes/app.ts';
 
@@ -23,7 +23,7 @@ export async function openAddresses(
   const main = await listen({
     address: where.address,
     tls: where.tls,
-    isProxy: (address) => trustOf(broker.current).covers(address, 0),
+    isProxy: (address) => isProxy(broker.current, address),
     app: createApp(broker, { confidential, operationsElsewhere: metrics !== undefined }),
     onCertificate(fault) {
       condition.certificateFault = fault && `${fault.message} The old one stays in use.`;

@@ -1,5 +1,5 @@
 import { canonicalJson } from './load.ts';
-import type { BrokerConfig } from './schema.ts';
+import type { BrokerConfig } from './broker-config.ts';
 
 /** Names, as the configuration has them. */
 export interface EntryChanges {

@@ -2,15 +2,8 @@ import { parseDuration } from '../../shared/duration.ts';
 import { guessPlatform, knownPlatform } from './platforms.ts';
 import type { Access } from '../policy/access.ts';
 import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
-import type {
-  AccessDocument,
-  BrokerConfig,
-  BrokerDocument,
-  ClusterConfig,
-  GrantDocument,
-  IssuerConfig,
-  IssuerDocument,
-} from './schema.ts';
+import type { BrokerConfig, ClusterConfig, IssuerConfig } from './broker-config.ts';
+import type { AccessDocument, BrokerDocument, GrantDocument, IssuerDocument } from './schema.ts';
 
 const minute = 60_000;
 const defaultTtl = 15 * minute;

@@ -90,16 +90,17 @@ export async function readSources(location: string): Promise<Sources> {
     } catch (error) {
       unread.push(fileFault(shown, `cannot be read: ${systemReason(error)}`));
     }
-    if (total > maxTotal) refuse(location, 'is larger than 16 MiB altogether');
+    if (total > maxTotal) refuse(location, `is larger than ${maxTotal / 1024 ** 2} MiB altogether`);
   }
   return { files: sources, unread };
 }
 
 async function readText(file: string): Promise<string> {
+  const tooLarge = () => new Error(`it is larger than ${maxFile / 1024 ** 2} MiB`);
   const { size } = await statFile(file);
-  if (size > maxFile) throw new Error('it is larger than 4 MiB');
+  if (size > maxFile) throw tooLarge();
   const bytes = await readFile(file);
-  if (bytes.length > maxFile) throw new Error('it is larger than 4 MiB');
+  if (bytes.length > maxFile) throw tooLarge();
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {

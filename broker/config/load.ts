@@ -8,7 +8,7 @@ import { mergeDocuments } from './merge.ts';
 import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
 import { readPlainYaml } from './plain-yaml.ts';
 import { checkRules, type RuleFault } from './rules.ts';
-import type { BrokerConfig } from './schema.ts';
+import type { BrokerConfig } from './broker-config.ts';
 import { checkShape } from './shape.ts';
 import { createLines, type Report, type SourceDocument, type TreeNode } from './tree.ts';
 import type { readAnyYaml } from './yaml.ts';

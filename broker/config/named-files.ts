@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Path } from '../policy/parse-where.ts';
-import type { BrokerConfig } from './schema.ts';
+import type { BrokerConfig } from './broker-config.ts';
 
 /** What a file that a configuration names holds. */
 export type FileKind = 'certificates' | 'keys' | 'certificate' | 'private key' | 'kubeconfig' | 'token' | 'audit';

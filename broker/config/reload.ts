@@ -5,7 +5,7 @@ import { systemCode, systemReason } from '../../shared/read-file.ts';
 import { CompiledPolicy } from '../policy/compile.ts';
 import { type ConfigFault, ConfigFaults, fingerprint } from './documents.ts';
 import { canonicalJson, type LoadedConfig, loadConfig } from './load.ts';
-import type { BrokerConfig } from './schema.ts';
+import type { BrokerConfig } from './broker-config.ts';
 
 export interface ReloadState {
   /** When what is in force was last seen to be what the files say; ms. */

@@ -7,14 +7,8 @@ import { accessFaults } from './access-rules.ts';
 import { parseAddress } from './address.ts';
 import { isLoopback, serverUrlFaults, type UrlFault } from '../../shared/net/url.ts';
 import { nearest } from '../../shared/nearest.ts';
-import {
-  type BrokerConfig,
-  type BrokerDocument,
-  type ClusterConfig,
-  type GrantDocument,
-  type IssuerConfig,
-  type mergedSections,
-} from './schema.ts';
+import type { BrokerConfig, ClusterConfig, IssuerConfig } from './broker-config.ts';
+import type { BrokerDocument, GrantDocument, mergedSections } from './schema.ts';
 
 type Section = (typeof mergedSections)[number];
 type Report = (path: Path, message: string, refersTo?: Section) => void;

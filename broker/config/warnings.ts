@@ -5,7 +5,7 @@ import { type CompiledGrant, CompiledPolicy } from '../policy/compile.ts';
 import { type PolicyWarning, type Warn, warnAboutPlatform } from './platform-warnings.ts';
 import { platforms } from './platforms.ts';
 import { systemNamespaces } from './rules.ts';
-import type { BrokerConfig } from './schema.ts';
+import type { BrokerConfig } from './broker-config.ts';
 
 /** What is legal and unwise. */
 export function findWarnings(config: BrokerConfig, policy: CompiledPolicy): PolicyWarning[] {

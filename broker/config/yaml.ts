@@ -59,7 +59,7 @@ function checkNodes(document: Document.Parsed, length: number, refuse: Report, l
       if (target === undefined)
         refuse(at, `is no valid YAML: there is no anchor &${clean(alias.source, 60)} before it`);
       else if (aliases === maxAliases + 1) refuse(at, `is one alias too many: there may be ${maxAliases}`);
-      else if (copied > maxTotal) refuse(at, 'makes the document larger than 16 MiB');
+      else if (copied > maxTotal) refuse(at, `makes the document larger than ${maxTotal / 1024 ** 2} MiB`);
       else if (hasAlias(target)) refuse(at, 'stands for a part that has an alias in it: write it out');
       else return undefined;
       return visit.BREAK;

@@ -16,35 +16,33 @@ export function refuseClearText(current: () => Services, confidential: boolean):
   return (call, request) => {
     if (confidential || isProbe(request.path)) return;
     const proto = call.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase();
-    const trusted = trustOf(current()).covers(request.socket.remoteAddress ?? '', 0);
-    if (!trusted) throw new KleisError('proxy_untrusted', 'This address takes requests from its proxies alone.');
+    if (!isProxy(current(), request.socket.remoteAddress ?? ''))
+      throw new KleisError('proxy_untrusted', 'This address takes requests from its proxies alone.');
     if (proto !== undefined && proto !== 'https') {
       throw new KleisError('proxy_untrusted', 'The request came to the proxy without TLS.');
     }
   };
 }
 
-interface Trust {
-  readonly covers: (address: string, hop: number) => boolean;
-}
+type Covers = (address: string, hop: number) => boolean;
 
-const trusts = new WeakMap<object, Trust>();
+const trusts = new WeakMap<object, Covers>();
 
-/** Compiled once for each configuration. */
-export function trustOf({ loaded: { config } }: Services): Trust {
-  let trust = trusts.get(config);
-  if (trust === undefined) {
-    trust = { covers: compileTrust(config.trustedProxies) };
-    trusts.set(config, trust);
+/** Whether the address is one of the trusted proxies; compiled once for each configuration. */
+export function isProxy({ loaded: { config } }: Services, address: string, hop = 0): boolean {
+  let covers = trusts.get(config);
+  if (covers === undefined) {
+    covers = compileTrust(config.trustedProxies);
+    trusts.set(config, covers);
   }
-  return trust;
+  return covers(address, hop);
 }
 
-function compileTrust(proxies: readonly string[]): Trust['covers'] {
+function compileTrust(proxies: readonly string[]): Covers {
   // Express's own compiler, with the names it knows.
   const app = express();
   app.set('trust proxy', proxies.length === 0 ? false : [...proxies]);
-  const covers = app.get('trust proxy fn') as Trust['covers'];
+  const covers = app.get('trust proxy fn') as Covers;
   return (given, hop) => {
     const address = withoutPort(given);
     return isIP(address) !== 0 && covers(address, hop);

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import type { BrokerConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Subject } from '../issuers/issuers.ts';
 import type { Counters } from '../service/counters.ts';
 

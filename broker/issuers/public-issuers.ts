@@ -1,6 +1,6 @@
 import { readCertificates } from '../../shared/net/certificates.ts';
 import type { WellKnownIssuer, WellKnownSignIn } from '../../shared/protocol.ts';
-import type { IssuerConfig } from '../config/schema.ts';
+import type { IssuerConfig } from '../config/broker-config.ts';
 
 /** What callers are told of the issuers: whose tokens the broker takes, and how people get one. */
 export interface PublicIssuers {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ownTokenTtl } from '../cluster/own-token.ts';
-import type { BrokerConfig, ClusterConfig } from '../config/schema.ts';
+import type { BrokerConfig, ClusterConfig } from '../config/broker-config.ts';
 import { type Access, isNamespaced, keyOfAccess, type NamespacedAccess } from '../policy/access.ts';
 
 export interface Account {

@@ -2,7 +2,7 @@ import type { Express } from 'express';
 import { routes } from '../../shared/protocol.ts';
 import { audited, bySignIn, unaudited } from '../http/audited.ts';
 import { createBase, type RouteTable, type Service } from '../http/base.ts';
-import { limitAddresses, refuseClearText, trustOf } from '../http/guards.ts';
+import { isProxy, limitAddresses, refuseClearText } from '../http/guards.ts';
 import type { Counters } from '../service/counters.ts';
 import type { Health } from '../service/health.ts';
 import { exchange } from './exchange.ts';
@@ -58,7 +58,7 @@ export function createApp(broker: Broker, { confidential, operationsElsewhere }:
   const current = () => broker.current;
   return createBase(broker, {
     // Asked at each request, since a reload may name others.
-    trustProxy: (address, hop) => trustOf(current()).covers(address, hop),
+    trustProxy: (address, hop) => isProxy(current(), address, hop),
     guards: [limitAddresses(current, broker.addresses), refuseClearText(current, confidential)],
     routes: publicRoutes(broker, operationsElsewhere ? 'nobody' : 'admins'),
   });

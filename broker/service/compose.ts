@@ -10,7 +10,7 @@ import { describeChanges } from '../config/changes.ts';
 import { formatFault } from '../config/documents.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from '../config/reload.ts';
-import type { BrokerConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Deps } from '../surroundings.ts';
 import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped-grants.ts';
 import { createCounters } from './counters.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { clean } from '../../shared/text.ts';
 import type { AuditLog } from '../audit/log.ts';
-import type { BrokerConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Grant } from '../policy/grant.ts';
 import { pullKillSwitch } from '../leases/bound-objects.ts';
 import type { Lease } from '../leases/lease.ts';

@@ -1,7 +1,7 @@
 import type { KubeClient } from '../../shared/kube/client.ts';
 import { inParallel } from '../../shared/parallel.ts';
 import type { Clusters, MissingRight } from '../cluster/clusters.ts';
-import type { BrokerConfig } from '../config/schema.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Grant } from '../policy/grant.ts';
 import { findNeeds } from '../rbac/needs.ts';
 import { hasRight, type Right, rightsOf } from '../rbac/rights.ts';

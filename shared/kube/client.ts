@@ -43,6 +43,8 @@ export interface KubeOptions extends KubeConnectionOptions {
 
 /** A Role may be known, and a token renewed, this late. */
 const filesAge = 10_000;
+/** Milliseconds for a call, where nobody says. */
+const usualTimeout = 10_000;
 const attempts = 3;
 const longestWait = 2_000;
 const firstWait = 100;
@@ -103,7 +105,7 @@ export function openCluster(options: KubeOptions): KubeClient {
   }
 
   async function request<T>(method: Method, path: string, wanted: KubeRequest = {}): Promise<KubeAnswer<T>> {
-    const deadline = performance.now() + (wanted.timeout ?? options.timeout ?? 10_000);
+    const deadline = performance.now() + (wanted.timeout ?? options.timeout ?? usualTimeout);
     const text = wanted.body === undefined ? undefined : JSON.stringify(wanted.body);
     const repeatable = method === 'GET' || wanted.repeatable === true;
     const found = current();

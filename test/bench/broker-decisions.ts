@@ -1,4 +1,4 @@
-import type { BrokerConfig } from '../../broker/config/schema.ts';
+import type { BrokerConfig } from '../../broker/config/broker-config.ts';
 import type { Grant } from '../../broker/policy/grant.ts';
 import { type CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
 import { decide } from '../../broker/policy/decide.ts';

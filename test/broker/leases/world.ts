@@ -1,6 +1,6 @@
 import { Agent, fetch } from 'undici';
 import { openClusters, type Clusters } from '../../../broker/cluster/clusters.ts';
-import type { ClusterConfig } from '../../../broker/config/schema.ts';
+import type { ClusterConfig } from '../../../broker/config/broker-config.ts';
 import { mint, type Minted } from '../../../broker/cluster/mint.ts';
 import { createKubernetesStore } from '../../../broker/leases/kubernetes.ts';
 import { type LeaseRequest, randomLeaseName } from '../../../broker/leases/lease.ts';
