@@ -1,9 +1,10 @@
+import { withStage } from './scale-scene.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sweep } from '../../broker/leases/sweep.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { connect, load } from './broker-client.ts';
 import { ask } from './broker-mints.ts';
-import { type BrokerScene, type Cost, costs, createBrokerScene } from './broker-scene.ts';
+import { type BrokerScene, type Cost, costs } from './broker-scene.ts';
 import { withAdmins } from './scale-crowd.ts';
 import { openLeases } from './scale-leases.ts';
 import type { Part } from './scale-part.ts';
@@ -61,23 +62,20 @@ const kinds: readonly { readonly name: string; readonly grant: string; readonly 
 
 /** What one mint, its revocation and its end cost an API server and etcd: read from their own counters. */
 export async function measureCosts(): Promise<Part> {
-  const undo: (() => Promise<unknown> | void)[] = [];
-  try {
-    const scene = await createBrokerScene('1.36');
-    undo.push(() => scene.end());
-    await Promise.all([scene.plain.stop(), scene.tls.stop()]);
+  return withStage(async ({ open, undo }) => {
+    const scene = await open();
     const { cluster } = scene;
     const proxy = await countBefore(cluster.server);
-    undo.push(() => proxy.close());
+    undo(() => proxy.close());
     const broker = await scene.start((config) => ({
       ...withAdmins(config),
       clusters: { prod: { ...config.clusters.prod, server: proxy.url } },
     }));
-    undo.push(() => broker.stop());
+    undo(() => broker.stop());
     const client = connect(broker.url);
-    undo.push(() => client.close());
+    undo(() => client.close());
     const leases = await openLeases(broker.configFile);
-    undo.push(() => leases.close());
+    undo(() => leases.close());
     const paths = [
       '/apis/coordination.k8s.io/v1/namespaces/kleis-state/leases',
       '/api/v1/namespaces/kleis-identities/secrets',
@@ -87,7 +85,7 @@ export async function measureCosts(): Promise<Part> {
       watchers.whole.push(await watch(cluster, path, 'whole'));
       watchers.metadata.push(await watch(cluster, path, 'metadata'));
     }
-    undo.push(() => [...watchers.whole, ...watchers.metadata].forEach((each) => each.close()));
+    undo(() => [...watchers.whole, ...watchers.metadata].forEach((each) => each.close()));
 
     const meter = async () => read(cluster, proxy, watchers);
     const rows: UnitCost[] = [];
@@ -124,9 +122,7 @@ export async function measureCosts(): Promise<Part> {
     rows.push(await weighEnd(leases, meter));
     const stored = await weighStored(scene, leases);
     return describe(rows, stored);
-  } finally {
-    for (const step of undo.toReversed()) await step();
-  }
+  });
 }
 
 /** Everything has ended, two hours later. */

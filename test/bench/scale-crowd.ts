@@ -1,9 +1,10 @@
+import { withStage } from './scale-scene.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sweep } from '../../broker/leases/sweep.ts';
 import { createDropped, revokeDropped } from '../../broker/service/dropped-grants.ts';
 import { type Client, connect, load, quantile } from './broker-client.ts';
 import { mintFromBroker } from './broker-mints.ts';
-import { type BrokerScene, type Config, costs, createBrokerScene, type ExtraBroker } from './broker-scene.ts';
+import { type BrokerScene, type Config, costs, type ExtraBroker } from './broker-scene.ts';
 import { type OpenLeases, openLeases } from './scale-leases.ts';
 import { atMost, type Goal, milliseconds, mebibytes, type Part } from './scale-part.ts';
 
@@ -45,23 +46,20 @@ export const withAdmins = (config: Config) => ({
  * machine does hits both alike.
  */
 export async function measureCrowd({ leases: many, rounds, say }: CrowdOptions): Promise<Part> {
-  const undo: (() => Promise<unknown> | void)[] = [];
-  try {
-    const open = async (): Promise<Side> => {
-      const scene = await createBrokerScene('1.36');
-      undo.push(() => scene.end());
-      await Promise.all([scene.plain.stop(), scene.tls.stop()]);
+  return withStage(async ({ open, undo }) => {
+    const openSide = async (): Promise<Side> => {
+      const scene = await open();
       const broker = await scene.start(withAdmins);
-      undo.push(() => broker.stop());
+      undo(() => broker.stop());
       const client = connect(broker.url);
       const leases = await openLeases(broker.configFile);
-      undo.push(
+      undo(
         () => client.close(),
         () => leases.close(),
       );
       return { scene, broker, client, leases, samples: new Map() };
     };
-    const sides = { few: await open(), many: await open() };
+    const sides = { few: await openSide(), many: await openSide() };
     const both = Object.values(sides);
     await sides.few.leases.fill(few);
     const took = await sides.many.leases.fill(many);
@@ -85,9 +83,7 @@ export async function measureCrowd({ leases: many, rounds, say }: CrowdOptions):
     for (let round = 0; round < rounds; round += 1) for (const side of both) await measureSweeps(side);
     for (const side of both) await measureLook(side);
     return describe(sides, many);
-  } finally {
-    for (const step of undo.toReversed()) await step();
-  }
+  });
 }
 
 const startTime = 'start to ready';

@@ -1,9 +1,10 @@
+import { withStage } from './scale-scene.ts';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../support/wait.ts';
 import { connect, load, quantile } from './broker-client.ts';
 import { mintFromBroker } from './broker-mints.ts';
-import { type Config, costs, createBrokerScene } from './broker-scene.ts';
+import { type Config, costs } from './broker-scene.ts';
 import { atMost, milliseconds, type Part } from './scale-part.ts';
 
 const grants = 10_000;
@@ -27,15 +28,12 @@ const withMany = (config: Config) => {
 
 /** A changed configuration of 10 000 grants comes into force while jobs ask. */
 export async function measureReload(): Promise<Part> {
-  const undo: (() => Promise<unknown> | void)[] = [];
-  try {
-    const scene = await createBrokerScene('1.36');
-    undo.push(() => scene.end());
-    await Promise.all([scene.plain.stop(), scene.tls.stop()]);
+  return withStage(async ({ open, undo }) => {
+    const scene = await open();
     const broker = await scene.start(withMany);
-    undo.push(() => broker.stop());
+    undo(() => broker.stop());
     const client = connect(broker.url);
-    undo.push(() => client.close());
+    undo(() => client.close());
     const mint = mintFromBroker(client, scene, costs[0]!);
     await load(warmUp, 16, mint);
     const [quiet, during, inForce]: [number[], number[], number[]] = [[], [], []];
@@ -80,7 +78,5 @@ export async function measureReload(): Promise<Part> {
       ],
       figures: { p50, longest, inForce: took, readyAfter: broker.readyAfter },
     };
-  } finally {
-    for (const step of undo.toReversed()) await step();
-  }
+  });
 }

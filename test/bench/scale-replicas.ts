@@ -1,7 +1,8 @@
+import { withStage } from './scale-scene.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, connect, load } from './broker-client.ts';
 import { ask, mintFromBroker } from './broker-mints.ts';
-import { type BrokerScene, costs, createBrokerScene, type ExtraBroker } from './broker-scene.ts';
+import { type BrokerScene, costs, type ExtraBroker } from './broker-scene.ts';
 import { withAdmins } from './scale-crowd.ts';
 import { atLeast, atMost, type Goal, type Part } from './scale-part.ts';
 
@@ -19,11 +20,8 @@ const remembered = 10_000;
 
 /** One, two and three replicas behind a client that asks them in turn, and what they know of each other. */
 export async function measureReplicas(): Promise<Part> {
-  const undo: (() => Promise<unknown> | void)[] = [];
-  try {
-    const scene = await createBrokerScene('1.36');
-    undo.push(() => scene.end());
-    await Promise.all([scene.plain.stop(), scene.tls.stop()]);
+  return withStage(async ({ open, undo }) => {
+    const scene = await open();
     const replicas: { broker: ExtraBroker; client: Client }[] = [];
     for (let index = 0; index < most; index += 1) {
       const broker = await scene.start((config) => ({
@@ -31,7 +29,7 @@ export async function measureReplicas(): Promise<Part> {
         limits: { ...config.limits, leases: { perGrant: 1_000_000, perSubject: 1_000_000 } },
       }));
       const client = connect(broker.url);
-      undo.push(
+      undo(
         () => broker.stop(),
         () => client.close(),
       );
@@ -49,9 +47,7 @@ export async function measureReplicas(): Promise<Part> {
       goals,
       figures: { ...rates.figures, ...agreed.figures, ...limited.figures },
     };
-  } finally {
-    for (const step of undo.toReversed()) await step();
-  }
+  });
 }
 
 async function measureRates(scene: BrokerScene, replicas: readonly { broker: ExtraBroker; client: Client }[]) {

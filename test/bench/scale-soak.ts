@@ -1,3 +1,4 @@
+import { withStage } from './scale-scene.ts';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +7,7 @@ import { run } from '../support/run.ts';
 import { brokerProgram } from './broker-process.ts';
 import { connect, load } from './broker-client.ts';
 import { ask } from './broker-mints.ts';
-import { type BrokerScene, costs, createBrokerScene, type ExtraBroker } from './broker-scene.ts';
+import { type BrokerScene, costs, type ExtraBroker } from './broker-scene.ts';
 import { inspect, type Inspector } from './inspector.ts';
 import { withAdmins } from './scale-crowd.ts';
 import { growth, type Point } from './linear-fit.ts';
@@ -55,34 +56,30 @@ const mix = [
 
 /** One broker at half of what it can do, for a while, with everything that jobs and operators do. */
 export async function soak({ duration, say }: SoakOptions): Promise<Part> {
-  const scene = await createBrokerScene('1.36');
-  try {
-    await Promise.all([scene.plain.stop(), scene.tls.stop()]);
+  return withStage(async ({ open, undo }) => {
+    const scene = await open();
     const broker = await scene.start(withAdmins, { nodeFlags: ['--inspect=127.0.0.1:0'] });
+    undo(() => broker.stop());
     const inspector = await inspect(broker.log());
-    try {
-      const jobs = createJobs(scene, broker);
-      await load(warmUp, 16, jobs.next);
-      const { took } = await load(toMeasure, 16, jobs.next);
-      const rate = toMeasure / took / 2;
-      say(`half of the rate: ${(rate * 1000).toFixed(0)} requests a second, for ${formatDuration(duration)}`);
-      const before = jobs.done();
-      const taken = await keepUp(jobs, broker, inspector, { rate, duration, say });
-      const requests = jobs.done() - before;
-      const overdue = await countOverdue(scene);
-      jobs.close();
-      // Node does not end while somebody inspects it.
-      inspector.close();
-      await broker.stop();
-      const audit = await verifyAudit(broker);
-      return describe({ duration, rate, requests, jobs, taken, overdue, audit, asked: jobs.done() });
-    } finally {
-      inspector.close();
-      await broker.stop();
-    }
-  } finally {
-    await scene.end();
-  }
+    // Node does not end while somebody inspects it.
+    undo(() => inspector.close());
+    const jobs = createJobs(scene, broker);
+    undo(() => jobs.close());
+    await load(warmUp, 16, jobs.next);
+    const { took } = await load(toMeasure, 16, jobs.next);
+    const rate = toMeasure / took / 2;
+    say(`half of the rate: ${(rate * 1000).toFixed(0)} requests a second, for ${formatDuration(duration)}`);
+    const before = jobs.done();
+    const taken = await keepUp(jobs, broker, inspector, { rate, duration, say });
+    const requests = jobs.done() - before;
+    const overdue = await countOverdue(scene);
+    // An audit is whole when its broker has ended.
+    jobs.close();
+    inspector.close();
+    await broker.stop();
+    const audit = await verifyAudit(broker);
+    return describe({ duration, rate, requests, jobs, taken, overdue, audit, asked: jobs.done() });
+  });
 }
 
 interface Jobs {
