@@ -1,10 +1,8 @@
-import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type AppWorld, type RunningBroker, startAppWorld } from '../broker/routes/world.ts';
 import type { Person } from '../support/kleis.ts';
-import { freePorts } from '../support/processes.ts';
+import { startSsoBroker } from './sso-broker.ts';
 import { createWorld, said, type World } from './world.ts';
 
 const access = [{ namespace: 'web', role: 'deployer' }];
@@ -24,30 +22,19 @@ let url: string;
 beforeAll(async () => {
   world = await createWorld({ refreshTokens: 'always' });
   app = await startAppWorld();
-  const [port] = await freePorts(1);
-  url = `http://127.0.0.1:${port}`;
-  const ca = join(app.folder, 'sso.pem');
-  await copyFile((await world.person()).providerCaFile, ca);
-  broker = await app.start({
-    publicUrl: url,
-    listen: { address: `127.0.0.1:${port}` },
-    admins: [{ issuer: 'sso', claim: 'sub', value: 'boss' }],
-    issuers: {
-      sso: {
-        url: world.provider.issuer,
-        audience: 'kleis',
-        certificateAuthority: ca,
-        signIn: { scopes: ['email', 'groups', 'offline_access'] },
+  ({ broker, url } = await startSsoBroker(
+    { world, app },
+    {
+      admins: [{ issuer: 'sso', claim: 'sub', value: 'boss' }],
+      grants: {
+        view: mine,
+        'deploy-web': { ...mine, ttl: { default: '15m', max: '1h' } },
+        protected: { ...mine, where: { ...mine.where, groups: { contains: 'admins' } } },
+        told: { ...mine, where: { ...mine.where, groups: { contains: 'admins' } }, explain: true },
+        secret: { ...mine, where: { sub: 'somebody-else' } },
       },
     },
-    grants: {
-      view: mine,
-      'deploy-web': { ...mine, ttl: { default: '15m', max: '1h' } },
-      protected: { ...mine, where: { ...mine.where, groups: { contains: 'admins' } } },
-      told: { ...mine, where: { ...mine.where, groups: { contains: 'admins' } }, explain: true },
-      secret: { ...mine, where: { sub: 'somebody-else' } },
-    },
-  });
+  ));
 });
 afterEach(() => world.removePeople());
 afterAll(async () => {

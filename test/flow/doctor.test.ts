@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,7 @@ import type { StandInCluster } from '../support/stand-in/cluster.ts';
 import { until } from '../support/wait.ts';
 import { type AppWorld, startAppWorld } from '../broker/routes/world.ts';
 import { freePorts } from '../support/processes.ts';
+import { startSsoBroker } from './sso-broker.ts';
 import { createWorld, type World } from './world.ts';
 
 // Set-ups that are broken in one way each: `kleis doctor` names that way. Real API servers where they judge a token.
@@ -468,17 +469,8 @@ describe('the broker', () => {
     access: [{ namespace: 'web', role: 'deployer' }],
   };
   const startBroker = async (audience: string) => {
-    const [port] = await freePorts(1);
-    url = `http://127.0.0.1:${port}`;
-    const ca = join(app.folder, 'sso.pem');
-    await copyFile((await world.person()).providerCaFile, ca);
-    await app.start({
-      publicUrl: url,
-      listen: { address: `127.0.0.1:${port}` },
-      admins: [],
-      issuers: { sso: { url: world.provider.issuer, audience, certificateAuthority: ca } },
-      grants: { view: grant, secret: { ...grant, where: { groups: { contains: 'admins' } } } },
-    });
+    const grants = { view: grant, secret: { ...grant, where: { groups: { contains: 'admins' } } } };
+    ({ url } = await startSsoBroker({ world, app }, { sso: { audience }, grants }));
   };
   const through = async (wanted: string) => {
     const person = await world.person();

@@ -1,4 +1,4 @@
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -7,9 +7,9 @@ import { parse, stringify } from 'yaml';
 import { type AppWorld, startAppWorld } from '../broker/routes/world.ts';
 import type { Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
-import { freePorts } from '../support/processes.ts';
 import { run } from '../support/run.ts';
 import { built } from '../support/built.ts';
+import { startSsoBroker } from './sso-broker.ts';
 import { createWorld, said, type World } from './world.ts';
 
 const kubectl = needs('kubectl-new') ?? needs('kubectl');
@@ -28,27 +28,9 @@ let world: World;
 let app: AppWorld;
 let url: string;
 
-async function startBroker(grants: Record<string, unknown>, parts: Record<string, unknown> = {}): Promise<void> {
-  const [port] = await freePorts(1);
-  url = `http://127.0.0.1:${port}`;
-  const ca = join(app.folder, 'sso.pem');
-  await copyFile((await world.person()).providerCaFile, ca);
-  await app.start({
-    publicUrl: url,
-    listen: { address: `127.0.0.1:${port}` },
-    admins: [],
-    issuers: {
-      sso: {
-        url: world.provider.issuer,
-        audience: 'kleis',
-        certificateAuthority: ca,
-        signIn: { scopes: ['email', 'groups', 'offline_access'] },
-      },
-      github: { url: 'https://token.actions.githubusercontent.com', audience: url },
-    },
-    grants,
-    ...parts,
-  });
+async function startBroker(grants: Record<string, unknown>): Promise<void> {
+  const others = (audience: string) => ({ github: { url: 'https://token.actions.githubusercontent.com', audience } });
+  ({ url } = await startSsoBroker({ world, app }, { grants, others }));
 }
 
 beforeAll(async () => {
