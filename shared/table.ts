@@ -8,13 +8,20 @@ export function formatTable(
   rows: readonly (readonly string[])[],
   styleHead: (line: string) => string = (line) => line,
 ): string {
-  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = widthsOf(head, rows);
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join(gap)
       .trimEnd();
   return `${[styleHead(line(head)), ...rows.map(line)].join('\n')}\n`;
+}
+
+/** Not by spreading them: a call takes some hundred thousand arguments at most. */
+function widthsOf(head: readonly string[], rows: readonly (readonly string[])[]): number[] {
+  return head.map((name, column) =>
+    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), name.length),
+  );
 }
 
 /** The same table no wider than `width`, if there is one: the widest columns give way first, and what is cut ends in `…`. */
@@ -25,7 +32,7 @@ export function fitTable(
   styleHead?: (line: string) => string,
 ): string {
   if (width === undefined) return formatTable(head, rows, styleHead);
-  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = widthsOf(head, rows);
   const room = width - gap.length * (head.length - 1);
   let most = Math.max(...widths);
   while (most > least && widths.reduce((sum, each) => sum + Math.min(each, most), 0) > room) most -= 1;

@@ -7,11 +7,20 @@ const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]+/gu;
  * line, no control or formatting characters, at most `max` characters.
  */
 export function clean(text: unknown, max = 200): string {
-  const line = String(text)
+  const line = asText(text)
     .slice(0, max * 4)
     .replace(unsafe, ' ')
     .trim();
   return line.length > max ? cut(line, max) : line;
+}
+
+/** Of whatever JSON or YAML gives: `String` throws for what says `toString` itself, and for lists deep in one another. */
+export function asText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return '(no text)';
+  }
 }
 
 /** Not through the middle of a character that takes two units. */
@@ -33,7 +42,7 @@ export function revealUnseen(text: string): string {
  * else. But for the user and password of a URL, which the terminal need not keep.
  */
 export function shown(text: unknown, max = 200): string {
-  const typed = String(text)
+  const typed = asText(text)
     .slice(0, max * 4)
     .replace(/:\/\/[^/?#\s]*@/g, '://…@');
   const revealed = revealUnseen(typed);

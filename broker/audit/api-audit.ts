@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { systemReason } from '../../shared/read-file.ts';
 import { isObject, parseObject } from '../../shared/json.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import { type Said, textOf } from './describe.ts';
 import { withoutPrefix } from './entries.ts';
 import { mergeLines } from './merge.ts';
@@ -133,15 +133,15 @@ function createJudge(tokens: readonly MintedToken[]) {
     /** Cheap, and never false for one that `by` or `isIssue` would take. */
     mayBe: (text: string): boolean => needles.some((needle) => text.includes(needle)),
     isIssue({ annotations }: Said): boolean {
-      return isObject(annotations) && ids.has(String(annotations[issuedCredential]));
+      return isObject(annotations) && ids.has(asText(annotations[issuedCredential]));
     },
     by({ user, requestReceivedTimestamp }: Said): ApiRequest['by'] | undefined {
       if (!isObject(user)) return undefined;
       const named = isObject(user['extra']) ? user['extra'][credential] : undefined;
-      if (Array.isArray(named)) return named.some((each) => ids.has(String(each))) ? 'token' : undefined;
+      if (Array.isArray(named)) return named.some((each) => ids.has(asText(each))) ? 'token' : undefined;
       // The account, while the token lived. Clocks of two machines differ by some seconds.
-      const at = Date.parse(String(requestReceivedTimestamp));
-      const lived = (users.get(String(user['username'])) ?? []).some(
+      const at = Date.parse(asText(requestReceivedTimestamp));
+      const lived = (users.get(asText(user['username'])) ?? []).some(
         ({ minted, expires }) => at >= Date.parse(minted) - 5000 && at <= Date.parse(expires) + 5000,
       );
       return lived ? 'account' : undefined;

@@ -1,4 +1,5 @@
 import { parseObject } from '../../shared/json.ts';
+import { asText } from '../../shared/text.ts';
 import { hash } from 'node:crypto';
 import type { AuditEvent } from './event.ts';
 
@@ -66,7 +67,7 @@ export function unsealRecord(line: string): SealedRecord | undefined {
   if (typeof chain !== 'string' || typeof seq !== 'number' || typeof previous !== 'string') return undefined;
   if (!Number.isSafeInteger(seq) || seq < 1) return undefined;
   const intact = hash('sha256', body) === given;
-  return { sealed: { chain, seq, previous, hash: given, intact, event: String(event), time: String(time) }, record };
+  return { sealed: { chain, seq, previous, hash: given, intact, event: asText(event), time: asText(time) }, record };
 }
 
 export function isStart(head: Pick<Head, 'seq' | 'hash'>): boolean {

@@ -1,5 +1,5 @@
 import { isObject } from '../../shared/json.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import { denialWords } from '../policy/denial.ts';
 
 /** What a line says, as it was read back: anybody may have written it. */
@@ -9,6 +9,16 @@ export type Said = Readonly<Record<string, unknown>>;
 export function textOf(said: Said, name: string, max = 200): string {
   const value = Object.hasOwn(said, name) ? said[name] : undefined;
   return typeof value === 'string' ? clean(value, max) : '';
+}
+
+/** A claim as people read it: text as it is, else JSON. */
+export function claimText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  try {
+    return asText(JSON.stringify(value));
+  } catch {
+    return '(nested too deeply)';
+  }
 }
 
 /** The issuer and the subject of a token that was verified. */

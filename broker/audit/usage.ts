@@ -1,6 +1,6 @@
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
-import { type Said, textOf } from './describe.ts';
+import { claimText, type Said, textOf } from './describe.ts';
 import type { Entry } from './entries.ts';
 
 /** What somebody did with a grant. */
@@ -115,7 +115,7 @@ function subjectOf(said: Said, by: string | undefined): string {
   if (by === undefined) return textOf(said, 'subject');
   const { claims, failed } = said;
   const value = isObject(claims) && Object.hasOwn(claims, by) ? claims[by] : undefined;
-  if (value !== undefined) return clean(typeof value === 'string' ? value : JSON.stringify(value));
+  if (value !== undefined) return clean(claimText(value));
   const seen = Array.isArray(failed) ? failed.filter(isObject).find(({ claim }) => claim === by) : undefined;
   return seen === undefined ? '' : textOf(seen, 'seen').replace(/^"(.*)"$/, '$1');
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { type KubeClient, openCluster } from '../../shared/kube/client.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -89,7 +89,7 @@ async function withCredential(
 
 /** client.authentication.k8s.io/v1, the part of client-go. */
 async function runPlugin(exec: Mapping, cluster: Mapping, path: string, env: AdminOptions['env']): Promise<Mapping> {
-  const command = String(exec['command']);
+  const command = asText(exec['command']);
   const extra = Array.isArray(exec['env']) ? exec['env'].map(asMapping) : [];
   const apiVersion = textOf(exec['apiVersion']) || 'client.authentication.k8s.io/v1';
   const { 'certificate-authority': file, ...said } = cluster;
@@ -105,12 +105,12 @@ async function runPlugin(exec: Mapping, cluster: Mapping, path: string, env: Adm
   };
   const child = spawn(
     command.includes('/') && !isAbsolute(command) ? resolve(dirname(path), command) : command,
-    Array.isArray(exec['args']) ? exec['args'].map(String) : [],
+    Array.isArray(exec['args']) ? exec['args'].map(asText) : [],
     {
       stdio: [exec['interactiveMode'] === 'Never' ? 'ignore' : 'inherit', 'pipe', 'inherit'],
       env: {
         ...env,
-        ...Object.fromEntries(extra.map((each) => [String(each['name']), String(each['value'])])),
+        ...Object.fromEntries(extra.map((each) => [asText(each['name']), asText(each['value'])])),
         KUBERNETES_EXEC_INFO: JSON.stringify(info),
       },
     },

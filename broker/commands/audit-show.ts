@@ -49,7 +49,7 @@ function isWanted(said: Said, { grant, subject, issuer, event, denied }: AuditSh
     (grant === undefined || said['grant'] === grant) &&
     (issuer === undefined || people.some((person) => person['issuer'] === issuer)) &&
     (subject === undefined || people.some((person) => textOf(person, 'subject', 1000).includes(subject))) &&
-    (event === undefined || event.includes(String(said['event']))) &&
+    (event === undefined || event.includes(textOf(said, 'event'))) &&
     (denied !== true || said['outcome'] === 'denied')
   );
 }

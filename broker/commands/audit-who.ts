@@ -1,7 +1,7 @@
 import { exitCodes, KleisError } from '../../shared/errors.ts';
 import { formatJson, isObject } from '../../shared/json.ts';
 import { clean, shown } from '../../shared/text.ts';
-import { type Said, textOf, whoOf, whyOf } from '../audit/describe.ts';
+import { claimText, type Said, textOf, whoOf, whyOf } from '../audit/describe.ts';
 import type { Entry } from '../audit/entries.ts';
 import { plainId, type Trace, traceOf } from '../audit/trace.ts';
 import type { Deps } from '../surroundings.ts';
@@ -86,7 +86,7 @@ function claimsOf({ claims }: Said): string {
   if (!isObject(claims)) return '';
   return Object.entries(claims)
     .map(
-      ([name, value]) => `${clean(name, 80)}=${clean(typeof value === 'string' ? value : JSON.stringify(value), 120)}`,
+      ([name, value]) => `${clean(name, 80)}=${clean(claimText(value), 120)}`,
     )
     .join(' ');
 }

@@ -1,6 +1,6 @@
 import { isObject } from '../../shared/json.ts';
 import type { Secret } from '../../shared/secret.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import type { ClusterClient } from './client.ts';
 
 /** Whom the API server takes the bearer of a token for (authentication.k8s.io, UserInfo). */
@@ -91,7 +91,7 @@ export interface ServerVersion {
 /** What `/version` and `kubectl version` print of one program; cloud providers write `29+`. */
 export function readVersion(body: unknown): ServerVersion | undefined {
   if (!isObject(body)) return undefined;
-  const minor = Number.parseInt(String(body['minor']), 10);
+  const minor = Number.parseInt(asText(body['minor']), 10);
   const text = clean(body['gitVersion'], 60);
   return Number.isSafeInteger(minor) && minor >= 0 && typeof body['gitVersion'] === 'string'
     ? { text, minor }

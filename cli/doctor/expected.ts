@@ -1,7 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
 import { readTextFile } from '../../shared/read-file.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 
 /** Flags of kube-apiserver, under its own names. */
 export interface OidcFlags {
@@ -100,12 +100,12 @@ async function readConfiguration(file: string): Promise<ExpectedIssuer[]> {
     const users = objects(item['userValidationRules']);
     return {
       issuer: typeof issuer['url'] === 'string' ? issuer['url'] : '',
-      audiences: Array.isArray(issuer['audiences']) ? issuer['audiences'].map(String) : [],
+      audiences: Array.isArray(issuer['audiences']) ? issuer['audiences'].map(asText) : [],
       algorithms: everyAlgorithm,
       username: mapped(mappings['username']),
       groups: mapped(mappings['groups']),
       required: rules.flatMap(({ claim, requiredValue = '' }) =>
-        typeof claim === 'string' && claim !== '' ? [{ claim, value: String(requiredValue) }] : [],
+        typeof claim === 'string' && claim !== '' ? [{ claim, value: asText(requiredValue) }] : [],
       ),
       expressions: [...rules, ...users].flatMap(({ expression }) =>
         typeof expression === 'string' && expression !== '' ? [expression] : [],

@@ -3,7 +3,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
 import { certificatesIn } from '../../shared/net/certificates.ts';
 import { readTextFile } from '../../shared/read-file.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import { findProgram } from '../files/find-program.ts';
 import type { FoundEntry } from '../kubeconfig/find.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -18,7 +18,7 @@ export function checkEntry({ context, user, exec, args, cluster, file }: FoundEn
     failed('kubeconfig', new KleisError(code, `${place} ${what}.`, { hint }));
   const findings: DoctorFinding[] = [];
   const { apiVersion, interactiveMode, provideClusterInfo } = exec;
-  if (!versions.includes(String(apiVersion))) {
+  if (!versions.includes(asText(apiVersion))) {
     findings.push(
       refuse(
         'kubeconfig_invalid',
@@ -27,7 +27,7 @@ export function checkEntry({ context, user, exec, args, cluster, file }: FoundEn
       ),
     );
   }
-  if (apiVersion === versions[0] && !['Never', 'IfAvailable', 'Always'].includes(String(interactiveMode))) {
+  if (apiVersion === versions[0] && !['Never', 'IfAvailable', 'Always'].includes(asText(interactiveMode))) {
     findings.push(
       refuse('kubeconfig_invalid', 'has no interactiveMode', 'Set `interactiveMode: IfAvailable` in its exec section.'),
     );
@@ -97,9 +97,9 @@ export async function checkKuberc(
   }
   const kuberc = isObject(value) ? value : {};
   const policy = kuberc['credentialPluginPolicy'] ?? '';
-  const command = String(exec['command']);
+  const command = asText(exec['command']);
   const list: unknown[] = Array.isArray(kuberc['credentialPluginAllowlist']) ? kuberc['credentialPluginAllowlist'] : [];
-  const allowed = list.filter(isObject).map((item) => String(item['command'] ?? item['name']));
+  const allowed = list.filter(isObject).map((item) => asText(item['command'] ?? item['name']));
   const permits =
     policy === '' ||
     policy === 'AllowAll' ||

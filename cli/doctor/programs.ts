@@ -6,7 +6,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { KleisError } from '../../shared/errors.ts';
 import { parseObject } from '../../shared/json.ts';
 import { readTextFile } from '../../shared/read-file.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import { readVersion, type ServerVersion } from '../cluster/questions.ts';
 import { findProgram, isProgram } from '../files/find-program.ts';
 import type { FoundEntry } from '../kubeconfig/find.ts';
@@ -39,7 +39,7 @@ export function checkPrograms({ platform }: Deps): DoctorFinding[] {
 
 /** What kubectl would run: found as it finds it, started, and asked for its version. */
 export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: Deps): Promise<DoctorFinding[]> {
-  const command = String(entry.exec['command']);
+  const command = asText(entry.exec['command']);
   const named = clean(command, 400);
   // With a separator it is a path, beside the kubeconfig; else kubectl looks for it (client-go, tools/clientcmd/loader.go).
   const isPath = /[\\/]/.test(command);
@@ -57,7 +57,7 @@ export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: 
       ),
     ];
   }
-  const all = Array.isArray(entry.exec['args']) ? entry.exec['args'].map(String) : [];
+  const all = Array.isArray(entry.exec['args']) ? entry.exec['args'].map(asText) : [];
   const before = all.slice(0, all.length - entry.args.length).filter((word) => word !== 'get-token');
   const { code, stdout, said } = await runProgram(file, [...before, '--version'], { ...env, ...entry.env }, signal);
   const place = clean(file, 400);

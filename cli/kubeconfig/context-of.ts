@@ -1,3 +1,4 @@
+import { asText } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { addressOf } from './cluster-identity.ts';
 import { readExec } from './entry.ts';
@@ -13,8 +14,8 @@ export async function contextOf(cluster: string, deps: Pick<Deps, 'env' | 'platf
   try {
     const { entries, currentContext } = await loadKubeconfig(kubeconfigSources(undefined, deps), 0);
     const fitting = [...entries.contexts.values()].filter(({ body }) => {
-      const user = entries.users.get(String(body['user']));
-      const server = entries.clusters.get(String(body['cluster']))?.body['server'];
+      const user = entries.users.get(asText(body['user']));
+      const server = entries.clusters.get(asText(body['cluster']))?.body['server'];
       const url = typeof server === 'string' ? URL.parse(server) : null;
       return url?.origin === addressOf(cluster) && user !== undefined && readExec(user.body) !== undefined;
     });

@@ -1,5 +1,6 @@
 import { win32 } from 'node:path';
 import { isObject } from '../../shared/json.ts';
+import { asText } from '../../shared/text.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
 import type { Mapping } from './document.ts';
 
@@ -103,5 +104,5 @@ function variables(value: unknown): Record<string, string> {
 }
 
 function texts(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
+  return Array.isArray(value) ? value.map(asText) : [];
 }

@@ -1,5 +1,6 @@
 import { win32 } from 'node:path';
 import { isObject } from '../../shared/json.ts';
+import { asText } from '../../shared/text.ts';
 import { type Mapping, textOf } from './document.ts';
 import { type KleisExec, readExec } from './entry.ts';
 
@@ -29,7 +30,7 @@ export function methodOf(user: Mapping): Method {
     const program = win32.basename(textOf(command)).replace(/\.(exe|cmd|js)$/i, '');
     return {
       kind: 'plugin',
-      plugin: { program, args: Array.isArray(args) ? args.map(String) : [], env: Array.isArray(env) ? env : [] },
+      plugin: { program, args: Array.isArray(args) ? args.map(asText) : [], env: Array.isArray(env) ? env : [] },
     };
   }
   if (isObject(provider)) {

@@ -1,6 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
-import { clean } from '../../shared/text.ts';
+import { asText, clean } from '../../shared/text.ts';
 import type { Answer } from './answer.ts';
 import type { Claims } from './id-token.ts';
 import { describeSkew } from './refusals.ts';
@@ -39,7 +39,7 @@ export function tokensIn(json: NonNullable<Answer['json']>): Tokens {
     idToken: secretOf(json['id_token']),
     accessToken: secretOf(json['access_token']),
     refreshToken: secretOf(json['refresh_token']),
-    bound: String(json['token_type']).toLowerCase() === 'dpop',
+    bound: asText(json['token_type']).toLowerCase() === 'dpop',
     expiresIn: positive(json['expires_in']),
   };
 }

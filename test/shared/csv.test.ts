@@ -18,7 +18,7 @@ function read(text: string): string[][] {
 
 const cells = fc.oneof(
   fc.string(),
-  fc.string({ unit: fc.constantFrom('=', '+', '-', '@', '\t', '\r', '\n', '"', ',', ' ', 'a', '\uff1d') }),
+  fc.string({ unit: fc.constantFrom('=', '+', '-', '@', '\t', '\r', '\n', '"', ',', ';', ' ', 'a', '\uff1d') }),
 );
 
 describe('CSV', () => {
@@ -26,11 +26,11 @@ describe('CSV', () => {
     fc.assert(
       fc.property(fc.array(fc.array(cells, { minLength: 1, maxLength: 4 }), { maxLength: 4 }), (rows) => {
         const back = read(formatCsv(rows));
-        expect(
-          back.map((row) => row.map((cell) => cell.replace(/^'(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/u, ''))),
-        ).toEqual(
-          rows.map((row) => row.map((cell) => cell.replace(/^'(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/u, ''))),
-        );
+        const bare = (cell: string) =>
+          cell
+            .replace(/^'(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/u, '')
+            .replace(/;'(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])/gu, ';');
+        expect(back.map((row) => row.map(bare))).toEqual(rows.map((row) => row.map(bare)));
       }),
     );
   });
@@ -42,6 +42,16 @@ describe('CSV', () => {
           expect(cell).not.toMatch(/^\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/u);
       }),
     );
+  });
+
+  it('has none either where a spreadsheet divides cells at semicolons', () => {
+    fc.assert(
+      fc.property(fc.array(cells, { minLength: 1 }), (row) => {
+        for (const cell of formatCsv([row]).split(';').slice(1)) expect(cell).not.toMatch(/^[\s"]*[=+\-@\uff1d]/u);
+      }),
+    );
+    const branch = "repo:a/b:ref:refs/heads/;=cmd|'/C'calc'!A0;";
+    expect(formatCsv([[branch]])).toBe(`${branch.replace(';=', ";'=")}\r\n`);
   });
 
   it('leaves numbers numbers', () => {

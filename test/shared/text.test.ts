@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clean, shown } from '../../shared/text.ts';
+import { asText, clean, shown } from '../../shared/text.ts';
 
 const anything = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -17,6 +17,15 @@ test('what is cleaned is one line without anything that steers a terminal, and n
       expect(clean(line, max)).toBe(line);
     }),
   );
+});
+
+test.each([
+  ['an object that says toString itself', '{"toString": 1}'],
+  ['a list that holds such an object', '[{"toString": {"a": 1}, "valueOf": 0}]'],
+  ['lists deep in one another', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+])('%s is text too: whoever answers cannot make the reader fail', (_, json) => {
+  const value: unknown = JSON.parse(json);
+  for (const text of [asText(value), clean(value), shown(value)]) expect(typeof text).toBe('string');
 });
 
 describe('what a person typed', () => {
