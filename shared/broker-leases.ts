@@ -20,22 +20,28 @@ export interface LeaseFilter {
   readonly state?: string | undefined;
 }
 
-/** A million leases of 500 a page; nobody has so many. */
+const pageSize = 500;
+/** A million leases; nobody has so many. */
 const mostPages = 2_000;
+/** Of those that were asked for: more than a person, or the memory of a small machine, can take in. */
+const mostLeases = 200_000;
 
 /** All pages. Throws what the broker says, `broker_invalid`. */
 export async function allLeases({ broker, bearer }: Admin, filter: LeaseFilter = {}): Promise<LeaseView[]> {
   const leases: LeaseView[] = [];
   const seen = new Set<string>();
   for (let next: string | undefined; ;) {
-    const query = new URLSearchParams({ limit: '500' });
+    const query = new URLSearchParams({ limit: String(pageSize) });
     for (const [name, value] of Object.entries({ ...filter, continue: next })) {
       if (value !== undefined) query.set(name, value);
     }
     const { body } = await broker.request({ method: 'GET', path: `${routes.leases}?${query.toString()}`, bearer });
     const page: unknown = body['leases'];
-    if (!Array.isArray(page) || !page.every(isObject)) throw broker.notABroker('it gives no list of leases');
+    if (!Array.isArray(page) || page.length > pageSize || !page.every(isObject)) {
+      throw broker.notABroker('it gives no list of leases');
+    }
     leases.push(...page.map(readLease));
+    if (leases.length > mostLeases) throw broker.notABroker('its list of leases has no end');
     if (typeof body['continue'] !== 'string') return leases;
     next = body['continue'];
     if (seen.has(next) || seen.size === mostPages) throw broker.notABroker('its list of leases has no end');

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -100,7 +101,7 @@ function tail(name: string, first: FileHandle, maxLine: number, onTruncated: (fi
       if (there.ino !== own.ino || there.dev !== own.dev) {
         // Once more: what was written to it until it was moved.
         if (moved) {
-          const next = await open(name, 'r').catch(() => undefined);
+          const next = await openFile(name);
           if (next === undefined) return;
           await handle.close();
           handle = next;
@@ -116,6 +117,14 @@ function tail(name: string, first: FileHandle, maxLine: number, onTruncated: (fi
     }
   }
   return { name, repeatable: true, followed: true, read, close: async () => handle.close() };
+}
+
+/** Undefined if no file is there: whoever may write in the folder must not make us wait for a pipe, or read a device. */
+async function openFile(name: string): Promise<FileHandle | undefined> {
+  const handle = await open(name, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(() => undefined);
+  if (handle === undefined || (await handle.stat()).isFile()) return handle;
+  await handle.close();
+  return undefined;
 }
 
 async function isCompressed(handle: FileHandle): Promise<boolean> {

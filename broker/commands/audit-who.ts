@@ -85,9 +85,7 @@ function describeEntry({ record, sealed, place }: Entry): string {
 function claimsOf({ claims }: Said): string {
   if (!isObject(claims)) return '';
   return Object.entries(claims)
-    .map(
-      ([name, value]) => `${clean(name, 80)}=${clean(claimText(value), 120)}`,
-    )
+    .map(([name, value]) => `${clean(name, 80)}=${clean(claimText(value), 120)}`)
     .join(' ');
 }
 

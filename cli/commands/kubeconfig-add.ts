@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { loadConfig } from '../settings/person.ts';
 import { noteNode } from '../stores.ts';
@@ -43,7 +44,7 @@ export async function kubeconfigAdd(name: string | undefined, flags: KubeconfigA
   await afterwards(outcome, settings, deps);
   if (outcome === 'written') {
     deps.report.info(`Wrote the context ${clean(name)} to ${filesOf(plan)}.`);
-    deps.report.info(`Try it: kubectl --context ${clean(name)} auth whoami`);
+    deps.report.info(`Try it: kubectl --context ${shellWord(name, deps.platform)} auth whoami`);
   } else tellUnwritten(outcome, deps);
 }
 

@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { contextNames } from '../../shared/kube/broker-entries.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type Directory, readDirectory } from '../broker/directory.ts';
 import { type AskedBroker, callerFlags, openCaller } from '../get-token/caller.ts';
@@ -46,12 +47,12 @@ export async function kubeconfigFrom(
   const entries = wanted.map((offer) => toEntry(offer, flags.namespace));
   const [first] = wanted;
   const current = flags.current === true ? first?.context : undefined;
-  const { outcome, plan } = await addEntries(entries, { kubeconfig, dryRun, yes, current }, deps);
+  const { outcome, plan } = await addEntries(entries, { kubeconfig, dryRun, yes, current, namedByOthers: true }, deps);
   for (const each of settings.slice(0, 1)) await afterwards(outcome, each, deps);
   if (outcome !== 'written') return tellUnwritten(outcome, deps);
   deps.report.info(`Wrote ${wanted.length === 1 ? 'the context' : `${wanted.length} contexts`} to ${filesOf(plan)}:`);
   for (const { context, cluster } of wanted) deps.report.info(`  ${clean(context)}  ${clean(cluster.server)}`);
-  deps.report.info(`Try it: kubectl --context ${clean(first?.context)} auth whoami`);
+  deps.report.info(`Try it: kubectl --context ${shellWord(first?.context ?? '', deps.platform)} auth whoami`);
 }
 
 /** What an address offers the caller, who signs in there if it is a broker's. */

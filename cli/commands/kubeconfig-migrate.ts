@@ -1,5 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { withoutLastSlash } from '../../shared/net/url.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { writePrivate } from '../files/private-files.ts';
 import { changeKubeconfig, describePlan } from '../kubeconfig/change.ts';
@@ -55,7 +56,8 @@ export async function kubeconfigMigrate(
     deps.report.info(`What was there, secrets and all, is in ${clean(backup, 400)}: remove it when all works.`);
   }
   const [context] = plan.contexts;
-  if (context !== undefined) deps.report.info(`Try it: kubectl --context ${clean(context)} auth whoami`);
+  if (context !== undefined)
+    deps.report.info(`Try it: kubectl --context ${shellWord(context, deps.platform)} auth whoami`);
 }
 
 function checkNames(names: readonly string[], all: boolean, says: boolean): void {

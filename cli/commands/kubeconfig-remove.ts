@@ -1,3 +1,4 @@
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { describePlan } from '../kubeconfig/change.ts';
 import { readExec } from '../kubeconfig/entry.ts';
@@ -24,7 +25,7 @@ export async function kubeconfigRemove(
   const issuers = new Set(plan.users.flatMap((body) => readEntryFlags(readExec(body)?.args ?? [])?.issuerUrl ?? []));
   for (const issuer of issuers) {
     deps.report.info(
-      `You are not signed out of ${clean(issuer)}: kleis logout --issuer-url ${clean(issuer)} does that.`,
+      `You are not signed out of ${clean(issuer)}: kleis logout --issuer-url ${shellWord(issuer, deps.platform)} does that.`,
     );
   }
 }

@@ -3,6 +3,7 @@ import { formatDuration, formatTime } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { type Claims, claimOf } from '../../shared/jwt.ts';
 import { Secret } from '../../shared/secret.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean, revealUnseen } from '../../shared/text.ts';
 import { openCluster } from '../cluster/client.ts';
 import { type SeenUser, whoAmI } from '../cluster/questions.ts';
@@ -30,7 +31,7 @@ export async function whoami(flags: WhoamiFlags, surroundings: Deps): Promise<vo
   await allowClientFiles(settings, { byPerson: false, mayAsk: deps.stdin.isTTY }, deps);
   const present = await openPresent(settings, { cluster: entry?.identity, signIn: false }, deps).catch(
     (error: unknown) => {
-      throw withCommand(error, entry);
+      throw withCommand(error, entry, deps);
     },
   );
   const claims = readToken(present.session?.tokens.idToken ?? present.token)?.claims;
@@ -55,9 +56,9 @@ export async function whoami(flags: WhoamiFlags, surroundings: Deps): Promise<vo
   deps.stdout.write(`${text.join('\n')}\n`);
 }
 
-function withCommand(error: unknown, entry: ContextSettings | undefined): unknown {
+function withCommand(error: unknown, entry: ContextSettings | undefined, { platform }: Deps): unknown {
   if (!(error instanceof KleisError) || error.code !== 'sign_in_needed' || entry === undefined) return error;
-  const hint = `Sign in: kleis login --context ${clean(entry.entry.context)}`;
+  const hint = `Sign in: kleis login --context ${shellWord(entry.entry.context, platform)}`;
   return new KleisError(error.code, error.message, { hint, cause: error });
 }
 

@@ -1,4 +1,5 @@
 import { Secret } from '../../shared/secret.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type Present, readToken } from '../get-token/present.ts';
 import { scriptToken } from '../get-token/script-token.ts';
@@ -88,7 +89,7 @@ export async function examine(request: Examination, surroundings: Deps): Promise
 
   // The provider, the session there, and the token that it gave.
   if (!isAmbient(settings)) find(...(await checkProvider(settings, deps)));
-  const command = `kleis login --context ${clean(found.context)}`;
+  const command = `kleis login --context ${shellWord(found.context, deps.platform)}`;
   const visit = { settings, cluster: entry.identity, command, signIn: request.signIn };
   const { findings: ofSession, present } = await checkSession(visit, deps);
   find(...ofSession);

@@ -3,6 +3,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
 import { certificatesIn } from '../../shared/net/certificates.ts';
 import { readTextFile } from '../../shared/read-file.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { asText, clean } from '../../shared/text.ts';
 import { findProgram } from '../files/find-program.ts';
 import type { FoundEntry } from '../kubeconfig/find.ts';
@@ -109,7 +110,7 @@ export async function checkKuberc(
     'config_invalid',
     `${name} says credentialPluginPolicy: ${clean(policy, 40)}, which keeps kubectl from running ${clean(command, 400)}.`,
     {
-      hint: `Allow it there: kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command=${clean(command, 400)}`,
+      hint: `Allow it there: kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry ${shellWord(`command=${command}`, deps.platform)}`,
     },
   );
   if (kubectl !== undefined && kubectl < 35) {

@@ -1,6 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import type { UnverifiedJwt } from '../../shared/jwt.ts';
 import type { Secret } from '../../shared/secret.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type ClusterClient, openCluster } from '../cluster/client.ts';
 import { readVersion, type Rule, rulesIn, type SeenUser, type ServerVersion, whoAmI } from '../cluster/questions.ts';
@@ -117,7 +118,7 @@ function refusal(host: string, ahead: number | undefined, presented: PresentedTo
   if (presented.ofBroker) {
     return finding(
       'The broker made it for another cluster, or its account or lease was taken away meanwhile.',
-      `Get a new one: kleis token --force --context ${clean(presented.context)}. If that is refused too, tell the administrator of the broker.`,
+      `Get a new one: kleis token --force --context ${shellWord(presented.context, deps.platform)}. If that is refused too, tell the administrator of the broker.`,
     );
   }
   return finding(

@@ -1,9 +1,11 @@
 import { KleisError } from '../../shared/errors.ts';
 import { withoutLastSlash } from '../../shared/net/url.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
+import { thisProcess } from '../surroundings/process.ts';
 
 /**
  * Whom the token of a platform must be for, known before it is asked for or sent: what the person or the kubeconfig says,
@@ -38,8 +40,8 @@ export async function audienceOf(
     `The broker at ${clean(settings.url)} names ${list}, not its own URL ${clean(settings.url)}: a token for that might be for somebody else.`,
     {
       hint:
-        `If it is this broker's, say so: --audience ${clean(first)}, or in config.yaml ` +
-        `\`brokerAudiences: { "${clean(settings.url)}": "${clean(first)}" }\`.`,
+        `If it is this broker's, say so: --audience ${shellWord(first, thisProcess.platform)}, or in config.yaml ` +
+        `\`brokerAudiences: { ${JSON.stringify(settings.url)}: ${JSON.stringify(clean(first))} }\`.`,
     },
   );
 }

@@ -1,6 +1,7 @@
 import type { CredentialKey } from '../credentials/key.ts';
 import { type CredentialTimes, freshUntil } from '../credentials/lifetime.ts';
 import type { Credentials } from '../credentials/cache.ts';
+import { shellWord } from '../../shared/shell.ts';
 import { shown } from '../../shared/text.ts';
 import { forcedRefreshInterval } from '../session/open.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
@@ -106,5 +107,5 @@ async function whoRefused(cluster: string | undefined, deps: Deps): Promise<stri
   const context = cluster === undefined ? undefined : await contextOf(cluster, deps);
   if (context === undefined) return 'The API server seems to have refused this token. Why: kleis doctor';
   const name = shown(context);
-  return `The API server of ${name} seems to have refused this token. Why: kleis doctor --context ${name}`;
+  return `The API server of ${name} seems to have refused this token. Why: kleis doctor --context ${shellWord(context, deps.platform)}`;
 }

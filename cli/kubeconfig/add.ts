@@ -7,11 +7,12 @@ import {
   type Changed,
   changeKubeconfig,
   describeChange,
+  differences,
   type Plan,
   PlanBuilder,
 } from './change.ts';
 import { checkCluster, checkName, checkPluginHearsOf, type ClusterFlags } from './cluster-fields.ts';
-import type { Mapping, Section } from './document.ts';
+import { type Mapping, type Section, textOf } from './document.ts';
 import { buildCluster, buildContext, buildUser, type ClusterFields } from './entry.ts';
 import { known } from './find.ts';
 import type { Kubeconfig } from './load.ts';
@@ -57,6 +58,8 @@ export async function checkEntry(request: EntryRequest): Promise<WantedEntry> {
 export interface AddOptions extends ChangeOptions {
   /** The context to make the current one, also if there is another. */
   readonly current?: string | undefined;
+  /** Others chose the names: `yes` is for the entries of these contexts, and changes nothing that another context uses. */
+  readonly namedByOthers?: boolean | undefined;
 }
 
 interface AddPlan extends Plan {
@@ -75,7 +78,12 @@ export async function addEntries(
   options: AddOptions,
   deps: Deps,
 ): Promise<Changed<AddPlan>> {
-  const plan = async (kubeconfig: Kubeconfig) => planEntries(kubeconfig, entries, options.current, deps.platform);
+  const { current, yes, dryRun, namedByOthers } = options;
+  const plan = async (kubeconfig: Kubeconfig) => {
+    const planned = await planEntries(kubeconfig, entries, current, deps.platform);
+    if (namedByOthers === true && yes === true && dryRun !== true) refuseSideEffects(planned, entries, kubeconfig);
+    return planned;
+  };
   const changed = await changeKubeconfig(options, plan, deps);
   const { outcome } = changed;
   if (outcome === 'dry-run' || outcome === 'written') warnInsecure(changed.plan, deps);
@@ -129,6 +137,21 @@ async function planEntries(
       users: Array.from(after.users, ([name, user]) => ({ name, user })),
     },
   };
+}
+
+/** Throws `usage` where a context that is not written would lead elsewhere from then on, or as somebody else. */
+function refuseSideEffects({ changes }: Plan, entries: readonly WantedEntry[], kubeconfig: Kubeconfig): void {
+  const written = new Set(entries.map(({ names }) => names.contexts));
+  const replaced = changes.filter(({ before }) => before !== undefined);
+  for (const { name, body } of kubeconfig.entries.contexts.values()) {
+    const found = replaced.find((change) => change.what !== 'context' && textOf(body[change.what]) === change.name);
+    if (written.has(name) || found === undefined) continue;
+    throw new KleisError(
+      'usage',
+      `This would change the ${found.what} "${clean(found.name)}", which your context "${clean(name)}" uses too${differences(found)}.`,
+      { hint: 'Run it in a terminal without --yes, where it asks you, or remove that context. Nothing was changed.' },
+    );
+  }
 }
 
 function noSuchCluster(name: string, kubeconfig: Kubeconfig): KleisError {

@@ -135,8 +135,19 @@ function notesOn({ changes }: Plan): string[] {
     if (after['insecure-skip-tls-verify'] === true) {
       return [`The cluster "${clean(name)}" has insecure-skip-tls-verify: whoever is between gets your tokens.`];
     }
-    const method = what === 'user' ? methodOf(after) : undefined;
-    if (method?.kind !== 'plugin') return [];
-    return [`The user "${clean(name)}" makes kubectl run a program: ${clean(pluginName(method.plugin))}.`];
+    const program = what === 'user' ? programOf(after) : undefined;
+    return program === undefined ? [] : [`The user "${clean(name)}" makes kubectl run a program: ${program}.`];
   });
+}
+
+/** What a user entry runs. Undefined: nothing, or the Kleis of PATH as it is; a path, or variables, could make it any program. */
+function programOf(user: Mapping): string | undefined {
+  const method = methodOf(user);
+  if (method.kind !== 'plugin' && method.kind !== 'kleis') return undefined;
+  const exec = isObject(user['exec']) ? user['exec'] : {};
+  const [command, list] = [textOf(exec['command']), exec['env']];
+  const names = Array.isArray(list) ? list.filter(isObject).map((each) => textOf(each['name'])) : [];
+  const set = names.length === 0 ? '' : `, with ${clean(names.join(', '), 200)} set`;
+  if (method.kind === 'plugin') return `${clean(pluginName(method.plugin))}${set}`;
+  return /[\\/]/.test(command) || set !== '' ? `${clean(command, 400)}${set}` : undefined;
 }

@@ -37,6 +37,28 @@ describe('entries of other files', () => {
     expect(await world.read()).toBe(sample);
   });
 
+  test.each([
+    ['a path', '{command: ./kleis-credential}', (at: string) => `${at}/kleis-credential`],
+    [
+      'variables',
+      '{command: kleis-credential, env: [{name: NODE_OPTIONS, value: --require=/tmp/evil.js}]}',
+      () => 'kleis-credential, with NODE_OPTIONS set',
+    ],
+  ])('that run Kleis by %s are told of: it could be any program', async (_, exec, said) => {
+    await world.write('other', `users: [{name: theirs, user: {exec: ${exec}}}]\n`);
+    const { code, stderr } = await world.kubeconfig(['merge', world.at('other')]);
+    expect(code).toBe(0);
+    expect(stderr).toContain(`The user "theirs" makes kubectl run a program: ${said(world.folder)}.`);
+  });
+
+  test('that run the Kleis of PATH are not told of', async () => {
+    await world.write(
+      'other',
+      'users: [{name: theirs, user: {exec: {command: kleis-credential, args: [--login=device]}}}]\n',
+    );
+    expect((await world.kubeconfig(['merge', world.at('other')])).stderr).not.toContain('run a program');
+  });
+
   test('get a prefix, and what they refer to has it too; paths lead where they led', async () => {
     await mkdir(world.at('sub'));
     await world.write('sub/other', theirs);
