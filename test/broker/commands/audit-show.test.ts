@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { appendFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { appendFile, mkdir, rename, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -30,6 +31,10 @@ const exchanges = (count: number, options?: Parameters<typeof lines>[1]) =>
     Array.from({ length: count }, (_, index) => ({ grant: `g${index}` })),
     options,
   );
+/** A line that is intact, whatever it says. */
+function sealedText(body: string): string {
+  return `${body.slice(0, -1)},"hash":"${hash('sha256', body)}"}`;
+}
 const show = async (...argv: string[]) => ran(['audit', 'show', ...argv]);
 const grantsOf = (out: string) => Array.from(out.matchAll(/ (g\d+)(?=\s)/g), ([, grant]) => grant);
 const path = (name: string) => `${audit.folder}/${name}`;
@@ -151,6 +156,27 @@ describe('audit show', () => {
   });
 });
 
+it.each(['audit show', 'audit show --event exchange', 'audit report --by x', 'audit verify --partial'])(
+  '%s: a line of hostile form hides no other',
+  async (command) => {
+    const rest = `"chain":"evil","seq":1,"event":"exchange","outcome":"allowed","previous":"${'0'.repeat(64)}"}`;
+    // Deeper than the stack of whoever writes it again.
+    const deep = `${'['.repeat(60_000)}${']'.repeat(60_000)}`;
+    const evil = [
+      sealedText(`{"time":{"toString":1},${rest}`),
+      sealedText(`{"time":"2026-11-26T12:00:00.000Z",${rest.replace('"exchange"', '{"toString":1}')}`),
+      sealedText(`{"time":"2026-11-26T12:00:00.000Z","claims":{"x":${deep}},${rest}`),
+    ];
+    await audit.write([...evil, ...exchanges(2)]);
+    const { code, out, err } = await ran([...command.split(' '), audit.file]);
+    expect({ code, all: out + err }).toEqual({
+      code: expect.toBeOneOf([0, 1]),
+      all: expect.not.stringMatching(/unexpected/),
+    });
+    expect(out).toMatch(/g1|replica-1/);
+  },
+);
+
 describe('audit show of a large file', () => {
   it('needs no more memory for twenty times as many lines', async () => {
     const { dist } = await built();
@@ -203,5 +229,30 @@ describe('audit show -f', () => {
     expect(grantsOf(out)).toEqual(all.map((_, index) => `g${index}`));
     expect(err).toContain('cut the file short');
     expect(code).toBe(0);
+  });
+
+  it.each([
+    ['a pipe that nobody writes to', async (file: string) => promisify(execFile)('mkfifo', [file])],
+    ['a device without end', async (file: string) => symlink('/dev/zero', file)],
+    ['a folder', async (file: string) => mkdir(file)],
+  ])('waits neither for nor in %s that somebody puts in the place of the file', async (_, put) => {
+    const all = exchanges(4);
+    await audit.write(all.slice(0, 1));
+    await writeFile(path('other'), `${lines([{ grant: 'g90' }], { chain: 'replica-2' }).join('\n')}\n`);
+    const showing = begin(['audit', 'show', '-f', audit.file, path('other')]);
+    const seen = async (grant: string) =>
+      until(grant, () => (grantsOf(showing.out()).includes(grant) ? true : undefined));
+    await seen('g90');
+    await rename(audit.file, `${audit.file}.1`);
+    await put(audit.file);
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    const next = lines([{ grant: 'g90' }, { grant: 'g91' }], { chain: 'replica-2' })[1]!;
+    await appendFile(path('other'), `${next}\n`);
+    await seen('g91');
+    await rename(audit.file, `${audit.file}.2`);
+    await audit.write(all.slice(1));
+    await seen('g3');
+    showing.interrupt();
+    expect(await showing.ended).toMatchObject({ code: 0 });
   });
 });

@@ -94,12 +94,28 @@ describe('leases of a broker', () => {
     ['an object of something else', {}, /it gives no list of leases/],
     ['a page', '<html>', /it gives no list of leases/],
     ['a list without end', { leases: [], continue: 'again' }, /its list of leases has no end/],
+    ['a page larger than was asked for', { leases: Array(501).fill(lease) }, /it gives no list of leases/],
+    ['a page of a million', `{"leases":[${'{},'.repeat(1_000_000)}{}]}`, /it gives no list of leases/],
   ])('are not believed: %s', async (_name, body, message) => {
     replies = [says(body)];
     const { code, text } = await command('leases');
     expect(code).toBe(5);
     expect(text).toMatch(/does not answer as a Kleis broker/);
     expect(text).toMatch(message);
+  });
+
+  it('are not gathered without end, however the pages are called', async () => {
+    const page = JSON.stringify(Array(500).fill({ id: 'l' }));
+    let pages = 0;
+    replies = [
+      (_request, response) => {
+        pages += 1;
+        response.end(`{"leases":${page},"continue":"${pages}"}`);
+      },
+    ];
+    const { code, text } = await command('leases');
+    expect({ code, text }).toEqual({ code: 5, text: expect.stringMatching(/its list of leases has no end/) });
+    expect(pages).toBeLessThan(500);
   });
 
   it('end each by itself, and a lost answer is asked for again', async () => {
