@@ -94,7 +94,11 @@ describe('leases of a broker', () => {
     ['an object of something else', {}, /it gives no list of leases/],
     ['a page', '<html>', /it gives no list of leases/],
     ['a list without end', { leases: [], continue: 'again' }, /its list of leases has no end/],
-    ['a page larger than was asked for', { leases: Array(501).fill(lease) }, /it gives no list of leases/],
+    [
+      'a page larger than was asked for',
+      { leases: Array.from({ length: 501 }, () => lease) },
+      /it gives no list of leases/,
+    ],
     ['a page of a million', `{"leases":[${'{},'.repeat(1_000_000)}{}]}`, /it gives no list of leases/],
   ])('are not believed: %s', async (_name, body, message) => {
     replies = [says(body)];
@@ -105,7 +109,7 @@ describe('leases of a broker', () => {
   });
 
   it('are not gathered without end, however the pages are called', async () => {
-    const page = JSON.stringify(Array(500).fill({ id: 'l' }));
+    const page = JSON.stringify(Array.from({ length: 500 }, () => ({ id: 'l' })));
     let pages = 0;
     replies = [
       (_request, response) => {
