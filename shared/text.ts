@@ -49,3 +49,16 @@ export function shown(text: unknown, max = 200): string {
   if (revealed === typed && typed.trim() === typed && typed !== '') return clean(typed, max);
   return `"${revealed.length > max ? cut(revealed, max) : revealed}"`;
 }
+
+/** Lines no wider than `width`, broken at blanks; a word that is longer stays whole, so that it can be copied. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

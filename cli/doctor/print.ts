@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { clean } from '../../shared/text.ts';
+import { clean, wrap } from '../../shared/text.ts';
 import { useColour } from '../../shared/colour.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { DoctorFinding, Severity } from './finding.ts';
@@ -40,17 +40,4 @@ export function printFindings(
   const { error, warning, unknown, ok } = countFindings(findings);
   const counts = `${error} failed, ${warning} ${warning === 1 ? 'warning' : 'warnings'}, ${unknown} unknown, ${ok} ok`;
   return `${[...lines, '', counts].join('\n')}\n`;
-}
-
-/** At blanks; a word that is longer than the line stays whole, so that it can be copied. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
