@@ -1,9 +1,10 @@
 import { type Access, accessInWords, keyOfAccess } from '../policy/access.ts';
-import type { Subject } from '../rbac/kinds.ts';
 import { type Account, type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import type { Finding } from '../../shared/findings.ts';
-import type { Binding, Live } from './cluster-objects.ts';
-import { findPowers, type Power } from './powers.ts';
+import { describeBinding, describeRole, userOf } from '../../shared/rbac/bindings.ts';
+import type { Binding } from '../../shared/rbac/kinds.ts';
+import { findPowers, type Power } from '../../shared/rbac/powers.ts';
+import type { Live } from './cluster-objects.ts';
 
 // Kubernetes gives these to everybody who is signed in: to review one's own access, to discover the API.
 const everybodys = [
@@ -279,12 +280,6 @@ export function indexBindings(live: Live): BindingIndex {
   };
 }
 
-/** `group NAME`, `user NAME`; a service account by its user name, as some bindings have it. */
-export function userOf({ kind, name, namespace }: Subject): string {
-  if (kind === 'ServiceAccount') return `user system:serviceaccount:${namespace}:${name}`;
-  return kind === 'Group' ? `group ${name}` : `user ${name}`;
-}
-
 function accountOf(subject: string): [namespace?: string, name?: string] {
   const prefix = 'user system:serviceaccount:';
   if (!subject.startsWith(prefix)) return [];
@@ -296,12 +291,4 @@ function push<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
-}
-
-export function describeBinding({ kind, namespace, name }: Binding): string {
-  return `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
-}
-
-export function describeRole({ roleRef }: Binding): string {
-  return `${roleRef.kind} ${roleRef.name}`;
 }

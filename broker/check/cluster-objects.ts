@@ -1,32 +1,20 @@
 import { isStatus } from '../../shared/kube/error.ts';
 import type { KubeClient } from '../../shared/kube/client.ts';
 import { createPager, eachPage } from '../../shared/kube/pages.ts';
-import type { KubeObject, Rule, Subject } from '../rbac/kinds.ts';
-
-export interface Binding {
-  readonly kind: 'RoleBinding' | 'ClusterRoleBinding';
-  /** Of a RoleBinding. */
-  readonly namespace: string | undefined;
-  readonly name: string;
-  readonly roleRef: { readonly kind: string; readonly name: string };
-  readonly subjects: readonly Subject[];
-  readonly object: KubeObject;
-}
+import { readRbac } from '../../shared/rbac/bindings.ts';
+import type { KubeObject, RbacState } from '../../shared/rbac/kinds.ts';
 
 /** What a cluster holds, as far as it matters here: a few lists, however many grants there are. */
-export interface Live {
+export interface Live extends RbacState {
   readonly version: { readonly text: string; readonly minor: number };
   readonly namespaces: readonly KubeObject[];
   /** Metadata alone. */
   readonly accounts: readonly KubeObject[];
   readonly roles: readonly KubeObject[];
   readonly clusterRoles: readonly KubeObject[];
-  readonly bindings: readonly Binding[];
   readonly killSwitches: readonly KubeObject[];
   readonly policies: readonly KubeObject[];
   readonly policyBindings: readonly KubeObject[];
-  /** What a binding gives, with what is aggregated into a ClusterRole. */
-  rulesOf(binding: Pick<Binding, 'namespace' | 'roleRef'>): readonly Rule[];
 }
 
 const metadataOnly = { accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1' };
@@ -57,8 +45,6 @@ export async function readLive(kube: KubeClient): Promise<Live> {
     listAdmission('ValidatingAdmissionPolicy', 'validatingadmissionpolicies'),
     listAdmission('ValidatingAdmissionPolicyBinding', 'validatingadmissionpolicybindings'),
   ]);
-  const byKey = new Map(roles.map((role) => [`${role.metadata.namespace}/${role.metadata.name}`, rulesIn(role)]));
-  const clusterRules = aggregate(clusterRoles);
   return {
     version: {
       text: version.body.gitVersion ?? 'unknown',
@@ -69,16 +55,10 @@ export async function readLive(kube: KubeClient): Promise<Live> {
     accounts,
     roles,
     clusterRoles,
-    bindings: [
-      ...roleBindings.map((object) => toBinding('RoleBinding', object)),
-      ...clusterRoleBindings.map((object) => toBinding('ClusterRoleBinding', object)),
-    ],
+    ...readRbac({ roles, clusterRoles, roleBindings, clusterRoleBindings }),
     killSwitches,
     policies,
     policyBindings,
-    rulesOf: ({ namespace, roleRef }) =>
-      (roleRef.kind === 'ClusterRole' ? clusterRules.get(roleRef.name) : byKey.get(`${namespace}/${roleRef.name}`)) ??
-      [],
   };
 }
 
@@ -104,57 +84,4 @@ async function listAll(
     for (const item of page) items.push({ ...item, apiVersion: groupVersion, kind } as KubeObject);
   }
   return items;
-}
-
-function toBinding(kind: Binding['kind'], object: KubeObject): Binding {
-  const { roleRef, subjects } = object as KubeObject & Partial<Pick<Binding, 'roleRef' | 'subjects'>>;
-  const { namespace, name } = object.metadata;
-  return { kind, namespace, name, roleRef: roleRef ?? { kind: '', name: '' }, subjects: subjects ?? [], object };
-}
-
-function rulesIn(role: KubeObject): readonly Rule[] {
-  return (role['rules'] as readonly Rule[] | undefined) ?? [];
-}
-
-interface Selector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
-}
-
-/** The controller writes the aggregated rules into `rules`, a moment later: here they count at once. */
-function aggregate(clusterRoles: readonly KubeObject[]): Map<string, readonly Rule[]> {
-  const byName = new Map(clusterRoles.map((role) => [role.metadata.name, role]));
-  const collect = (role: KubeObject, seen: Set<string>): Rule[] => {
-    if (seen.has(role.metadata.name)) return [];
-    seen.add(role.metadata.name);
-    const { clusterRoleSelectors = [] } =
-      (role['aggregationRule'] as { clusterRoleSelectors?: readonly Selector[] } | undefined) ?? {};
-    const parts = clusterRoles.filter((other) => clusterRoleSelectors.some((selector) => selects(selector, other)));
-    return [...rulesIn(role), ...parts.flatMap((part) => collect(part, seen))];
-  };
-  return new Map([...byName].map(([name, role]) => [name, collect(role, new Set())]));
-}
-
-function selects({ matchLabels = {}, matchExpressions = [] }: Selector, { metadata }: KubeObject): boolean {
-  const { labels = {} } = metadata;
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        default:
-          return operator === 'DoesNotExist' && value === undefined;
-      }
-    })
-  );
 }

@@ -2,11 +2,12 @@ import { isObject } from '../../shared/json.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { apiPath, type KubeClient } from '../../shared/kube/client.ts';
-import type { KubeObject } from '../rbac/kinds.ts';
+import { findAbove, powersOf } from '../../shared/rbac/above-policies.ts';
+import { describeBinding, describeRole } from '../../shared/rbac/bindings.ts';
+import type { KubeObject } from '../../shared/rbac/kinds.ts';
 import { buildManifests, describeObject, ownLabels } from '../rbac/manifests.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
-import { describeBinding, describeRole, indexBindings } from './accounts.ts';
-import { findAbove, powersOf } from './above-policies.ts';
+import { indexBindings } from './accounts.ts';
 import type { Finding } from '../../shared/findings.ts';
 import type { Live } from './cluster-objects.ts';
 

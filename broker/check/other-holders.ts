@@ -1,10 +1,11 @@
-import type { Subject } from '../rbac/kinds.ts';
+import { findAbove, type Held, isExempt, minter, powersOf } from '../../shared/rbac/above-policies.ts';
+import { describeBinding, describeRole, isKubernetesOwn, listSubjects, userOf } from '../../shared/rbac/bindings.ts';
+import { type Holder, toHolder } from '../../shared/rbac/holders.ts';
+import type { Binding, Subject } from '../../shared/rbac/kinds.ts';
 import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
-import { about, describeBinding, describeRole, userOf } from './accounts.ts';
+import { about } from './accounts.ts';
 import type { Finding } from '../../shared/findings.ts';
-import type { Binding, Live } from './cluster-objects.ts';
-import { findAbove, type Held, isExempt, minter, powersOf } from './above-policies.ts';
-import { type Holder, toHolder } from './holders.ts';
+import type { Live } from './cluster-objects.ts';
 
 interface Others {
   readonly findings: readonly Finding[];
@@ -140,19 +141,6 @@ function checkElsewhere(needs: ClusterNeeds, live: Live): Finding[] {
   });
 }
 
-/** What every cluster comes with: the control plane, and the group that certificates of its admins have. */
-function isKubernetesOwn({ object }: Binding, subject: Subject): boolean {
-  if (object.metadata.labels?.['kubernetes.io/bootstrapping'] !== 'rbac-defaults') return false;
-  return subject.kind === 'ServiceAccount' ? subject.namespace === 'kube-system' : subject.name.startsWith('system:');
-}
-
 function isBroker(subject: Subject, needs: ClusterNeeds): boolean {
   return userOf(subject) === `user ${needs.brokerUser}`;
-}
-
-function listSubjects(subjects: readonly Subject[]): string {
-  const names = subjects.map(
-    ({ kind, name, namespace }) => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`,
-  );
-  return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
 }

@@ -3,9 +3,9 @@ import type { KubeClient } from '../../shared/kube/client.ts';
 import { type ClusterNeeds, keyOf, type MintedAccount } from '../rbac/needs.ts';
 import { about, indexBindings } from './accounts.ts';
 import type { Finding } from '../../shared/findings.ts';
+import { serviceAccount } from '../../shared/rbac/holders.ts';
+import { findPowers } from '../../shared/rbac/powers.ts';
 import type { Live } from './cluster-objects.ts';
-import { serviceAccount } from './holders.ts';
-import { findPowers } from './powers.ts';
 
 const concurrency = 16;
 

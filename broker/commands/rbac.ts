@@ -10,7 +10,8 @@ import { findNeeds } from '../rbac/needs.ts';
 import { printJson, printYaml } from '../rbac/print.ts';
 import { printStarterRoleYaml, starterRoleObjects, starterRoles } from '../rbac/starter-roles.ts';
 import { clean } from '../../shared/text.ts';
-import type { KubeObject, Section } from '../rbac/kinds.ts';
+import type { KubeObject } from '../../shared/rbac/kinds.ts';
+import type { Section } from '../rbac/kinds.ts';
 
 export interface RbacFlags {
   /** Undefined with `role` alone. */

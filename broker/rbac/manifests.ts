@@ -1,13 +1,6 @@
+import type { KubeObject, Rule } from '../../shared/rbac/kinds.ts';
 import type { Access } from '../policy/access.ts';
-import {
-  bindingKind,
-  clusterBindingKind,
-  type KubeObject,
-  type Manifest,
-  roleKind,
-  type Rule,
-  type Section,
-} from './kinds.ts';
+import { bindingKind, clusterBindingKind, type Manifest, roleKind, type Section } from './kinds.ts';
 import { type Account, type ClusterNeeds, compare, fit, keyOf } from './needs.ts';
 import { brokerPolicy, namespacesPolicy } from './policies.ts';
 

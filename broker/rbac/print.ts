@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
-import type { KubeObject, Section } from './kinds.ts';
+import type { KubeObject } from '../../shared/rbac/kinds.ts';
+import type { Section } from './kinds.ts';
 import type { ClusterNeeds } from './needs.ts';
 import { findPrerequisites, type Prerequisite } from './prerequisites.ts';
 

@@ -1,5 +1,5 @@
 import type { KubeClient } from '../../shared/kube/client.ts';
-import type { Rule } from './kinds.ts';
+import type { Rule } from '../../shared/rbac/kinds.ts';
 import { brokerRules } from './manifests.ts';
 import type { ClusterNeeds } from './needs.ts';
 

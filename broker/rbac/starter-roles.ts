@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
-import { type KubeObject, roleKind, type Rule } from './kinds.ts';
+import type { KubeObject, Rule } from '../../shared/rbac/kinds.ts';
+import { roleKind } from './kinds.ts';
 
 const read = ['get', 'list', 'watch'];
 const write = [...read, 'create', 'update', 'patch'];

@@ -1,4 +1,4 @@
-import { words } from '../../broker/check/powers-table.ts';
+import { words } from '../../shared/rbac/powers-table.ts';
 import { brokerJsonSchema, type JsonSchema } from '../../broker/config/json-schema.ts';
 import { type Part, table } from './reference.ts';
 

@@ -23,6 +23,7 @@ export const house: readonly Program[] = [
     rooms: [
       room('shared', 'words of both programs: errors, secrets, text, tokens, the protocol between them'),
       room('shared/net', 'the one door to the outside: HTTPS, proxies, certificates, when to try again'),
+      room('shared/rbac', 'what the RBAC of a cluster lets somebody do, and which of it is a way to more. Pure'),
       room('shared/kube', 'the few calls to a Kubernetes API, and how to sign in there'),
       room('shared/broker-client.ts', 'what is asked of a broker, by whichever program'),
       room('shared/broker-leases.ts', 'what an admin asks of a broker'),

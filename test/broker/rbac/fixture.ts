@@ -1,6 +1,6 @@
 import type { LoadedConfig } from '../../../broker/config/load.ts';
 import { isNamespaced, type NamespacedAccess } from '../../../broker/policy/access.ts';
-import type { KubeObject } from '../../../broker/rbac/kinds.ts';
+import type { KubeObject } from '../../../shared/rbac/kinds.ts';
 import { buildManifests } from '../../../broker/rbac/manifests.ts';
 import { type ClusterNeeds, findNeeds } from '../../../broker/rbac/needs.ts';
 import { printYaml } from '../../../broker/rbac/print.ts';

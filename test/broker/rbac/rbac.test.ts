@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
-import type { KubeObject, Rule } from '../../../broker/rbac/kinds.ts';
+import type { KubeObject, Rule } from '../../../shared/rbac/kinds.ts';
 import { describeObject } from '../../../broker/rbac/manifests.ts';
 import { everyGrant, load, needsOf, objectsOf, yamlOf } from './fixture.ts';
 

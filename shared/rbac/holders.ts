@@ -1,4 +1,4 @@
-import type { Subject } from '../rbac/kinds.ts';
+import type { Subject } from './kinds.ts';
 
 /** Somebody as the API server sees him. */
 export interface Holder {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { findPowers, isKnown } from '../../../broker/check/powers.ts';
-import type { Rule } from '../../../broker/rbac/kinds.ts';
+import { findPowers, isKnown } from '../../../shared/rbac/powers.ts';
+import type { Rule } from '../../../shared/rbac/kinds.ts';
 import { startCluster } from '../../support/cluster.ts';
 import { needs } from '../../support/needs.ts';
 

@@ -1,7 +1,6 @@
-import type { Subject } from '../rbac/kinds.ts';
-import { userOf } from './accounts.ts';
+import { userOf } from './bindings.ts';
 import { toHolder } from './holders.ts';
-import type { Binding, Live } from './cluster-objects.ts';
+import type { Binding, RbacState, Subject } from './kinds.ts';
 import { findPowers } from './powers.ts';
 
 // The words of powers, by their ids.
@@ -47,7 +46,7 @@ export interface Above {
  * Who can get around the admission policies. They bind whoever is himself and cannot change them; not whoever may become
  * an account that can: the controllers of kube-system may remove everything.
  */
-export function findAbove(bindings: readonly Held[], live: Live): Above {
+export function findAbove(bindings: readonly Held[], live: RbacState): Above {
   const strong = strongNamespaces(live);
   const everywhere = strong.has('');
   const reasonOf = ({ kind, namespace = '' }: Binding, ids: ReadonlySet<string>) => {
@@ -77,7 +76,7 @@ export function isExempt(subject: Subject): boolean {
 }
 
 /** Namespaces with an account that may change admission policies; '' if every account may. */
-function strongNamespaces(live: Live): ReadonlySet<string> {
+function strongNamespaces(live: RbacState): ReadonlySet<string> {
   const found = new Set(['kube-system']);
   for (const binding of live.bindings) {
     if (binding.kind !== 'ClusterRoleBinding' || !powersOf(binding, live).has('admission')) continue;
@@ -103,7 +102,7 @@ function listOf(table: Readonly<Record<string, string>>, ids: ReadonlySet<string
   return words.length === 0 ? undefined : words.join(', ');
 }
 
-export function powersOf(binding: Binding, live: Live): ReadonlySet<string> {
+export function powersOf(binding: Binding, live: RbacState): ReadonlySet<string> {
   const scope = binding.kind === 'ClusterRoleBinding' ? 'cluster' : 'namespace';
   return new Set(findPowers(live.rulesOf(binding), scope).map(({ id }) => id));
 }

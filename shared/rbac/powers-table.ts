@@ -350,7 +350,7 @@ function harmless(
   return { id: 'harmless', severity: 'none', may: why, source: seen, groups: [group], resources, verbs };
 }
 
-// So that a new resource or verb of Kubernetes is met by nobody's silence: test/broker/check/powers.test.ts compares.
+// So that a new resource or verb of Kubernetes is met by nobody's silence: test/shared/rbac/powers.test.ts compares.
 const others: readonly Word[] = [
   {
     id: 'harmless',

@@ -1,4 +1,4 @@
-import type { Rule } from '../rbac/kinds.ts';
+import type { Rule } from './kinds.ts';
 import { type Severity, words, type Word } from './powers-table.ts';
 
 /** Something that lets whoever may do it get more than the grant says, or for longer. */
