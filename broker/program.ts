@@ -1,6 +1,6 @@
-import { styleText } from 'node:util';
-import { Command, CommanderError, Option } from 'commander';
+import { type Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { createRoot, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
 import type { AuditReportFlags } from './commands/audit-report.ts';
@@ -19,7 +19,7 @@ import type { ServeFlags } from './commands/serve.ts';
 /** `kleis-broker ARGUMENTS`. Resolves to the exit code; never rejects. */
 export async function run(argv: readonly string[], deps: Deps): Promise<number> {
   let code: number = exitCodes.ok;
-  const program = createProgram(deps, (next) => {
+  const program = createProgram(argv, deps, (next) => {
     code = next;
   });
   try {
@@ -52,33 +52,21 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? clean(`${error.name}: ${error.message}`) : 'an unknown error';
 }
 
-export function createProgram(deps: Deps, finish: (code: number) => void): Command {
-  const { stdout, stderr } = deps;
-  const program = new Command('kleis-broker')
+export function createProgram(argv: readonly string[], deps: Deps, finish: (code: number) => void): Command {
+  const program = createRoot({ name: 'kleis-broker', version: packageJson.version, argv, ...deps })
     .description('Exchanges identities of CI jobs and people for short-lived service-account tokens.')
-    .version(packageJson.version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'explain this command')
-    .exitOverride()
-    .showHelpAfterError('See --help for what is possible.')
-    .configureHelp({ styleTitle: (text) => styleText('bold', text, { validateStream: false }) })
-    .configureOutput({
-      writeOut: (text) => stdout.write(text),
-      writeErr: (text) => stderr.write(text),
-      getOutHelpWidth: () => Math.min(stdout.columns ?? 100, 120),
-      getErrHelpWidth: () => Math.min(stderr.columns ?? 100, 120),
-      getOutHasColors: () => stdout.isTTY,
-      getErrHasColors: () => stderr.isTTY,
-    })
     .addHelpText('after', exitCodesHelp({ unexpected: 'unexpected, or an audit with faults' }));
 
   program.commandsGroup('Run:');
   withConfig(program.command('serve'))
     .description('run the broker until SIGTERM')
+    .addHelpText('after', '\n  kleis-broker serve --config /etc/kleis/broker.yaml')
     .action(async (flags: ServeFlags) => finish(await (await import('./commands/serve.ts')).serve(flags, deps)));
 
   program.commandsGroup('Set up:');
   withAdmin(withConfig(program.command('check')), 'compare with the live cluster, as this admin')
     .description('find what is wrong with a configuration, and with the clusters that it names')
+    .addHelpText('after', checkHelp)
     .option('--online', 'ask the issuers for their keys')
     .option('--no-files', 'do not look at the files that it names: they are on another machine')
     .option('--cluster <name>', 'the cluster, if the configuration has several')
@@ -113,6 +101,7 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
   program.commandsGroup('Ask:');
   withConfig(program.command('explain'))
     .description('decide about a token as the broker would, and say why')
+    .addHelpText('after', '\n  kleis-broker explain --config broker.yaml --grant deploy-web --token-file token')
     .requiredOption('--grant <name>', 'the grant')
     .requiredOption('--token-file <file>', 'the subject token')
     .option('--cluster <name>', 'what the caller would send as audience')
@@ -124,11 +113,19 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
     );
   withBroker(program.command('leases'))
     .description('list what a running broker has minted and keeps a lease of')
+    .addHelpText(
+      'after',
+      '\n  kleis-broker leases --broker https://kleis.example.com --token-file admin-token --grant deploy-web',
+    )
     .option('--grant <name>', 'only of this grant')
     .action(async (flags: LeasesFlags) => (await import('./commands/leases.ts')).listRemote(flags, deps));
   withBroker(program.command('revoke'))
     .argument('[leases...]', 'their ids, as `leases` shows them')
     .description('end tokens before their time')
+    .addHelpText(
+      'after',
+      '\n  kleis-broker revoke --broker https://kleis.example.com --token-file admin-token --grant deploy-web',
+    )
     .option('--grant <name>', 'all that are active of this grant')
     .action(async (ids: string[], flags: LeasesFlags) =>
       finish(await (await import('./commands/leases.ts')).revokeRemote(ids, flags, deps)),
@@ -175,15 +172,21 @@ export function createProgram(deps: Deps, finish: (code: number) => void): Comma
   withAdmin(audit.command('verify'), 'read the anchors as this admin')
     .argument('<files...>', 'all of the audit, in any order; .gz too')
     .description('find lines that were edited, removed or cut off')
+    .addHelpText('after', '\n  kleis-broker audit verify /var/log/kleis/audit.jsonl*')
     .option('--config <path>', 'the configuration, which says where the anchors are')
     .option('--partial', 'the files are only a part: what is not in them is no fault', false)
     .addOption(output('table', 'json'))
     .action(async (files: string[], flags: AuditVerifyFlags) =>
       finish(await (await import('./commands/audit-verify.ts')).auditVerify(files, flags, deps)),
     );
-  program.commandsGroup('Other:').helpCommand('help [command]', 'explain a command');
+  program.commandsGroup('Other:');
+  finishTree(program, () => undefined);
   return program;
 }
+
+const checkHelp = `
+  kleis-broker check --config broker.yaml
+  kleis-broker check --config broker.yaml --kubeconfig admin.kubeconfig`;
 
 const notVerified = `
 The lines are NOT verified: whether they are what the broker wrote, and all of it, says \`kleis-broker audit verify\`.`;
@@ -263,5 +266,5 @@ function withBroker(command: Command): Command {
 
 function output(usual: string, ...others: readonly string[]): Option {
   const choices = [usual, ...others];
-  return new Option('-o, --output <format>', choices.join(' or ')).choices(choices).default(usual);
+  return new Option('-o, --output <format>', 'what to print').choices(choices).default(usual);
 }

@@ -1,13 +1,13 @@
-import { styleText } from 'node:util';
-import { Command, CommanderError, Option } from 'commander';
+import { type Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { createRoot as createTree, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
-import { revealUnseen, shown } from '../shared/text.ts';
 import { describeKubeconfig } from './program/kubeconfig.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { environment } from './settings/environment.ts';
 import {
   addGetTokenFlags,
+  addRevokeFlags,
   addSignInFlags,
   collect,
   type LoginFlags,
@@ -21,6 +21,8 @@ import {
   type StatusFlags,
   type TokenFlags,
   tokenOutputs,
+  unusedAtLogin,
+  unusedWithoutSignIn,
   verboseFlag,
   withContext,
 } from './settings/flags.ts';
@@ -30,7 +32,6 @@ import { configNames, settingOf } from './settings/table.ts';
 import { outcomeOf } from './surroundings/outcome.ts';
 import type { DoctorFlags } from './commands/doctor.ts';
 import type { WhoamiFlags } from './commands/whoami.ts';
-import { useColour } from '../shared/colour.ts';
 
 const { version } = packageJson;
 
@@ -47,7 +48,7 @@ export async function run(argv: readonly string[], deps: Deps): Promise<number> 
 export async function runGetToken(argv: readonly string[], deps: Deps): Promise<number> {
   const program = createRoot('kleis-get-token', argv, deps);
   describeGetToken(program, argv, deps);
-  addVerbose(program);
+  finishTree(program, addVerbose);
   return execute(program, argv, deps);
 }
 
@@ -79,7 +80,7 @@ export function createProgram(
     .addHelpText('after', startHere);
 
   program.commandsGroup('Sign in:');
-  addSignInFlags(withContext(program.command('login')))
+  addSignInFlags(withContext(program.command('login')), unusedAtLogin)
     .description('sign in, in a browser, with a device code, or by pasting')
     .addOption(optionOf('browserCommand'))
     .addHelpText('after', loginHelp)
@@ -89,12 +90,13 @@ export function createProgram(
     .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'wide', 'json']).default('table'))
     .option('--show-token', 'show the tokens too: whoever sees them can use them')
     .option('--quiet', 'print nothing, and end with 3 where a sign-in is needed')
+    .addHelpText('after', statusHelp)
     .action(async (flags: StatusFlags) => finish(await (await import('./commands/status.ts')).status(flags, deps)));
-  addSignInFlags(withContext(program.command('whoami')))
+  addSignInFlags(withContext(program.command('whoami')), unusedWithoutSignIn)
     .description('show who you are, to the provider and to the cluster')
     .option('--claims', 'print the claims of the ID token too; never the token')
     .addOption(output())
-    .addHelpText('after', contextHelp)
+    .addHelpText('after', contextHelp('whoami', 'whoami --context prod -o json'))
     .action(async (flags: WhoamiFlags) => (await import('./commands/whoami.ts')).whoami(flags, deps));
   withContext(program.command('logout'))
     .description('sign out: revoke at the provider, remove from this machine')
@@ -139,12 +141,18 @@ export function createProgram(
     .option('--tls-server-name <name>', 'the name in the certificate of the API server')
     .option('--namespace <namespace>', 'the namespace of the kubeconfig')
     .optionsGroup('Options:')
-    .addHelpText('after', contextHelp)
+    .addHelpText(
+      'after',
+      contextHelp(
+        'token --context prod',
+        'token --identity github --broker https://kleis.example.com --grant deploy-web',
+      ),
+    )
     .action(async (flags: TokenFlags) => (await import('./commands/token.ts')).token(flags, deps));
-  addSignInFlags(withContext(program.command('revoke')))
+  addRevokeFlags(withContext(program.command('revoke')))
     .description('take back what a broker gave this job, or one token')
     .option('--token-file <file>', 'the token in this file; - is standard input')
-    .addHelpText('after', contextHelp)
+    .addHelpText('after', revokeHelp)
     .action(async (flags: RevokeFlags) => (await import('./commands/revoke.ts')).revoke(flags, deps));
   program
     .command('__complete', { hidden: true })
@@ -155,8 +163,7 @@ export function createProgram(
     .action(async (words: string[]) => (await import('./commands/completion.ts')).complete(program, words, deps));
   program.commandsGroup('Other:');
   describeVersion(program.command('version'), deps);
-  program.helpCommand('help [command]', 'explain a command');
-  addVerbose(program);
+  finishTree(program, addVerbose);
   return program;
 }
 
@@ -167,17 +174,35 @@ Start here:
   kubectl get pods                                                      signs in by itself, once
 ${exitCodesHelp()}`;
 
-const contextHelp = `
-Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.`;
+const contextHelp = (...examples: readonly string[]) => `
+Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.
+
+${examples.map((example) => `  kleis ${example}`).join('\n')}`;
+
+const revokeHelp = `
+It takes the flags that the token was got with; those that do not matter here are not shown.
+${contextHelp('revoke --context prod', 'revoke --broker https://kleis.example.com --token-file token')}`;
+
+const statusHelp = `
+  kleis status
+  kleis status --context prod --quiet || kleis login --context prod`;
+
+const getTokenHelp = `
+kubectl runs it by itself, with the flags of a kubeconfig entry. For people: kleis token.
+
+  kleis get-token --issuer-url https://login.example.com --cluster-server https://api.example.com:6443`;
 
 const configHelp = `
+  kleis config
+  kleis config -o json
+
 They stand in ~/.config/kleis/config.yaml. A flag of the same name wins.
 
-${configNames.map((name) => `  ${name.padEnd(20)} ${settingOf(name).config?.help ?? settingOf(name).help}`).join('\n')}
+${configNames.map((name) => `  ${name.padEnd(18)}  ${settingOf(name).config?.help ?? settingOf(name).help}`).join('\n')}
 
 Environment:
 ${Object.entries(environment)
-  .map(([name, { help }]) => `  ${name.padEnd(36)} ${help}`)
+  .map(([name, { help }]) => `  ${name.padEnd(36)}  ${help}`)
   .join('\n')}`;
 
 const loginHelp = `
@@ -201,50 +226,19 @@ mends it, what cannot be known with the reason. It ends with 0, or with the code
   kleis doctor --bundle support.json`;
 
 const completionHelp = `
-bash:  source <(kleis completion bash)       in ~/.bashrc
-zsh:   source <(kleis completion zsh)        in ~/.zshrc, after compinit
-fish:  kleis completion fish | source        in ~/.config/fish/config.fish`;
-
-const colour = (format: Parameters<typeof styleText>[0]) => (text: string) =>
-  styleText(format, text, { validateStream: false });
+  source <(kleis completion bash)       in ~/.bashrc
+  source <(kleis completion zsh)        in ~/.zshrc, after compinit
+  kleis completion fish | source        in ~/.config/fish/config.fish`;
 
 function createRoot(name: string, argv: readonly string[], deps: Deps): Command {
-  return new Command(name)
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'explain this command')
-    .exitOverride()
-    .enablePositionalOptions()
-    .configureHelp({ styleTitle: colour('bold'), styleCommandText: colour('cyan'), styleOptionText: colour('cyan') })
-    .configureOutput({
-      writeOut: (text) => deps.stdout.write(text),
-      writeErr: (text) => deps.stderr.write(text),
-      outputError: (text, write) => write(explainArguments(text, argv)),
-      getOutHelpWidth: () => Math.min(deps.stdout.columns ?? 100, 120),
-      getErrHelpWidth: () => Math.min(deps.stderr.columns ?? 100, 120),
-      getOutHasColors: () => useColour(deps.stdout, deps.env),
-      getErrHasColors: () => useColour(deps.stderr, deps.env),
-    })
-    .hook('preAction', (_, command) => {
-      if (command.opts<{ verbose?: boolean }>().verbose === true) deps.report.setLevel('debug');
-    });
-}
-
-/** What was pasted may hold what nobody sees, and dashes that are none. */
-function explainArguments(text: string, argv: readonly string[]): string {
-  const notes = argv.flatMap((argument) => {
-    const [dash] = /^(?!-)\p{Pd}/u.exec(argument) ?? [];
-    if (dash === undefined && shown(argument).slice(1, -1) === argument.slice(1, -1)) return [];
-    const code = dash?.codePointAt(0)?.toString(16).toUpperCase();
-    const why = dash === undefined ? 'holds what cannot be seen' : `begins with U+${code}, which is no hyphen`;
-    return [`The argument ${shown(argument)} ${why}: type it anew.\n`];
+  return createTree({ name, version, argv, ...deps }).hook('preAction', (_, command) => {
+    if (command.opts<{ verbose?: boolean }>().verbose === true) deps.report.setLevel('debug');
   });
-  return [text.split('\n').map(revealUnseen).join('\n'), ...notes.slice(0, 5)].join('');
 }
 
-/** On every command, since people add it at the end of what they have typed; and its own help as the next step. */
-function addVerbose(command: Command, path = command.name()): void {
-  command.optionsGroup('Options:').addOption(verboseFlag).showHelpAfterError(`next:  See \`${path} --help\`.`);
-  for (const child of command.commands) addVerbose(child, `${path} ${child.name()}`);
+/** On every command, since people add it at the end of what they have typed. */
+function addVerbose(command: Command): void {
+  command.optionsGroup('Options:').addOption(verboseFlag);
 }
 
 function describeGetToken(command: Command, args: readonly string[], deps: Deps): void {
@@ -253,6 +247,10 @@ function describeGetToken(command: Command, args: readonly string[], deps: Deps)
     .description('print an ExecCredential for kubectl; signs in when it must')
     .addOption(new Option('--background').hideHelp())
     .addOption(new Option('--rejected').hideHelp())
+    .addHelpText(
+      'after',
+      command.name() === 'get-token' ? getTokenHelp : getTokenHelp.replaceAll('  kleis get-token', '  kleis-get-token'),
+    )
     .action(async (flags: SignInFlags) => {
       const { printCredential } = await import('./commands/get-token.ts');
       await printCredential({ flags, args: rest, mode }, deps);

@@ -42,9 +42,10 @@ export const exitMeanings: Readonly<
 
 /** For `--help`; `more` replaces what a program has more to say of. */
 export function exitCodesHelp(more: Partial<Record<keyof typeof exitCodes, string>> = {}): string {
-  const part = (...names: (keyof typeof exitCodes)[]) =>
-    `  ${names.map((name) => `${exitCodes[name]} ${more[name] ?? exitMeanings[name].short}`).join('   ')}`;
-  const lines = [part('ok', 'unexpected', 'usage', 'signIn', 'denied'), part('unavailable', 'configuration')];
+  const names = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+  const lines = names.map(
+    (name) => `  ${String(exitCodes[name]).padEnd(3)}  ${more[name] ?? exitMeanings[name].short}`,
+  );
   return `\nExit codes:\n${lines.join('\n')}`;
 }
 

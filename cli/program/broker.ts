@@ -20,6 +20,7 @@ export function describeVersion(command: Command, deps: Deps): void {
   addBrokerFlags(withContext(command))
     .description('print the version of Kleis, of Node, and of a broker')
     .addOption(output())
+    .addHelpText('after', versionHelp)
     .action(async (flags: VersionFlags) => (await import('../commands/version.ts')).printVersion(flags, deps));
 }
 
@@ -78,6 +79,12 @@ function describeAdmin(admin: Command, deps: Deps, finish: (code: number) => voi
 function outputOf(usual: string, ...others: readonly string[]): Option {
   return new Option('-o, --output <format>', 'what to print').choices([usual, ...others]).default(usual);
 }
+
+const versionHelp = `
+A broker tells its version only to who signs in; it is asked where --broker or --context names one.
+
+  kleis version
+  kleis version --broker https://kleis.example.com -o json`;
 
 const brokerHelp = (name: string, rest = ''): string => `
 It asks with your own token: of the CI job that this runs in, else of your sign-in. Without --broker it asks the broker of

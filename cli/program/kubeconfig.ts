@@ -54,6 +54,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
   kubeconfig
     .command('list')
     .description('list the contexts: where, who, and how each signs in')
+    .addHelpText('after', '\n  kleis kubeconfig list')
     .option('--kubeconfig <file>', 'of this file (default: as kubectl does)')
     .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json', 'name']).default('table'))
     .action(async (flags: KubeconfigListFlags) =>
@@ -63,6 +64,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .command('use')
     .argument('<context>', 'the context')
     .description('make a context the current one')
+    .addHelpText('after', '\n  kleis kubeconfig use prod')
     .option('--kubeconfig <file>', 'in this file (default: as kubectl does)')
     .action(async (name: string, flags: KubeconfigFlags) =>
       (await import('../commands/kubeconfig-use.ts')).kubeconfigUse(name, flags, deps),
@@ -71,6 +73,7 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
     .argument('<context>', 'the context')
     .argument('<new-name>', 'what it is to be called')
     .description('give a context another name')
+    .addHelpText('after', '\n  kleis kubeconfig rename default prod')
     .action(async (old: string, next: string, flags: KubeconfigChangeFlags) =>
       (await import('../commands/kubeconfig-rename.ts')).kubeconfigRename(old, next, flags, deps),
     );
@@ -116,7 +119,9 @@ What it does not name in the file stays as it is, byte for byte.
       --issuer-url https://login.example.com --scope groups`;
 
 const removeHelp = `
-Sessions stay: kleis logout ends them.`;
+Sessions stay: kleis logout ends them.
+
+  kleis kubeconfig remove --dry-run old older`;
 
 const mergeHelp = `
 Paths in them stay what they were. An entry of the same name with other content is refused.

@@ -137,12 +137,39 @@ export function optionOf(name: Name): Option {
   return option;
 }
 
-/** The flags that say what to get and how: the same for `get-token`, `login` and `kubeconfig add`. */
-export function addSignInFlags(command: Command): Command {
+/** The flags that say what to get and how: the same for `get-token`, `login` and `kubeconfig add`, but for those that a command has no use for. */
+export function addSignInFlags(command: Command, unused: readonly FlagName[] = []): Command {
   for (const name of entryNames) {
-    command.optionsGroup(`${settingOf(name).group}:`).addOption(optionOf(name));
+    if (!unused.includes(name)) command.optionsGroup(`${settingOf(name).group}:`).addOption(optionOf(name));
   }
   return command.optionsGroup('Options:');
+}
+
+/** Of a command that signs in and leaves it to others to get a token with that. */
+export const unusedAtLogin = [
+  'minValidity',
+  'broker',
+  'grant',
+  'ttl',
+  'brokerCertificateAuthority',
+  'brokerCertificateAuthorityData',
+] as const satisfies readonly FlagName[];
+
+/** Of a command that signs nobody in. */
+export const unusedWithoutSignIn = [
+  'login',
+  'listenAddress',
+  'redirectUri',
+  'loginTimeout',
+] as const satisfies readonly FlagName[];
+
+/** `revoke` is run with the flags that a token was got with; these say nothing of which token that is. */
+export function addRevokeFlags(command: Command): Command {
+  addSignInFlags(command);
+  const unused: readonly FlagName[] = [...unusedWithoutSignIn, 'token', 'minValidity', 'ttl', 'cache'];
+  const flags = new Set(unused.map((name) => optionOf(name).long));
+  for (const option of command.options) if (flags.has(option.long)) option.hideHelp();
+  return command;
 }
 
 const callerNames = [
@@ -199,5 +226,5 @@ export function withContext(command: Command): Command {
 }
 
 export function output(): Option {
-  return new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table');
+  return new Option('-o, --output <format>', 'what to print').choices(['table', 'json']).default('table');
 }

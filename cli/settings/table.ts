@@ -167,7 +167,7 @@ export const table = {
     choices: identity.names,
     orElse: true,
     parse: identity.parse,
-    help: 'who asks: one of these, file:PATH or env:NAME (default: sso)',
+    help: 'who asks: file:PATH, env:NAME or one of these (default: sso)',
     reference:
       'who asks. `sso` (the default): a person; `client-credentials`: a machine that is the client itself; `github`, `gitlab`, `circleci`, `buildkite`, `kubernetes`, `file:PATH`, `env:NAME`: a CI job, a pod or whatever else has an ID token already; `auto`: the platform that this runs on. See [ci.md](ci.md)',
   },

@@ -22,6 +22,7 @@ export const house: readonly Program[] = [
     name: 'shared',
     rooms: [
       room('shared', 'words of both programs: errors, secrets, text, tokens, the protocol between them'),
+      room('shared/commands', 'the tree of commands as people read it: help on a terminal, the manual, completion'),
       room('shared/net', 'the one door to the outside: HTTPS, proxies, certificates, when to try again'),
       room('shared/rbac', 'what the RBAC of a cluster lets somebody do, and which of it is a way to more. Pure'),
       room('shared/kube', 'the few calls to a Kubernetes API, and how to sign in there'),
