@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { thisProcess } from '../surroundings/process.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -220,6 +221,7 @@ export class Credentials {
         const cached = failed || options.mode === 'background' ? undefined : this.read(key);
         if (cached !== undefined) this.#noteAnswer(key, cached.generation);
         claim?.release();
+        this.#wake(key);
       },
     };
   }
@@ -267,6 +269,16 @@ export class Credentials {
       if (!(error instanceof KleisError) || error.code !== 'storage_unavailable') throw error;
       this.#deps.report.debug(`Going on without a claim: ${error.message}`);
       return undefined;
+    }
+  }
+
+  /** Those launchers who wait for a claim that was given back. */
+  #wake(key: CredentialKey): void {
+    for (const id of [key.name, key.lengths]) {
+      const list = this.#folder.read(`waiting-${id}`);
+      if (list === undefined) continue;
+      this.#folder.remove(`waiting-${id}`);
+      for (const pid of new Set(list.text.split('\n'))) if (/^[1-9]\d{0,9}$/.test(pid)) thisProcess.wake(Number(pid));
     }
   }
 

@@ -19,6 +19,8 @@
 #                       Its mtime is how long those who waited are told so.
 #   told-LA-LE-HASH     the parents of those who were told: a line W=$W,O-PARENT for each
 #   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
+#   waiting-LA-LE-HASH  the pids of launchers that wait for that claim, one a line, or waiting-LA-LE: whoever gives the
+#                       claim back wakes them
 #   asked-0 … asked-63  who asked last and what was answered: P (the parent's pid), N (name) and L (generation) of the
 #                       credential. Written by everyone who asks, each is the stamp for "now".
 #
@@ -29,7 +31,7 @@
 
 # An exported SHELLOPTS=xtrace would print the token, allexport pass it on; bash takes functions from the environment.
 \set +aCefuvx
-\unset -f command kill ls mkdir mv printf read readlink rm sleep test umask
+\unset -f command kill ls mkdir mv printf read readlink rm sleep test umask wait
 umask 077
 # Until the answer is printed there is nothing to run but built-ins, so that no process list can show the token.
 search=${PATH:-/usr/local/bin:/usr/bin:/bin} PATH=/dev/null
@@ -140,7 +142,7 @@ esac
 # ---- 4. What takes more: another folder, or Node.
 
 # Assigning to a variable that was exported would hand the value to every process started from here.
-unset C M O Q W above before claim control dead file flag idle known link mode node owner pause program rejected ten waited
+unset C M O Q W above before claim control dead file flag idle known link mode node owner pause program rejected ten waited waiting woken
 
 # In tenths of a second: how long an owner without a deadline may take to become Node, as in cli/files/claim.ts, and
 # after how long without one ahead the queue is left.
@@ -391,8 +393,24 @@ tell() {
   exit "$C"
 }
 
+# Sleeps so many seconds, or until the claim that we wait for is given back. Fails where `sleep` does.
+rest() {
+  woken=''
+  waiting=$folder/waiting-${claim##*/claim-}
+  if ! test -h "$waiting"; then { printf '%s\n' "$$" >>"$waiting"; } 2>/dev/null; fi
+  # Who gives it back reads only then whom to wake.
+  test -e "$claim" || return 0
+  sleep "$1" </dev/null >/dev/null 2>&1 &
+  test -n "$woken" || wait "$!" || test -n "$woken" || return
+  test -z "$woken" || kill "$!" 2>/dev/null
+  return 0
+}
+
+# A signal that ends nobody whom it reaches by mistake.
+trap 'woken=yes' CONT
+
 # In tenths of a second: the next pause, how long we have waited, and how long for an owner without a deadline ahead.
-pause=3 waited=0 idle=0
+pause=6 waited=0 idle=0
 owner=nobody
 if is_told "$@"; then tell; fi
 while :; do
@@ -413,12 +431,12 @@ while :; do
   # Another's claim, which none of ours waits for: Node judges the folder.
   if ! test -O "$claim" && test -e "$claim"; then become_node "$@"; fi
 
-  sleep "$((pause / 10)).$((pause % 10))" 2>/dev/null || sleep 1 2>/dev/null || become_node "$@"
+  rest "$((pause / 10)).$((pause % 10))" || rest 1 || become_node "$@"
   waited=$((waited + pause))
   # Node sets its deadline as the mtime of its claim. Without one, or past it, it is given time to start, and no more.
   if test "$claim" -nt "$slot"; then idle=0; else idle=$((idle + pause)); fi
-  # Most waits end in half a second; and each look costs all who wait what a look costs one.
-  if test "$pause" -lt 10; then pause=$((2 + waited / 10)); fi
+  # Who gets a credential wakes us; each look of our own costs all who wait what it costs one.
+  pause=10
 
   ask "$@" 2>/dev/null || become_node "$@"
   if is_answered; then answer && refresh_behind "$@"; fi

@@ -21,6 +21,14 @@ export const thisProcess = {
       return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
     }
   },
+  /** Does nothing to a process that does not wait for it, unless it is stopped. */
+  wake(pid: number): void {
+    try {
+      process.kill(pid, 'SIGCONT');
+    } catch {
+      // It has ended, or is another's.
+    }
+  },
 } as const;
 
 /** The real surroundings; with the main files the only place that reads the command line, the environment and the streams. */

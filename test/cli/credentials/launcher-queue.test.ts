@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { args, createWorld, execInfo, setTime, shells, store } from './launcher-world.ts';
+import { processStart } from '../../../cli/files/process-identity.ts';
+import { args, createWorld, execInfo, type Outcome, setTime, shells, store } from './launcher-world.ts';
 import { inTurn } from './in-turn.ts';
 import { until } from '../../support/wait.ts';
 
@@ -116,6 +118,35 @@ describe.each(shells)('the queue on $name', ({ command }) => {
     expect(world.starts()).toEqual([]);
   });
 
+  test('who waits is woken by what it waits for, and leaves nothing that sleeps', async () => {
+    const world = await createWorld(command);
+    const key = world.key();
+    const node = store(world.cache);
+    const sleeps = join(world.root, 'sleeps');
+    writeFileSync(sleeps, '');
+    mkdirSync(join(world.root, 'first'));
+    const sleep = `#!/bin/sh\necho $$ >>'${sleeps}'\nPATH=/usr/bin:/bin\nexec sleep 60\n`;
+    writeFileSync(join(world.root, 'first', 'sleep'), sleep, { mode: 0o755 });
+    const env = { PATH: `${join(world.root, 'first')}:${process.env['PATH']}` };
+    const asleep = () => readFileSync(sleeps, 'utf8').split('\n').filter(Boolean).map(Number);
+    let arrived: Promise<Outcome[]> = Promise.resolve([]);
+    await inTurn(node, key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
+      arrived = many(3, () => world.run({ env }));
+      const list = world.file('waiting-');
+      await until('all three wait', () => existsSync(list) && readFileSync(list, 'utf8').split('\n').length > 3);
+      // The sleep of ksh is its own, and lasts but a moment.
+      if (!command[0]?.includes('ksh')) await until('all three sleep', () => asleep().length === 3);
+      const now = Date.now();
+      node.write(key, '{"token":"n"}', { issuedAt: now, expiresAt: now + 60_000, minValidity: 60_000 }, 's');
+    });
+    for (const { code, stdout, took } of await arrived) {
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '{"token":"n"}\n' });
+      expect(took).toBeLessThan(30_000);
+    }
+    expect(readdirSync(world.cache).filter((name) => name.startsWith('waiting-'))).toEqual([]);
+    await until('none sleeps any more', () => asleep().every((pid) => processStart(pid) === undefined));
+  });
+
   test('who waits after a refusal by the cluster takes the new credential of another', async () => {
     const world = await createWorld(command);
     world.store('{"token":"old"}\n');
@@ -127,6 +158,35 @@ describe.each(shells)('the queue on $name', ({ command }) => {
     expect(answers.filter(([, second]) => second === '{"token":"brought"}').length).toBeGreaterThan(2);
     expect(world.starts().map(({ mode }) => mode)).toEqual(['rejected']);
   });
+});
+
+test('a list of those who wait that somebody else wrote ends no process, and holds nobody up', async () => {
+  const world = await createWorld();
+  const other = await createProcess();
+  const list = world.file('waiting-');
+  const lines = [
+    other.pid,
+    other.pid,
+    0,
+    -1,
+    -other.pid,
+    `+${other.pid}`,
+    '1e9',
+    '99999999999',
+    4_194_305,
+    'x'.repeat(9000),
+    '',
+  ];
+  writeFileSync(list, lines.join('\n'), { mode: 0o600 });
+  await inTurn(
+    store(world.cache),
+    world.key(),
+    { mode: 'normal', deadline: 60_000, purpose: 'signing in' },
+    async () => {},
+  );
+  expect(existsSync(list)).toBe(false);
+  expect(processStart(other.pid)).toBeDefined();
+  await other.kill();
 });
 
 test('two hundred processes at expiry start one Node and succeed within a moment', { timeout: 60_000 }, async () => {

@@ -142,7 +142,7 @@ export async function createWorld(shell: readonly string[] = ['/bin/sh']) {
       if (key === undefined) throw new Error('this call has no key');
       return key;
     },
-    file: (kind: '' | 'soon-' | 'forced-' | 'failed-' | 'told-' | 'claim-', call: Call = {}) =>
+    file: (kind: '' | 'soon-' | 'forced-' | 'failed-' | 'told-' | 'claim-' | 'waiting-', call: Call = {}) =>
       join(cache, `${kind}${world.key(call).name}`),
     /** A credential as Node writes it. */
     store(text: string, call: Call = {}, { lifetime = 3_600_000, age = 0 } = {}): string {
