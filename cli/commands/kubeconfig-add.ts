@@ -5,14 +5,16 @@ import { loadConfig } from '../settings/person.ts';
 import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
-import { addEntries, checkEntry } from '../kubeconfig/add.ts';
+import { addEntries, checkEntry, clusterToBe } from '../kubeconfig/add.ts';
+import { checkBefore, refuseFaults } from '../doctor/before.ts';
 import type { Changed, Plan } from '../kubeconfig/change.ts';
 import { readCertificates } from '../../shared/net/certificates.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import { resolveRequest, type Settings } from '../settings/sign-in.ts';
+import { maxCertificateData } from '../settings/values.ts';
 
-/** `kleis kubeconfig add NAME`: checks the sign-in as `get-token` will, then writes the entries. */
+/** `kleis kubeconfig add NAME`: checks the sign-in as far as it can without one, then writes the entries. */
 export async function kubeconfigAdd(name: string | undefined, flags: KubeconfigAddFlags, deps: Deps): Promise<void> {
   if (name === undefined) {
     throw new KleisError('usage', 'The context has no name.', {
@@ -39,6 +41,8 @@ export async function kubeconfigAdd(name: string | undefined, flags: KubeconfigA
     clusterExtension: Object.keys(extension).length > 0 ? extension : undefined,
   });
   const { kubeconfig, dryRun, yes } = flags;
+  const cluster = await clusterToBe(entry, kubeconfig, deps);
+  if (flags.offline !== true) refuseFaults(await checkBefore(settings, cluster, deps), deps);
   const options = { kubeconfig, dryRun, yes, current: flags.current === true ? name : undefined };
   const { outcome, plan } = await addEntries([entry], options, deps);
   await afterwards(outcome, settings, deps);
@@ -81,5 +85,12 @@ export async function embedAuthorities(flags: SignInFlags): Promise<SignInFlags>
 }
 
 async function dataOf(file: string): Promise<string> {
-  return Buffer.from(await readCertificates(file)).toString('base64');
+  const data = Buffer.from(await readCertificates(file)).toString('base64');
+  if (data.length <= maxCertificateData) return data;
+  const most = maxCertificateData / 1024;
+  throw new KleisError(
+    'config_invalid',
+    `${clean(file, 400)} is too large to travel in a kubeconfig entry: more than ${most} KiB as base64.`,
+    { hint: 'Give a file with the one authority that is needed; `kleis kubeconfig add --no-embed` keeps a path.' },
+  );
 }

@@ -11,13 +11,18 @@ import { checkName, checkNamespace, checkServer } from '../kubeconfig/cluster-fi
 import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
 import { authorityOf, type PersonChoices, readFlags } from '../settings/gather.ts';
 import { loadConfig } from '../settings/person.ts';
-import { resolveRequest } from '../settings/sign-in.ts';
+import { resolveRequest, type Settings } from '../settings/sign-in.ts';
+import type { AmbientSettings } from '../settings/ambient.ts';
+import { checkBefore, refuseFaults } from '../doctor/before.ts';
 import { usage } from '../settings/values.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { afterwards, embedAuthorities, filesOf, tellUnwritten } from './kubeconfig-add.ts';
 
 /** More contexts than these are written with --all alone: nobody would find one among them. */
 const manyContexts = 100;
+
+/** Providers that are asked at once. */
+const mostChecked = 16;
 
 /** A context that an address offers. */
 export interface Offer {
@@ -44,6 +49,7 @@ export async function kubeconfigFrom(
   const offers = await readOffers(from, typed, { yes: yes === true, choices }, deps);
   const wanted = choose(offers, name, flags);
   const settings = wanted.map(({ flags: each }) => resolveRequest(each, undefined, choices));
+  if (flags.offline !== true) await checkIssuers(settings, deps);
   const entries = wanted.map((offer) => toEntry(offer, flags.namespace));
   const [first] = wanted;
   const current = flags.current === true ? first?.context : undefined;
@@ -53,6 +59,18 @@ export async function kubeconfigFrom(
   deps.report.info(`Wrote ${wanted.length === 1 ? 'the context' : `${wanted.length} contexts`} to ${filesOf(plan)}:`);
   for (const { context, cluster } of wanted) deps.report.info(`  ${clean(context)}  ${clean(cluster.server)}`);
   deps.report.info(`Try it: kubectl --context ${shellWord(first?.context ?? '', deps.platform)} auth whoami`);
+}
+
+/** The address itself was just read; what it says of providers was not. */
+async function checkIssuers(all: readonly (Settings | AmbientSettings)[], deps: Deps): Promise<void> {
+  const distinct = new Map(
+    all.map((settings) => [JSON.stringify([settings.issuerUrl, settings.certificateAuthority]), settings]),
+  );
+  const some = [...distinct.values()].slice(0, mostChecked);
+  const found = await Promise.all(
+    some.map(async (settings) => checkBefore({ ...settings, broker: undefined }, undefined, deps)),
+  );
+  refuseFaults(found.flat(), deps);
 }
 
 /** What an address offers the caller, who signs in there if it is a broker's. */

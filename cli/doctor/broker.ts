@@ -7,11 +7,11 @@ import { addressOf } from '../get-token/exchange.ts';
 import { type Present, readToken } from '../get-token/present.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import type { BrokerSettings } from '../settings/broker.ts';
-import type { Settings } from '../settings/sign-in.ts';
+import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import { audiencesOf } from './claims.ts';
-import { type DoctorFinding, failed, ok, unknown } from './finding.ts';
+import { type DoctorFinding, failed, ok, unknown, warning } from './finding.ts';
 
 /** The broker: whether it answers, takes this token, and has the grant for who asks. */
 export async function checkBroker(
@@ -31,7 +31,7 @@ export async function checkBroker(
     return [failed('broker', toFailure(error, deps))];
   }
   const findings = [ok('broker', `${place} answers as a broker.`)];
-  if (present === undefined) return [...findings, unknown('grant', 'Which grants are yours is known after a sign-in.')];
+  if (present === undefined) return [...findings, ...beforeSignIn(directory, settings, broker)];
   const refusal = compareWith(directory, present, place);
   if (refusal !== undefined) return [...findings, refusal];
   try {
@@ -48,6 +48,35 @@ export async function checkBroker(
   }
 }
 
+/** What can be known of settings before there is a token. */
+function beforeSignIn(
+  { issuers, grants }: Directory,
+  settings: Settings | AmbientSettings,
+  { url, grant }: BrokerSettings,
+): DoctorFinding[] {
+  const place = clean(url);
+  const later = unknown('grant', 'Which grants are yours is known after a sign-in.');
+  // A broker lists them for who asks alone; another program may list them for everybody.
+  const names = grants.map(({ name }) => name);
+  const listed = names.length > 0 && !names.includes(grant) ? failed('grant', noGrant(place, grant, names)) : later;
+  if (isAmbient(settings)) {
+    const own = issuers.filter(({ platform }) => platform === settings.identity);
+    const fitting = own.length > 0 ? own : issuers;
+    // Said by nobody, it is asked of the broker when it is needed.
+    if (settings.audience === undefined || fitting.some(({ audience }) => audience === settings.audience))
+      return [listed];
+    return [wrongAudience(place, fitting, settings.audience), listed];
+  }
+  const ofIssuer = issuers.filter(({ issuer }) => issuer === settings.issuerUrl);
+  if (ofIssuer.length === 0) return [unknownIssuer(place, issuers, 'you sign in at', settings.issuerUrl)];
+  // An ID token is for its client (OpenID Connect Core 2), whoever else it is for as well.
+  const { token, clientId } = settings;
+  if (token !== 'id' || ofIssuer.some(({ audience }) => audience === clientId)) return [listed];
+  const { what, next } = wrongAudience(place, ofIssuer, clientId);
+  const why = 'An ID token is for the client that signs in; the provider may add others.';
+  return [warning('broker', 'subject_audience', what, { why, next }), listed];
+}
+
 /** What the broker says beforehand of the tokens that it takes. */
 function compareWith({ issuers }: Directory, { token }: Present, place: string): DoctorFinding | undefined {
   const claims = readToken(token)?.claims;
@@ -60,19 +89,24 @@ function compareWith({ issuers }: Directory, { token }: Present, place: string):
   }
   const { iss } = claims;
   const ofIssuer = issuers.filter(({ issuer }) => issuer === iss);
-  if (ofIssuer.length === 0) {
-    const known = issuers.map(({ issuer }) => clean(issuer)).slice(0, 10);
-    const what = `${place} knows the issuer ${known.join(', ') || '(none)'}, and the token is of ${clean(iss)}.`;
-    const hint = 'Sign in at one that it knows, or ask its administrator to add this one to `issuers`.';
-    return failed('broker', new KleisError('subject_issuer_unknown', what, { hint }));
-  }
+  if (ofIssuer.length === 0) return unknownIssuer(place, issuers, 'the token is of', iss);
   const audiences = audiencesOf(claims);
   if (ofIssuer.some(({ audience }) => audiences.includes(audience))) return undefined;
-  const wanted = ofIssuer.map(({ audience }) => clean(audience)).join(' or ');
-  const got = clean(audiences.join(', ')) || '(nobody)';
+  return wrongAudience(place, ofIssuer, audiences.join(', ') || '(nobody)');
+}
+
+function unknownIssuer(place: string, issuers: Directory['issuers'], but: string, found: unknown): DoctorFinding {
+  const known = issuers.map(({ issuer }) => clean(issuer)).slice(0, 10);
+  const what = `${place} knows the issuer ${known.join(', ') || '(none)'}, and ${but} ${clean(found)}.`;
+  const hint = 'Sign in at one that it knows, or ask its administrator to add this one to `issuers`.';
+  return failed('broker', new KleisError('subject_issuer_unknown', what, { hint }));
+}
+
+function wrongAudience(place: string, issuers: Directory['issuers'], got: string): DoctorFinding {
+  const wanted = [...new Set(issuers.map(({ audience }) => clean(audience)))].slice(0, 10).join(' or ');
   return failed(
     'broker',
-    new KleisError('subject_audience', `${place} takes tokens for ${wanted}, and this one is for ${got}.`, {
+    new KleisError('subject_audience', `${place} takes tokens for ${wanted}, and this one is for ${clean(got)}.`, {
       hint: 'Sign in with the client of that name (--client-id) or ask for that audience (--audience), or let its administrator set `audience` of this issuer to yours.',
     }),
   );

@@ -11,12 +11,13 @@ import { isAmbient, resolveRequest, type Settings } from '../settings/sign-in.ts
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import { checkBroker } from './broker.ts';
+import { checkClient } from './client.ts';
 import { compareToken, describeToken } from './claims.ts';
 import type { ExpectedIssuer } from './expected.ts';
 import { type DoctorFinding, failed, ok, unknown } from './finding.ts';
 import { checkEntry, checkKuberc, notLookedAt } from './kubeconfig.ts';
 import { checkCompletion, checkPlugin, checkPrograms, kubectlVersion } from './programs.ts';
-import { checkProvider } from './provider.ts';
+import { describeProvider } from './provider.ts';
 import { askServer, checkSkew, reachServer } from './server.ts';
 import { checkSession } from './session.ts';
 import { checkKeyring, checkStorage, placesFault } from './storage.ts';
@@ -88,7 +89,11 @@ export async function examine(request: Examination, surroundings: Deps): Promise
   find(...checkStorage(settings, deps), await checkKeyring(settings, deps));
 
   // The provider, the session there, and the token that it gave.
-  if (!isAmbient(settings)) find(...(await checkProvider(settings, deps)));
+  if (!isAmbient(settings)) {
+    const provider = await describeProvider(settings, deps);
+    find(...provider.findings);
+    if ('metadata' in provider) find(...(await checkClient(settings, provider, deps)));
+  }
   const command = `kleis login --context ${shellWord(found.context, deps.platform)}`;
   const visit = { settings, cluster: entry.identity, command, signIn: request.signIn };
   const { findings: ofSession, present } = await checkSession(visit, deps);

@@ -21,7 +21,10 @@ export interface ReachedServer {
 }
 
 /** Whether it answers, with a certificate that the entry vouches for, and what its clock says. */
-export async function reachServer(entry: FoundEntry, deps: Deps): Promise<ReachedServer | readonly DoctorFinding[]> {
+export async function reachServer(
+  entry: Pick<FoundEntry, 'cluster'>,
+  deps: Deps,
+): Promise<ReachedServer | readonly DoctorFinding[]> {
   try {
     const cluster = openCluster(entry.cluster, deps);
     const { status, body, ahead } = await cluster.ask({ method: 'GET', path: '/version' });

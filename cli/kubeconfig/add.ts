@@ -12,10 +12,11 @@ import {
   PlanBuilder,
 } from './change.ts';
 import { checkCluster, checkName, checkPluginHearsOf, type ClusterFlags } from './cluster-fields.ts';
+import type { ExecCluster } from './cluster-identity.ts';
 import { type Mapping, type Section, textOf } from './document.ts';
 import { buildCluster, buildContext, buildUser, type ClusterFields } from './entry.ts';
-import { known } from './find.ts';
-import type { Kubeconfig } from './load.ts';
+import { execCluster, known } from './find.ts';
+import { type Kubeconfig, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { printBlock } from './print.ts';
 
 /** One context as a person asks for it. */
@@ -53,6 +54,22 @@ export async function checkEntry(request: EntryRequest): Promise<WantedEntry> {
     namespace,
     args: request.args,
   };
+}
+
+/**
+ * The cluster of an entry as it is to be, as kubectl will tell a plugin of it. Throws `usage` for one that nobody
+ * described, and `kubeconfig_invalid`.
+ */
+export async function clusterToBe(
+  { names, cluster }: WantedEntry,
+  explicit: string | undefined,
+  deps: Pick<Deps, 'env' | 'platform'>,
+): Promise<ExecCluster> {
+  const kubeconfig = await loadKubeconfig(kubeconfigSources(explicit, deps));
+  const before = kubeconfig.entries.clusters.get(names.clusters);
+  if (cluster.server === undefined && before === undefined) throw noSuchCluster(names.clusters, kubeconfig);
+  const { file = kubeconfig.defaultFile, index = 0 } = before ?? {};
+  return execCluster({ name: names.clusters, body: buildCluster(cluster, before?.body ?? {}), file, index });
 }
 
 export interface AddOptions extends ChangeOptions {

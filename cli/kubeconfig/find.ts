@@ -105,7 +105,8 @@ function follow(kubeconfig: Kubeconfig, context: KubeconfigEntry, section: 'user
   );
 }
 
-async function execCluster({ name, body, file, index }: KubeconfigEntry): Promise<ExecCluster> {
+/** What kubectl tells a plugin of a cluster. Throws `kubeconfig_invalid`. */
+export async function execCluster({ name, body, file, index }: KubeconfigEntry): Promise<ExecCluster> {
   const fault = (key: string, what: string) =>
     new KleisError(
       'kubeconfig_invalid',

@@ -39,6 +39,7 @@ export function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
     .option('--kubeconfig <file>', 'write here (default: as kubectl does)')
     .option('--current', 'make it the current context')
     .option('--no-embed', 'keep the paths of certificate authorities of the provider and the broker')
+    .option('--offline', 'write it without asking the provider, the broker and the API server')
     .option('--dry-run', 'print what would be added and write nothing')
     .option('-y, --yes', 'replace entries of the same names without asking')
     .action(async (name: string | undefined, flags: KubeconfigAddFlags) => {

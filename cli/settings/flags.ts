@@ -95,6 +95,8 @@ export type KubeconfigAddFlags = SignInFlags & {
   clusterGrant?: string;
   kubeconfig?: string;
   current?: boolean;
+  /** Written without asking any server what it thinks of it. */
+  offline?: boolean;
   dryRun?: boolean;
   yes?: boolean;
 };

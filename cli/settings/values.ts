@@ -48,7 +48,7 @@ export function file(value: unknown): string | Fault {
 }
 
 /** Characters of base64: the command line of a plugin holds it, and each look at the cache reads that. */
-const maxCertificateData = 32_768;
+export const maxCertificateData = 32_768;
 
 /** PEM in base64; becomes what `readAuthority` takes in place of a path. It is what judges the certificates. */
 export function certificateData(value: unknown): string | Fault {

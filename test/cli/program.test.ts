@@ -20,7 +20,16 @@ async function newcomer(config: Record<string, unknown> = {}): Promise<Person> {
   return person;
 }
 
-const add = ['kubeconfig', 'add', 'prod', '--server', 'https://prod.example.com', '--issuer-url', 'https://x.example'];
+const add = [
+  'kubeconfig',
+  'add',
+  '--offline',
+  'prod',
+  '--server',
+  'https://prod.example.com',
+  '--issuer-url',
+  'https://x.example',
+];
 
 describe('help', () => {
   it.each([

@@ -34,7 +34,7 @@ export interface Person {
   readonly providerCaFile: string;
   run(program: string, args: readonly string[], options?: PersonRunOptions): Promise<RunResult>;
   start(program: string, args: readonly string[], options?: PersonRunOptions): Running;
-  /** `kleis kubeconfig add` for a context of that name, made the current one; throws what it says if it fails. */
+  /** `kleis kubeconfig add --offline` for a context of that name, made the current one; throws what it says if it fails. */
   addContext(name: string, cluster: Pick<Cluster, 'server' | 'caFile'>, flags: readonly string[]): Promise<void>;
   writeConfig(config: Readonly<Record<string, unknown>>): Promise<void>;
   /** What they do at the next browser window. */
@@ -99,7 +99,14 @@ export async function createPerson(options: PersonOptions): Promise<Person> {
         '--cluster-certificate-authority',
         cluster.caFile,
       ];
-      const { code, stderr } = await person.run('kleis', [...add, '--current', '--kubeconfig', kubeconfig, ...flags]);
+      const { code, stderr } = await person.run('kleis', [
+        ...add,
+        '--current',
+        '--offline',
+        '--kubeconfig',
+        kubeconfig,
+        ...flags,
+      ]);
       if (code !== 0) throw new Error(`kleis kubeconfig add ends with ${code}: ${stderr}`);
     },
     async writeConfig(rest) {

@@ -28,7 +28,7 @@ const issuer = { name: 'sso', issuer: 'https://sso.example.com', audience: 'klei
 const offers = (...clusters: readonly object[]) => {
   document = { issuers: [issuer], clusters: clusters.map((cluster) => ({ issuer: 'sso', ...cluster })) };
 };
-const add = async (...args: string[]) => world.kubeconfig(['add', '--from', url, ...args]);
+const add = async (...args: string[]) => world.kubeconfig(['add', '--offline', '--from', url, ...args]);
 
 describe('an address that names what is in the kubeconfig already', () => {
   test('leads no other context elsewhere, with --yes either', async () => {

@@ -32,6 +32,8 @@ interface Surroundings {
   /** Names of files of the folder, for KUBECONFIG. */
   readonly files?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Whoever waits for an answer waits no longer. */
+  readonly impatient?: boolean;
 }
 
 export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
@@ -46,7 +48,7 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
     },
     read: (name = 'config') => readFile(at(name), 'utf8'),
     files: async () => (await readdir(folder)).toSorted(),
-    async kubeconfig(args, { answer, columns, files = ['config'], env = {} } = {}) {
+    async kubeconfig(args, { answer, columns, files = ['config'], env = {}, impatient = false } = {}) {
       const streams = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
         Object.assign(stream, { isTTY: answer !== undefined || columns !== undefined, columns }),
       );
@@ -58,7 +60,11 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
         stdin,
         stdout,
         stderr,
-        clock: { now: Date.now, sleep: async (milliseconds) => sleep(milliseconds) },
+        clock: {
+          now: Date.now,
+          sleep: async (milliseconds, signal) =>
+            sleep(impatient ? 50 : milliseconds, undefined, { ...(signal && { signal }) }),
+        },
         platform: 'linux',
         pid: process.pid,
         ppid: process.ppid,

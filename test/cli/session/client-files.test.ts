@@ -103,7 +103,7 @@ describe('a file that a kubeconfig names as the secret of its client', () => {
   });
 
   it('is allowed by who names it on a command line, for that issuer and no other', async () => {
-    const add = ['kubeconfig', 'add', 'prod', '--server', 'https://prod.test:6443', ...flags()];
+    const add = ['kubeconfig', 'add', '--offline', 'prod', '--server', 'https://prod.test:6443', ...flags()];
     expect(await person.run('kleis', [...add, '--dry-run'])).toMatchObject({ code: 0 });
     expect(await plugin()).toMatchObject(isRefused(theirs));
     expect(await person.run('kleis', add)).toMatchObject({ code: 0 });
