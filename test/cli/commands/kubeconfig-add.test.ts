@@ -231,7 +231,8 @@ describe('what may work is written, with a warning', () => {
   test('text of the other side rewrites no terminal', async () => {
     answers[discovery] = provider({ issuer: 'https://x\u001b[2J\u202e.example' });
     const { stderr } = await add([]);
-    expect(stderr).not.toMatch(/[\u001b\u202e]/u);
+    expect(stderr).not.toMatch(/\p{Cf}/u);
+    expect(stderr).not.toContain('\u001b');
   });
 });
 
