@@ -49,9 +49,23 @@ for (const { path, text } of builds.flatMap(({ outputFiles }) => outputFiles)) {
   writeFileSync(path, await asCommonJs(text));
 }
 const { NODE_OPTIONS: _, ...env } = process.env;
+const compiler = fileURLToPath(new URL('code-cache.mjs', import.meta.url));
 for (const node of [process.execPath, ...process.argv.slice(2)]) {
-  const files = [builds[0], builds[2]].flatMap(({ metafile }) => [...waitedFor(metafile)]);
-  execFileSync(node, [fileURLToPath(new URL('code-cache.mjs', import.meta.url)), 'dist/cache', ...files], { env });
+  const compile = (files, flags = []) => execFileSync(node, [compiler, 'dist/cache', ...flags, ...files], { env });
+  const [kleis, broker, getToken] = builds.map(({ metafile }) => metafile);
+  // With every function, not only those that would have run by now.
+  compile(
+    [kleis, getToken].flatMap((each) => [...waitedFor(each, /\bcli.(?:main[\w-]*|provider.provider)\.ts$/)]),
+    ['--no-lazy'],
+  );
+  // A broker would keep those for weeks; and what is loaded after its main has set flags is taken with the same flags alone.
+  const began = waitedFor(broker, /\bbroker.main\.ts$/);
+  const served = waitedFor(broker, /\bbroker.commands.(?:serve|addresses)\.ts$/);
+  compile(began);
+  compile(
+    Array.from(served).filter((file) => !began.has(file)),
+    flagsOf('broker/main.ts'),
+  );
 }
 writeFileSync('dist/package.json', '{ "type": "commonjs" }\n');
 writeFileSync('dist/kleis-credential', withoutComments(readFileSync('cli/credentials/kleis-credential.sh', 'utf8')));
@@ -106,8 +120,13 @@ function inOneChunk(entry) {
   };
 }
 
-/** What a program loads at its start, and for a refresh. */
-function waitedFor({ outputs }) {
+/** The flags that a program gives V8. */
+function flagsOf(file) {
+  return Array.from(readFileSync(file, 'utf8').matchAll(/^setFlagsFromString\('(.*)'\);$/gm), ([, flag]) => flag);
+}
+
+/** The files of those entries, and what is loaded with them. */
+function waitedFor({ outputs }, entries) {
   const files = new Set();
   const add = (file) => {
     if (files.has(file)) return;
@@ -115,7 +134,7 @@ function waitedFor({ outputs }) {
     for (const { path, kind } of outputs[file].imports) if (kind === 'import-statement' && path in outputs) add(path);
   };
   for (const [file, { entryPoint }] of Object.entries(outputs)) {
-    if (/\bcli.(?:main[\w-]*|provider.provider)\.ts$/.test(entryPoint)) add(file);
+    if (entries.test(entryPoint)) add(file);
   }
   return files;
 }
