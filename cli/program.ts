@@ -223,7 +223,8 @@ mends it, what cannot be known with the reason. It ends with 0, or with the code
 
   kleis doctor --context prod
   kleis doctor --authentication-config /etc/kubernetes/authentication.yaml
-  kleis doctor --bundle support.json`;
+  kleis doctor --bundle support.json
+  kleis doctor --cluster                    for whoever may read Secrets and Roles of all namespaces`;
 
 const completionHelp = `
   source <(kleis completion bash)       in ~/.bashrc
@@ -264,6 +265,18 @@ function describeDoctor(command: Command, deps: Deps, finish: (exitCode: number)
     .option('--kubeconfig <file>', 'look in this kubeconfig')
     .option('--sign-in', 'sign in where nobody is signed in')
     .option('--bundle <file>', 'write what a stranger may see of it into a new file, for support')
+    .addOption(
+      new Option('--cluster', 'find in the cluster what gives access without an end').conflicts([
+        'bundle',
+        'authenticationConfig',
+        'oidcIssuerUrl',
+        'oidcClientId',
+        'oidcUsernameClaim',
+        'oidcGroupsClaim',
+        'oidcRequiredClaim',
+        'oidcSigningAlgs',
+      ]),
+    )
     .addOption(output())
     .optionsGroup('What the API server expects, to compare with:')
     .option('--authentication-config <file>', 'its AuthenticationConfiguration')
@@ -276,6 +289,10 @@ function describeDoctor(command: Command, deps: Deps, finish: (exitCode: number)
     .optionsGroup('Options:')
     .addHelpText('after', doctorHelp)
     .action(async (flags: DoctorFlags) => {
-      finish(await (await import('./commands/doctor.ts')).doctor(flags, deps));
+      finish(
+        flags.cluster === true
+          ? await (await import('./commands/doctor-cluster.ts')).doctorCluster(flags, deps)
+          : await (await import('./commands/doctor.ts')).doctor(flags, deps),
+      );
     });
 }

@@ -1,7 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { parseObject } from '../../shared/json.ts';
 import { checkCertificates } from '../../shared/net/certificates.ts';
-import { createFetch } from '../../shared/net/http.ts';
+import { type ClientCertificate, createFetch } from '../../shared/net/http.ts';
 import { withoutLastSlash } from '../../shared/net/url.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -15,13 +15,18 @@ export interface ClusterCall {
   readonly path: string;
   /** Sent as JSON. What is posted must be harmless to send twice. */
   readonly body?: unknown;
+  /** In place of the client's own. */
   readonly token?: Secret | undefined;
+  /** `application/json` if not given. */
+  readonly accept?: string | undefined;
 }
 
 export interface ClusterAnswer {
   readonly status: number;
   /** Undefined for what is no JSON object. */
   readonly body: Readonly<Record<string, unknown>> | undefined;
+  /** As it was sent. */
+  readonly text: string;
   /** Milliseconds that the clock of the server is ahead of ours, to a second; undefined if it does not say. */
   readonly ahead: number | undefined;
 }
@@ -34,7 +39,19 @@ export interface ClusterClient {
   ask(call: ClusterCall): Promise<ClusterAnswer>;
 }
 
-const maxBody = 4 * 1024 * 1024;
+/** How somebody signs in there; a client without any is anonymous. */
+export interface ClusterCredential {
+  readonly token?: Secret | undefined;
+  readonly certificate?: ClientCertificate | undefined;
+}
+
+export interface ClusterOptions {
+  readonly credential?: ClusterCredential;
+  /** Bytes of an answer; 4 MiB if not given. */
+  readonly maxBody?: number;
+}
+
+const usualBody = 4 * 1024 * 1024;
 
 /**
  * Talks to the server of a cluster entry as kubectl does: with its authority, server name and proxy. Throws
@@ -43,6 +60,7 @@ const maxBody = 4 * 1024 * 1024;
 export function openCluster(
   cluster: ExecCluster,
   { env, clock, report, signal }: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
+  { credential = {}, maxBody = usualBody }: ClusterOptions = {},
 ): ClusterClient {
   const server = withoutLastSlash(checkServer('The server of the cluster', cluster.server));
   const { host } = new URL(server);
@@ -58,6 +76,7 @@ export function openCluster(
     certificateAuthority:
       data &&
       checkCertificates(Buffer.from(data, 'base64').toString(), 'The certificate authority of the cluster entry'),
+    clientCertificate: credential.certificate,
     serverName: cluster['tls-server-name'],
     proxy: cluster['proxy-url'],
     env,
@@ -71,13 +90,13 @@ export function openCluster(
 
   return {
     host: clean(host),
-    async ask({ method, path, body, token }) {
+    async ask({ method, path, body, token = credential.token, accept = 'application/json' }) {
       const sent = clock.now();
       const response = await fetch(`${server}${path}`, {
         method,
         redirect: 'manual',
         headers: {
-          accept: 'application/json',
+          accept,
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...(token && { authorization: `Bearer ${token.reveal()}` }),
         },
@@ -86,7 +105,8 @@ export function openCluster(
         throw unavailable(error, signal);
       });
       const ahead = clockAhead(response, sent, clock.now());
-      return { status: response.status, body: parseObject(await response.text()), ahead };
+      const text = await response.text();
+      return { status: response.status, body: parseObject(text), text, ahead };
     },
   };
 }
@@ -101,10 +121,19 @@ export function clockAhead({ headers }: Response, sent: number, received: number
 function unavailable(error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return new KleisError('interrupted', 'Interrupted.');
   if (!(error instanceof KleisError)) return error;
-  const { message, hint, cause, detail, code } = error;
+  const { message, hint, detail, code } = error;
   if (code !== 'provider_unavailable' && code !== 'provider_invalid') return error;
   const own = hint.includes('--certificate-authority')
     ? 'Put the authority of the API server into the cluster entry: kleis kubeconfig add NAME --cluster-certificate-authority FILE.'
     : hint;
-  return new KleisError('cluster_unavailable', message, { hint: own, cause, ...(detail !== undefined && { detail }) });
+  return new KleisError('cluster_unavailable', message, {
+    hint: own,
+    cause: error,
+    ...(detail !== undefined && { detail }),
+  });
+}
+
+/** Whether an answer was longer than `maxBody`. */
+export function isTooLarge({ cause }: KleisError): boolean {
+  return cause instanceof KleisError && cause.code === 'provider_invalid';
 }

@@ -23,8 +23,8 @@ export type Recognition =
 const reviewVersions = ['v1', 'v1beta1', 'v1alpha1'];
 const maxGroups = 1000;
 
-/** Asks the API server whose the token is (SelfSubjectReview). Throws as `ClusterClient.ask`. */
-export async function whoAmI(cluster: ClusterClient, token: Secret): Promise<Recognition> {
+/** Asks the API server whose the token is, or else the client's own (SelfSubjectReview). Throws as `ClusterClient.ask`. */
+export async function whoAmI(cluster: ClusterClient, token?: Secret): Promise<Recognition> {
   for (const version of reviewVersions) {
     const { status, body } = await cluster.ask({
       method: 'POST',

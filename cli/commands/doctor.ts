@@ -1,6 +1,7 @@
 import { formatJson } from '../../shared/json.ts';
 import { readBundle, writeBundle } from '../doctor/bundle.ts';
-import { examine, exitCodeOf } from '../doctor/examine.ts';
+import { examine } from '../doctor/examine.ts';
+import { exitCodeOf } from '../doctor/finding.ts';
 import { type OidcFlags, readExpected } from '../doctor/expected.ts';
 import { countFindings, printFindings } from '../doctor/print.ts';
 import type { OutputFlags } from '../settings/flags.ts';
@@ -12,6 +13,7 @@ export interface DoctorFlags extends OutputFlags, OidcFlags {
   authenticationConfig?: string;
   signIn?: boolean;
   bundle?: string;
+  cluster?: boolean;
 }
 
 /** `kleis doctor`: what is wrong between this machine and a cluster. Gives the exit code. */

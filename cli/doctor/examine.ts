@@ -152,8 +152,3 @@ async function fromBroker(settings: Settings | AmbientSettings, cluster: string,
 function isRefused(list: readonly DoctorFinding[]): boolean {
   return list.some(({ severity }) => severity === 'error');
 }
-
-/** What the command ends with: 0, or what the first failure stands for. */
-export function exitCodeOf(findings: readonly DoctorFinding[]): number {
-  return findings.find(({ severity }) => severity === 'error')?.exitCode ?? 0;
-}

@@ -6,6 +6,8 @@ export type Severity = 'error' | 'warning' | 'unknown' | 'ok';
 export interface DoctorFinding extends Finding<Severity> {
   /** Of an error: what the command ends with, if it is the first. */
   readonly exitCode?: number;
+  /** YAML, a few lines: a grant that gives the same with an end. */
+  readonly grant?: string;
 }
 
 interface More {
@@ -31,4 +33,9 @@ export function warning(about: string, code: string, what: string, more: More = 
 /** What cannot be known, and why. */
 export function unknown(about: string, what: string, more: More = {}): DoctorFinding {
   return { severity: 'unknown', code: about, about, what, ...given(more) };
+}
+
+/** What the command ends with: 0, or what the first failure stands for. */
+export function exitCodeOf(findings: readonly DoctorFinding[]): number {
+  return findings.find(({ severity }) => severity === 'error')?.exitCode ?? 0;
 }

@@ -13,10 +13,15 @@ export function countFindings(findings: readonly DoctorFinding[]): Record<Severi
   return { error: count('error'), warning: count('warning'), unknown: count('unknown'), ok: count('ok') };
 }
 
-/** A line for each, and below what is not fine why and what to do; on a terminal wrapped at its width. */
+/**
+ * A line for each, and below what is not fine why and what to do; on a terminal wrapped at its width.
+ *
+ * @param all what is counted, where not all of it is shown
+ */
 export function printFindings(
   findings: readonly DoctorFinding[],
   { stdout, env }: Pick<Deps, 'stdout' | 'env'>,
+  all = findings,
 ): string {
   const colour = useColour(stdout, env);
   const paint = (severity: Severity, text: string) =>
@@ -24,20 +29,53 @@ export function printFindings(
   const columns = stdout.isTTY ? Math.max(narrowest, Math.min(stdout.columns ?? 80, 120)) : Infinity;
   const width = Math.max(...findings.map(({ about }) => about.length));
   const indent = 9 + width + 2;
-  const lines = findings.flatMap(({ severity, about, what, why, next }) => {
+  const lines = findings.flatMap(({ severity, about, what, why, next, grant }) => {
     const parts = [
       clean(what, 2000),
       ...(why === undefined ? [] : [`why: ${clean(why, 2000)}`]),
       ...(next === undefined ? [] : [`next: ${clean(next, 2000)}`]),
     ];
-    const wrapped = parts.flatMap((part) => wrap(part, columns - indent));
+    const wrapped = [
+      ...parts.flatMap((part) => wrap(part, columns - indent)),
+      ...(grant === undefined ? [] : ['grant:', ...grant.split('\n').map(cleanLine)]),
+    ];
     return wrapped.map((line, index) =>
       index === 0
         ? `${paint(severity, words[severity].padEnd(7))}  ${about.padEnd(width)}  ${line}`
         : `${' '.repeat(indent)}${line}`,
     );
   });
-  const { error, warning, unknown, ok } = countFindings(findings);
+  const { error, warning, unknown, ok } = countFindings(all);
   const counts = `${error} failed, ${warning} ${warning === 1 ? 'warning' : 'warnings'}, ${unknown} unknown, ${ok} ok`;
   return `${[...lines, '', counts].join('\n')}\n`;
+}
+
+/** Of YAML, with the blanks before it. */
+function cleanLine(line: string): string {
+  const [blanks = ''] = /^ */.exec(line) ?? [];
+  return `  ${blanks}${clean(line, 400)}`;
+}
+
+const mostOfOne = 10;
+
+/** Of many of one kind the first ten, each thing said once, and how many more there are. */
+export function summarize(findings: readonly DoctorFinding[], all: string): DoctorFinding[] {
+  const kinds = new Map<string, DoctorFinding[]>();
+  for (const finding of findings) {
+    const key = `${finding.about} ${finding.severity} ${finding.code}`;
+    const kind = kinds.get(key);
+    if (kind === undefined) kinds.set(key, [finding]);
+    else kind.push(finding);
+  }
+  return [...kinds.values()].flatMap(([first, ...others]) => {
+    if (first === undefined) return [];
+    const { about, severity, code } = first;
+    const shown = others.slice(0, mostOfOne - 1).map(({ why, grant: _, ...rest }) => ({
+      ...rest,
+      ...(why !== undefined && why !== first.why && { why }),
+    }));
+    const more = others.length - shown.length;
+    const rest = { about, severity, code, what: `And ${more} more like ${more === 1 ? 'it' : 'these'}.`, next: all };
+    return [first, ...shown, ...(more === 0 ? [] : [rest])];
+  });
 }

@@ -10,17 +10,33 @@ import { bodyKey, type Mapping } from './document.ts';
 import { extensionName, type KleisExec, readExec } from './entry.ts';
 import { type Kubeconfig, type KubeconfigEntry, blankHint, kubeconfigSources, loadKubeconfig } from './load.ts';
 
-export interface FoundEntry extends KleisExec {
+interface FoundParts {
   readonly context: string;
   /** Of the context, where it names one. */
   readonly namespace: string | undefined;
+  /** What kubectl would tell a plugin, also where the entry does not ask it to. */
+  readonly cluster: ExecCluster;
+}
+
+/** What a context leads to, however its user signs in. */
+export interface FoundContext extends FoundParts {
+  readonly user: KubeconfigEntry;
+  readonly clusterName: string;
+  readonly kubeconfig: Kubeconfig;
+}
+
+export interface FoundEntry extends FoundParts, KleisExec {
   readonly user: string;
   /** As it stands in the user entry. */
   readonly exec: Mapping;
-  /** What kubectl would tell the plugin, also where the entry does not ask it to. */
-  readonly cluster: ExecCluster;
   /** The file that the user entry is in. */
   readonly file: string;
+}
+
+export interface ContextRequest {
+  readonly context?: string | undefined;
+  readonly kubeconfig?: string | undefined;
+  readonly loaded?: Kubeconfig | undefined;
 }
 
 /**
@@ -28,14 +44,42 @@ export interface FoundEntry extends KleisExec {
  *
  * @throws KleisError `kubeconfig_invalid` if there is no such context, it leads nowhere, or its user signs in otherwise
  */
-export async function findEntry(
-  request: {
-    readonly context?: string | undefined;
-    readonly kubeconfig?: string | undefined;
-    readonly loaded?: Kubeconfig | undefined;
-  },
+export async function findEntry(request: ContextRequest, deps: Pick<Deps, 'env' | 'platform'>): Promise<FoundEntry> {
+  const { user, kubeconfig, cluster, ...found } = await locate(request, deps);
+  const exec = readExec(user.body);
+  if (exec === undefined) {
+    throw new KleisError(
+      'kubeconfig_invalid',
+      `The user "${clean(user.name)}" of the context "${clean(found.context)}" does not sign in with Kleis.`,
+      {
+        hint: `Let it, with \`kleis kubeconfig add\`, or name another context. ${known(kubeconfig, 'contexts')}`,
+      },
+    );
+  }
+  return {
+    ...exec,
+    ...found,
+    user: user.name,
+    exec: user.body['exec'] as Mapping,
+    cluster: await execCluster(cluster),
+    file: user.file.path,
+  };
+}
+
+/**
+ * What `kubectl --context NAME` (or the current context) would use.
+ *
+ * @throws KleisError `kubeconfig_invalid` if there is no such context, or it leads nowhere
+ */
+export async function findContext(
+  request: ContextRequest,
   deps: Pick<Deps, 'env' | 'platform'>,
-): Promise<FoundEntry> {
+): Promise<FoundContext> {
+  const { cluster, ...found } = await locate(request, deps);
+  return { ...found, clusterName: cluster.name, cluster: await execCluster(cluster) };
+}
+
+async function locate(request: ContextRequest, deps: Pick<Deps, 'env' | 'platform'>) {
   const sources = kubeconfigSources(request.kubeconfig, deps);
   const kubeconfig = request.loaded ?? (await loadKubeconfig(sources));
   const where = sources.paths.map((path) => shown(path, 400)).join(', ');
@@ -53,25 +97,13 @@ export async function findEntry(
   const context = contextNamed(kubeconfig, name, blankHint(sources));
   const user = follow(kubeconfig, context, 'users');
   const cluster = follow(kubeconfig, context, 'clusters');
-  const exec = readExec(user.body);
-  if (exec === undefined) {
-    throw new KleisError(
-      'kubeconfig_invalid',
-      `The user "${clean(user.name)}" of the context "${clean(name)}" does not sign in with Kleis.`,
-      {
-        hint: `Let it, with \`kleis kubeconfig add\`, or name another context. ${known(kubeconfig, 'contexts')}`,
-      },
-    );
-  }
   const { namespace } = context.body;
   return {
-    ...exec,
     context: name,
     namespace: typeof namespace === 'string' && namespace !== '' ? namespace : undefined,
-    user: user.name,
-    exec: user.body['exec'] as Mapping,
-    cluster: await execCluster(cluster),
-    file: user.file.path,
+    user,
+    cluster,
+    kubeconfig,
   };
 }
 

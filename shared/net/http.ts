@@ -7,10 +7,17 @@ import { lazy } from './lazy.ts';
 import { explainNetworkError, isTrustFailure, neverSent } from './network-errors.ts';
 import { proxyChooser } from './proxy.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './retry.ts';
+import type { Secret } from '../secret.ts';
 import { clean } from '../text.ts';
 import { createTrust, unusableAuthorities } from './trust.ts';
 
 // Node's own client, not a library: loading undici takes 24 to 65 ms, which every refresh of a token would pay.
+
+/** PEM: a chain, and its key without a password. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: Secret;
+}
 
 export interface FetchOptions {
   /**
@@ -18,6 +25,8 @@ export interface FetchOptions {
    * machine trusts.
    */
   readonly certificateAuthority?: string | undefined;
+  /** What this client shows of itself where a server asks for a certificate. */
+  readonly clientCertificate?: ClientCertificate | undefined;
   /** The name that the server's certificate must be for, where that is not the host of the URL. */
   readonly serverName?: string | undefined;
   /** URL of a proxy; wins over the proxy variables, but not over NO_PROXY. */
@@ -66,10 +75,11 @@ const redirects = 3;
  * `config_invalid` (proxy or certificate authority that cannot be used).
  */
 export function createFetch(options: FetchOptions): Fetch {
-  const { certificateAuthority, serverName, env, now, attempts = usualAttempts } = options;
-  const trust = lazy(() =>
-    createTrust(certificateAuthority === undefined ? {} : { ca: checkCertificates(certificateAuthority) }, env),
-  );
+  const { certificateAuthority, clientCertificate, serverName, env, now, attempts = usualAttempts } = options;
+  const trust = lazy(() => {
+    const ca = certificateAuthority === undefined ? undefined : checkCertificates(certificateAuthority);
+    return createTrust({ ca, cert: clientCertificate?.cert, key: clientCertificate?.key.reveal() }, env);
+  });
   const proxies = proxyChooser(options.proxy, env);
   const agents = new Map<string, http.Agent>();
   const agentFor = (url: URL): http.Agent => {

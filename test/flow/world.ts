@@ -8,7 +8,7 @@ import { startProvider, type ProviderOptions, type TestProvider } from '../suppo
 /** A provider, clusters that believe it, and people who have Kleis: what a story needs. */
 export interface World {
   readonly provider: TestProvider;
-  startCluster(kind: ClusterOptions['kind'], how?: ClusterOidc['how']): Promise<Cluster>;
+  startCluster(kind: ClusterOptions['kind'], how?: ClusterOidc['how'], flags?: readonly string[]): Promise<Cluster>;
   /** A new person at each call. `config` is their `config.yaml`, beside where their browser listens. */
   person(config?: Readonly<Record<string, unknown>>): Promise<Person>;
   /** The flags of `kubeconfig add` and `login` for this provider. */
@@ -37,9 +37,9 @@ export async function createWorld(options: ProviderOptions = {}): Promise<World>
   return {
     provider,
     flags: ['--issuer-url', provider.issuer, ...scopes.flatMap((scope) => ['--scope', scope])],
-    async startCluster(kind, how = 'flags') {
+    async startCluster(kind, how = 'flags', flags = []) {
       const oidc = { issuerUrl: provider.issuer, clientId: 'kleis', caPem: ca, how, usernameClaim: 'email' };
-      const cluster = await startCluster({ kind, oidc });
+      const cluster = await startCluster({ kind, oidc, flags });
       clusters.push(cluster);
       return cluster;
     },

@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly oidc?: ClusterOidc;
   /** Runs kube-controller-manager too: garbage collection, default service accounts, deletion of namespaces. */
   readonly controllers?: boolean;
+  /** More of kube-apiserver's. Not for the stand-in. */
+  readonly flags?: readonly string[];
   /** Who it says it is in its tokens; its own URL if not given. Not for the stand-in. */
   readonly issuer?: string;
   /** PEM; what it signs them with. A key of its own if not given. Not for the stand-in. */

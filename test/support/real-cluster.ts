@@ -44,6 +44,7 @@ async function start({
   controllers: withControllers = false,
   issuer,
   signingKey,
+  flags: more = [],
 }: ClusterOptions): Promise<Cluster> {
   const bin = findTool(withControllers ? 'kube-controllers' : kind === '1.30' ? 'kube-1.30' : 'kube');
   if (bin === undefined) throw new Error(`there is no kube-apiserver ${kind} here`);
@@ -77,6 +78,7 @@ async function start({
       ...apiServerFlags(folder, server, apiPort, etcdUrl, issuer),
       ...(withControllers ? [] : ['--disable-admission-plugins=ServiceAccount']),
       ...(oidc ? await oidcFlags(oidc, kind, files) : []),
+      ...more,
     ];
     const program = join(bin, kind === '1.30' ? '1.30/kube-apiserver' : 'kube-apiserver');
     let apiServer = run('kube-apiserver', program, flags);

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:https';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCluster } from '../../../cli/cluster/client.ts';
 import { readVersion, whoAmI } from '../../../cli/cluster/questions.ts';
@@ -51,6 +52,44 @@ describe('the client for an API server', () => {
     const other = openCluster(entry({ 'tls-server-name': undefined }), deps);
     const error = await failure(other.ask({ method: 'GET', path: '/version', token }));
     expect(error).toMatchObject({ code: 'cluster_unavailable', message: expect.stringContaining('another host') });
+  });
+
+  it('shows its certificate and its token where they are its own, and neither where it has none', async () => {
+    const authority = await createAuthority();
+    const { cert, key } = await authority.issueClient('alice');
+    const seen: unknown[] = [];
+    const asking = createServer(
+      {
+        ...(await authority.issueServer(['127.0.0.1'])),
+        ca: authority.cert,
+        requestCert: true,
+        rejectUnauthorized: false,
+      },
+      (request, response) => {
+        const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+        seen.push([subject?.CN, request.headers.authorization, request.headers.accept]);
+        response.end('{}');
+      },
+    );
+    await new Promise<void>((resolve) => asking.listen(0, '127.0.0.1', resolve));
+    try {
+      const place = {
+        server: `https://127.0.0.1:${(asking.address() as AddressInfo).port}`,
+        'certificate-authority-data': Buffer.from(authority.cert).toString('base64'),
+      };
+      const own = openCluster(place, deps, { credential: { token, certificate: { cert, key: new Secret(key) } } });
+      await own.ask({ method: 'GET', path: '/', accept: 'text/plain' });
+      await own.ask({ method: 'GET', path: '/', token: new Secret('another') });
+      await openCluster(place, deps).ask({ method: 'GET', path: '/' });
+    } finally {
+      asking.close();
+      asking.closeAllConnections();
+    }
+    expect(seen).toEqual([
+      ['alice', 'Bearer canary-token', 'text/plain'],
+      ['alice', 'Bearer another', 'application/json'],
+      [undefined, undefined, 'application/json'],
+    ]);
   });
 
   it('takes a token nowhere else: not to where a redirect leads, nor to whom nobody vouches for', async () => {

@@ -1,0 +1,142 @@
+import { shellWord } from '../../../shared/shell.ts';
+import { clean } from '../../../shared/text.ts';
+import { type ClusterClient, openCluster } from '../../cluster/client.ts';
+import { readVersion, whoAmI } from '../../cluster/questions.ts';
+import { openOwnCluster, type OwnCluster } from '../../get-token/own-cluster.ts';
+import { findContext, type FoundContext } from '../../kubeconfig/find.ts';
+import type { Deps } from '../../surroundings/deps.ts';
+import { toFailure } from '../../surroundings/failure.ts';
+import { type DoctorFinding, failed, ok, unknown } from '../finding.ts';
+import { reachServer } from '../server.ts';
+import { checkAccounts } from './accounts.ts';
+import { checkAnonymous } from './anonymous.ts';
+import { checkAuthorization } from './authorization.ts';
+import { checkEncryption } from './encryption.ts';
+import { indexBindings } from './grants.ts';
+import { type Metrics, readMetrics } from './metrics.ts';
+import { type RbacRead, readRbacObjects } from './rbac-objects.ts';
+import { checkSupport } from './releases.ts';
+import { checkSecrets } from './secrets.ts';
+import { readServerFlags, type ServerFlags } from './server-flags.ts';
+import { checkOidc, checkTokenFile } from './sign-in.ts';
+import { checkUsers } from './users.ts';
+import type { Words } from './words.ts';
+
+export interface ClusterExamination {
+  readonly context?: string | undefined;
+  readonly kubeconfig?: string | undefined;
+  readonly signIn: boolean;
+}
+
+export interface ClusterExamined {
+  readonly findings: readonly DoctorFinding[];
+  readonly context: string | undefined;
+}
+
+/** Looks at what gives access to a cluster for ever, or more of it than it seems. Changes nothing. */
+export async function examineCluster(request: ClusterExamination, deps: Deps): Promise<ClusterExamined> {
+  let found: FoundContext;
+  try {
+    found = await findContext(request, deps);
+  } catch (error) {
+    return { findings: [failed('kubeconfig', toFailure(error, deps))], context: undefined };
+  }
+  const { context, kubeconfig } = found;
+  const findings: DoctorFinding[] = [];
+  const find = (...more: readonly DoctorFinding[]) => void findings.push(...more);
+
+  const server = await reachServer(found, deps);
+  const ofUsers = await checkUsers(kubeconfig, { now: deps.clock.now(), platform: deps.platform });
+  if (!('cluster' in server)) {
+    find(
+      ...server,
+      ...ofUsers,
+      unknown('cluster', 'Nothing of the cluster was looked at: the API server was not asked.'),
+    );
+    return { findings, context };
+  }
+  find(...server.findings);
+
+  let { version } = server;
+  let own: OwnCluster | undefined;
+  try {
+    own = await openOwnCluster(found, { signIn: request.signIn, kubeconfig: request.kubeconfig }, deps);
+    // Where nobody is anonymous, nobody reads it without a credential.
+    version ??= readVersion((await own.cluster.ask({ method: 'GET', path: '/version' })).body);
+    find(await checkIdentity(own.cluster, context));
+  } catch (error) {
+    const { message, hint } = toFailure(error, deps);
+    find(unknown('identity', 'The cluster is asked without a credential.', { why: message, next: hint }));
+  }
+  find(checkSupport(version, deps.clock.now()), ...ofUsers, ...(await checkAll(own, server.cluster, { found, deps })));
+  return { findings, context };
+}
+
+async function checkIdentity(cluster: ClusterClient, context: string): Promise<DoctorFinding> {
+  const seen = await whoAmI(cluster);
+  switch (seen.kind) {
+    case 'known': {
+      const groups = seen.user.groups.filter((group) => group !== 'system:authenticated').slice(0, 8);
+      const list = groups.length === 0 ? '' : `, in ${groups.join(', ')}`;
+      return ok('identity', `It is asked as ${seen.user.username}${list}.`);
+    }
+    case 'unknown':
+      return unknown('identity', `The API server takes the credential of ${clean(context)} for nobody's (401).`, {
+        next: 'What is wrong with it: kleis doctor',
+      });
+    default:
+      return ok('identity', `It is asked with the credential of ${clean(context)}.`);
+  }
+}
+
+async function checkAll(
+  own: OwnCluster | undefined,
+  anonymous: ClusterClient,
+  { found, deps }: { readonly found: FoundContext; readonly deps: Deps },
+): Promise<DoctorFinding[]> {
+  const words: Words = {
+    host: anonymous.host,
+    kubectl: `kubectl --context ${shellWord(found.context, deps.platform)}`,
+    cluster: clean(found.clusterName, 100),
+    platform: deps.platform,
+  };
+  const cluster = own?.cluster ?? anonymous;
+  /** A part that cannot be asked hides no other. */
+  const attempt = async <T>(ask: () => Promise<T>, otherwise: (why: string) => T): Promise<T> => {
+    try {
+      return await ask();
+    } catch (error) {
+      const failure = toFailure(error, deps);
+      if (deps.signal.aborted || failure.code !== 'cluster_unavailable') throw error;
+      return otherwise(failure.message);
+    }
+  };
+  const not = (why: string) => ({ kind: 'unknown', why }) as const;
+  const rbac = await attempt<RbacRead>(() => readRbacObjects(cluster), not);
+  const flags = await attempt<ServerFlags>(() => readServerFlags(cluster), not);
+  const metrics = await attempt<Metrics>(() => readMetrics(cluster), not);
+  const bindingsOf = rbac.kind === 'read' ? indexBindings(rbac.state) : undefined;
+  const lists = (about: string) => (why: string) => [unknown(about, 'The API server does not answer this.', { why })];
+  return [
+    ...(await attempt(() => checkAnonymous(anonymous, rbac, words), lists('anonymous'))),
+    ...(await attempt(async () => [await checkAuthorization(cluster, flags)], lists('rbac'))),
+    checkOidc(flags, metrics, own?.issuer),
+    ...checkTokenFile(flags),
+    checkEncryption(flags, metrics),
+    ...(rbac.kind === 'read' && bindingsOf !== undefined
+      ? checkAccounts(rbac.state, bindingsOf, words)
+      : [unknownAccounts(rbac, words)]),
+    ...(await attempt(() => checkSecrets(cluster, bindingsOf, words), lists('secrets'))),
+  ];
+}
+
+function unknownAccounts(rbac: RbacRead, { kubectl }: Words): DoctorFinding {
+  return unknown(
+    'accounts',
+    'Who reaches cluster-admin or mints tokens for others is not known: RBAC may not be read.',
+    {
+      why: rbac.kind === 'unknown' ? rbac.why : undefined,
+      next: `Whoever may list Roles, ClusterRoles and their bindings in all namespaces sees it: ${kubectl} auth can-i list clusterrolebindings`,
+    },
+  );
+}
