@@ -44,7 +44,7 @@ export async function listObjects<T>(
       ...(labelSelector !== undefined && { labelSelector }),
     });
     const answer = await cluster
-      .ask({ method: 'GET', path: `${path}?${query}`, accept: metadataOnly ? metadataList : undefined })
+      .ask({ method: 'GET', path: `${path}?${query.toString()}`, accept: metadataOnly ? metadataList : undefined })
       .catch((error: unknown) => {
         if (error instanceof KleisError && isTooLarge(error) && limit > 1) return undefined;
         throw error;

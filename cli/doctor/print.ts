@@ -69,13 +69,17 @@ export function summarize(findings: readonly DoctorFinding[], all: string): Doct
   }
   return [...kinds.values()].flatMap(([first, ...others]) => {
     if (first === undefined) return [];
-    const { about, severity, code } = first;
-    const shown = others.slice(0, mostOfOne - 1).map(({ why, grant: _, ...rest }) => ({
-      ...rest,
-      ...(why !== undefined && why !== first.why && { why }),
-    }));
+    const shown = others.slice(0, mostOfOne - 1).map((finding) => {
+      const { what, why, next } = finding;
+      const another = why !== undefined && why !== first.why;
+      return { ...kindOf(finding), what, ...(another && { why }), ...(next !== undefined && { next }) };
+    });
     const more = others.length - shown.length;
-    const rest = { about, severity, code, what: `And ${more} more like ${more === 1 ? 'it' : 'these'}.`, next: all };
+    const rest = { ...kindOf(first), what: `And ${more} more like ${more === 1 ? 'it' : 'these'}.`, next: all };
     return [first, ...shown, ...(more === 0 ? [] : [rest])];
   });
+}
+
+function kindOf({ severity, code, about }: DoctorFinding) {
+  return { severity, code, about };
 }

@@ -67,14 +67,14 @@ function openFindings(
   ];
 }
 
-function bindingFindings({ bindings, rulesOf }: RbacState, words: Words): DoctorFinding[] {
-  const given = bindings.filter(
+function bindingFindings(state: RbacState, words: Words): DoctorFinding[] {
+  const given = state.bindings.filter(
     ({ subjects, roleRef }) => !usual.has(roleRef.name) && subjects.some((subject) => nobody.has(userOf(subject))),
   );
   return given.map((binding) => {
     const { kind, namespace } = binding;
     const what = `${describeBinding(binding)} gives whoever comes ${describeRole(binding)}${kind === 'RoleBinding' ? ` in ${namespace}` : ''}.`;
-    const powers = findPowers(rulesOf(binding), kind === 'RoleBinding' ? 'namespace' : 'cluster');
+    const powers = findPowers(state.rulesOf(binding), kind === 'RoleBinding' ? 'namespace' : 'cluster');
     const more = {
       ...(powers.length > 0 && { why: `They may ${powers.map(({ may }) => may).join('; ')}.` }),
       next: endOf(binding, words),

@@ -1,6 +1,6 @@
 import { shellWord } from '../../../shared/shell.ts';
 import { clean } from '../../../shared/text.ts';
-import { type ClusterClient, openCluster } from '../../cluster/client.ts';
+import type { ClusterClient } from '../../cluster/client.ts';
 import { readVersion, whoAmI } from '../../cluster/questions.ts';
 import { openOwnCluster, type OwnCluster } from '../../get-token/own-cluster.ts';
 import { findContext, type FoundContext } from '../../kubeconfig/find.ts';
@@ -84,10 +84,17 @@ async function checkIdentity(cluster: ClusterClient, context: string): Promise<D
       return unknown('identity', `The API server takes the credential of ${clean(context)} for nobody's (401).`, {
         next: 'What is wrong with it: kleis doctor',
       });
-    default:
+    case 'forbidden':
+    case 'silent':
+    case 'odd':
       return ok('identity', `It is asked with the credential of ${clean(context)}.`);
   }
 }
+
+const not = (why: string) => ({ kind: 'unknown', why }) as const;
+const unanswered = (about: string) => (why: string) => [
+  unknown(about, 'The API server does not answer this.', { why }),
+];
 
 async function checkAll(
   own: OwnCluster | undefined,
@@ -111,22 +118,20 @@ async function checkAll(
       return otherwise(failure.message);
     }
   };
-  const not = (why: string) => ({ kind: 'unknown', why }) as const;
   const rbac = await attempt<RbacRead>(() => readRbacObjects(cluster), not);
   const flags = await attempt<ServerFlags>(() => readServerFlags(cluster), not);
   const metrics = await attempt<Metrics>(() => readMetrics(cluster), not);
   const bindingsOf = rbac.kind === 'read' ? indexBindings(rbac.state) : undefined;
-  const lists = (about: string) => (why: string) => [unknown(about, 'The API server does not answer this.', { why })];
   return [
-    ...(await attempt(() => checkAnonymous(anonymous, rbac, words), lists('anonymous'))),
-    ...(await attempt(async () => [await checkAuthorization(cluster, flags)], lists('rbac'))),
+    ...(await attempt(() => checkAnonymous(anonymous, rbac, words), unanswered('anonymous'))),
+    ...(await attempt(async () => [await checkAuthorization(cluster, flags)], unanswered('rbac'))),
     checkOidc(flags, metrics, own?.issuer),
     ...checkTokenFile(flags),
     checkEncryption(flags, metrics),
     ...(rbac.kind === 'read' && bindingsOf !== undefined
       ? checkAccounts(rbac.state, bindingsOf, words)
       : [unknownAccounts(rbac, words)]),
-    ...(await attempt(() => checkSecrets(cluster, bindingsOf, words), lists('secrets'))),
+    ...(await attempt(() => checkSecrets(cluster, bindingsOf, words), unanswered('secrets'))),
   ];
 }
 
