@@ -3,6 +3,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { createRoot as createTree, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import { describeKubeconfig } from './program/kubeconfig.ts';
+import { describeSetup } from './program/setup.ts';
 import type { Deps } from './surroundings/deps.ts';
 import { environment } from './settings/environment.ts';
 import {
@@ -120,6 +121,8 @@ export function createProgram(
     .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', completionHelp)
     .action(async (shell: Shell) => (await import('./commands/completion.ts')).printCompletion(shell, deps));
+
+  describeSetup(program.command('setup'), deps);
 
   program.commandsGroup('When something is wrong:');
   describeDoctor(program.command('doctor'), deps, finish);
