@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
 import { brokerParts } from './broker-reference.ts';
 import { replacePart } from './page.ts';
+import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
 import { makeWalls } from './walls.ts';
@@ -19,7 +20,7 @@ export const generated: readonly Generated[] = [
   { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
-  ...[...referenceParts, ...brokerParts].map(({ file, name, make }) => ({
+  ...[...referenceParts, ...brokerParts, ...providerParts].map(({ file, name, make }) => ({
     file,
     make: (page: string) => replacePart(page, name, make()),
   })),
