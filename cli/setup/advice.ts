@@ -49,7 +49,7 @@ function isNamedGroups(claims: Claims, name: string): boolean {
 
 type Said = [code: string, what: string, why: string, next?: string];
 
-function warning(about: string, ...[code, what, why, next]: Said): Advice {
+export function warning(about: string, ...[code, what, why, next]: Said): Advice {
   return { severity: 'warning', code, about, what, why, ...(next !== undefined && { next }) };
 }
 

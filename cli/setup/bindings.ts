@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { KleisError } from '../../shared/errors.ts';
 import { clean, shown } from '../../shared/text.ts';
-import type { Advice } from './advice.ts';
+import { type Advice, warning } from './advice.ts';
 
 /** A group of the provider, what it may do, and where. */
 export interface Binding {
@@ -46,13 +46,12 @@ export function judgeBindings(
   seen: readonly string[] | undefined,
 ): Advice[] {
   return bindings.flatMap(({ group, kind, role, namespace }) => {
-    const said = (code: string, what: string, why: string, next?: string) =>
-      ({ severity: 'warning', code, about: 'bindings', what, why, ...(next !== undefined && { next }) }) as const;
     const name = clean(group, 80);
     const found: Advice[] = [];
     if (kind === 'ClusterRole' && namespace === undefined && wide.has(role)) {
       found.push(
-        said(
+        warning(
+          'bindings',
           'binding_wide',
           `Everybody in ${name} gets ${role} in every namespace.`,
           role === 'cluster-admin'
@@ -64,7 +63,8 @@ export function judgeBindings(
     }
     if (prefix !== '' && group.startsWith(prefix)) {
       found.push(
-        said(
+        warning(
+          'bindings',
           'binding_prefix',
           `${name} begins with ${clean(prefix, 80)} already.`,
           'The prefix is put before it once more.',
@@ -73,7 +73,8 @@ export function judgeBindings(
       );
     } else if (seen !== undefined && seen.length > 0 && !seen.includes(group)) {
       found.push(
-        said(
+        warning(
+          'bindings',
           'group_unseen',
           `Who signed in is not in ${name}.`,
           `They are in ${clean(seen.slice(0, 10).join(', '), 300)}.`,

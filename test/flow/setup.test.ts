@@ -126,7 +126,7 @@ describe.skipIf(!hasAll)('what setup prints is taken by real API servers, and th
     const hostile = await world.person();
     await hostile.behave({ login: 'hostile' });
     const scopes = ['--scope', 'profile', '--scope', 'groups', '--scope', 'email'];
-    const prefix = `it's "\\ ${'{'}#: `;
+    const prefix = `it's "\\ {#: `;
     const cases = [
       {
         title: 'a list within a claim',
