@@ -73,6 +73,12 @@ for (const program of ['kleis', 'kleis-get-token', 'kleis-broker']) {
   writeFileSync(`dist/${program}.js`, guard(program), { mode: 0o755 });
 }
 chmodSync('dist/kleis-credential', 0o755);
+// kubectl 1.26 and later run it for the completion of `kubectl kleis` (k8s.io/kubectl, pkg/cmd/plugin/plugin_completion.go).
+writeFileSync(
+  'dist/kubectl_complete-kleis.js',
+  "#!/usr/bin/env node\nprocess.argv.splice(2, 0, '__complete', '--shell', 'kubectl', '--');\nrequire('./kleis.js');\n",
+  { mode: 0o755 },
+);
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),

@@ -1,5 +1,6 @@
 import { type Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addCompletion } from '../shared/commands/completion.ts';
 import { createRoot, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
 import { clean } from '../shared/text.ts';
@@ -180,6 +181,11 @@ export function createProgram(argv: readonly string[], deps: Deps, finish: (code
       finish(await (await import('./commands/audit-verify.ts')).auditVerify(files, flags, deps)),
     );
   program.commandsGroup('Other:');
+  addCompletion(program, {
+    names: ['kleis-broker'],
+    write: (text) => deps.stdout.write(text),
+    values: async (question) => (await import('./commands/completion.ts')).knownValues(question),
+  });
   finishTree(program, () => undefined);
   return program;
 }

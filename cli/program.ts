@@ -1,5 +1,6 @@
 import { type Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addCompletion } from '../shared/commands/completion.ts';
 import { createRoot as createTree, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp } from '../shared/errors.ts';
 import { describeKubeconfig } from './program/kubeconfig.ts';
@@ -17,7 +18,6 @@ import {
   output,
   type OutputFlags,
   type RevokeFlags,
-  type Shell,
   type SignInFlags,
   type StatusFlags,
   type TokenFlags,
@@ -103,7 +103,10 @@ export function createProgram(
     .description('sign out: revoke at the provider, remove from this machine')
     .option('--issuer-url <url>', 'sessions at this provider')
     .option('--account <name>', 'sessions of this account')
-    .addOption(new Option('--all', 'every session').conflicts(['context', 'kubeconfig', 'issuerUrl', 'account']))
+    .option('--session <id>', 'the session of this id, or whose id begins so: kleis status -o wide')
+    .addOption(
+      new Option('--all', 'every session').conflicts(['context', 'kubeconfig', 'issuerUrl', 'account', 'session']),
+    )
     .addHelpText('after', logoutHelp)
     .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
 
@@ -115,12 +118,12 @@ export function createProgram(
     .addOption(output())
     .addHelpText('after', configHelp)
     .action(async (flags: OutputFlags) => (await import('./commands/config.ts')).showConfig(flags, deps));
-  program
-    .command('completion')
-    .description('print a completion script for your shell')
-    .addArgument(program.createArgument('<shell>', 'your shell').choices(['bash', 'zsh', 'fish']))
-    .addHelpText('after', completionHelp)
-    .action(async (shell: Shell) => (await import('./commands/completion.ts')).printCompletion(shell, deps));
+  addCompletion(program, {
+    names: ['kleis', 'kubectl-kleis'],
+    write: (text) => deps.stdout.write(text),
+    hush: () => deps.report.setLevel('silent'),
+    values: async (question) => (await import('./commands/completion.ts')).knownValues(question, deps),
+  });
 
   describeSetup(program.command('setup'), deps);
 
@@ -157,13 +160,6 @@ export function createProgram(
     .option('--token-file <file>', 'the token in this file; - is standard input')
     .addHelpText('after', revokeHelp)
     .action(async (flags: RevokeFlags) => (await import('./commands/revoke.ts')).revoke(flags, deps));
-  program
-    .command('__complete', { hidden: true })
-    .argument('[words...]')
-    .helpOption(false)
-    .passThroughOptions()
-    .allowUnknownOption()
-    .action(async (words: string[]) => (await import('./commands/completion.ts')).complete(program, words, deps));
   program.commandsGroup('Other:');
   describeVersion(program.command('version'), deps);
   finishTree(program, addVerbose);
@@ -218,6 +214,7 @@ const logoutHelp = `
 Without flags it ends the only session there is.
 
   kleis logout --account alice@example.com
+  kleis logout --session 3f1c
   kleis logout --all`;
 
 const doctorHelp = `
@@ -228,11 +225,6 @@ mends it, what cannot be known with the reason. It ends with 0, or with the code
   kleis doctor --authentication-config /etc/kubernetes/authentication.yaml
   kleis doctor --bundle support.json
   kleis doctor --cluster                    for whoever may read Secrets and Roles of all namespaces`;
-
-const completionHelp = `
-  source <(kleis completion bash)       in ~/.bashrc
-  source <(kleis completion zsh)        in ~/.zshrc, after compinit
-  kleis completion fish | source        in ~/.config/fish/config.fish`;
 
 function createRoot(name: string, argv: readonly string[], deps: Deps): Command {
   return createTree({ name, version, argv, ...deps }).hook('preAction', (_, command) => {

@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import { loadConfig, type PersonConfig } from '../settings/person.ts';
 import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -26,9 +26,11 @@ export async function logout(flags: LogoutFlags, surroundings: Deps): Promise<vo
   const person = await loadConfig(deps);
   const store = storeOf(deps);
   try {
-    for (const entry of await choose(flags, context, await store.list(), person, deps)) {
+    const all = await store.list();
+    const differences = describeDifferences(all);
+    for (const entry of await choose(flags, context, all, person, deps)) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, so that each line is about one session
-      await endSession(entry, store, person, deps);
+      await endSession(entry, { difference: differences.get(entry.key), store, person, deps });
     }
     if (flags.all === true) for (const tag of Object.values(noSession)) removeCredentials(tag, deps);
   } finally {
@@ -43,8 +45,9 @@ async function choose(
   person: PersonConfig,
   deps: Deps,
 ): Promise<readonly SessionEntry[]> {
-  const { issuerUrl, account } = flags;
-  let chosen = all;
+  const { issuerUrl, account, session } = flags;
+  const id = session === undefined ? '' : readId(session);
+  let chosen = all.filter(({ key }) => key.startsWith(id));
   if (context !== undefined) {
     const key = await keyOf(resolveSettings(context.flags, context.extension, person.choices));
     chosen = chosen.filter((each) => each.key === key);
@@ -55,12 +58,14 @@ async function choose(
       (issuerUrl === undefined || what?.issuerUrl === issuerUrl) && (account === undefined || what?.account === account)
     );
   });
-  const narrowed = [context, issuerUrl, account].some((each) => each !== undefined);
-  if (chosen.length > 1 && !narrowed && flags.all !== true) {
+  const narrowed = [context, issuerUrl, account, session].some((each) => each !== undefined);
+  if (chosen.length > 1 && (!narrowed || session !== undefined) && flags.all !== true) {
     const differences = describeDifferences(chosen);
-    const list = chosen.map((each) => `\n  ${describe(each, differences.get(each.key))}`).join('');
+    const list = chosen
+      .map((each) => `\n  ${shortOf(each.key)}  ${describe(each, differences.get(each.key))}`)
+      .join('');
     throw new KleisError('usage', `There are ${chosen.length} sessions, and it is not said which to end:${list}`, {
-      hint: 'Say which with --context, --issuer-url or --account, or --all.',
+      hint: 'Say which with --session and its id, --context, --issuer-url or --account, or --all.',
     });
   }
   if (chosen.length === 0)
@@ -68,7 +73,27 @@ async function choose(
   return chosen;
 }
 
-async function endSession(entry: SessionEntry, store: SessionStore, person: PersonConfig, deps: Deps): Promise<void> {
+/** As `kleis status -o wide` shows it. */
+function shortOf(key: string): string {
+  return key.slice(0, 12);
+}
+
+/** Throws `usage` for what can be no id. */
+function readId(text: string): string {
+  if (/^[0-9a-f]{1,64}$/.test(text)) return text;
+  throw new KleisError('usage', `--session ${shown(text)} is no id of a session, nor the beginning of one.`, {
+    hint: '`kleis status -o wide` shows the ids.',
+  });
+}
+
+interface Ending {
+  readonly difference: string | undefined;
+  readonly store: SessionStore;
+  readonly person: PersonConfig;
+  readonly deps: Deps;
+}
+
+async function endSession(entry: SessionEntry, { difference, store, person, deps }: Ending): Promise<void> {
   const claim = await store.claim(entry.key, { deps, deadline, purpose: 'signing out' });
   let session: Session | undefined;
   try {
@@ -79,7 +104,7 @@ async function endSession(entry: SessionEntry, store: SessionStore, person: Pers
   } finally {
     claim?.release();
   }
-  deps.report.info(`Signed out: ${describe(entry)}.`);
+  deps.report.info(`Signed out: ${describe(entry, difference)}.`);
   if (session === undefined) return;
   try {
     await revoke(session, settingsOf(session, person), deps);
@@ -114,7 +139,7 @@ function settingsOf({ what }: Session, person: PersonConfig): Settings {
 }
 
 function describe(entry: SessionEntry, difference?: string): string {
-  if ('problem' in entry) return `${entry.key.slice(0, 12)}, which cannot be read`;
+  if ('problem' in entry) return `${shortOf(entry.key)}, which cannot be read`;
   const { what, subject } = entry.info;
   const account = what.account === undefined ? '' : `, account ${what.account}`;
   const apart = difference === undefined ? '' : ` (${difference})`;

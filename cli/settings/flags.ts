@@ -25,6 +25,7 @@ export type LoginFlags = SignInFlags & ContextFlags & { browserCommand?: string 
 export interface LogoutFlags extends ContextFlags {
   issuerUrl?: string;
   account?: string;
+  session?: string;
   all?: boolean;
 }
 
@@ -123,8 +124,6 @@ export interface KubeconfigMergeFlags extends KubeconfigFlags {
 
 /** `kleis kubeconfig migrate`; the sign-in flags go before what an entry says. */
 export type KubeconfigMigrateFlags = SignInFlags & KubeconfigChangeFlags & { all?: boolean; from?: string };
-
-export type Shell = 'bash' | 'zsh' | 'fish';
 
 /** For an option that may be repeated. */
 export const collect = (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value];

@@ -217,7 +217,7 @@ it('colour is for terminals, and not where NO_COLOR is set', async () => {
 
 describe('completion', () => {
   const complete = async (...words: string[]) => {
-    const { stdout } = await person.run('kleis', ['__complete', '--', ...words]);
+    const { stdout } = await person.run('kleis', ['__complete', '--shell', 'zsh', '--', ...words]);
     return stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
   };
 
@@ -261,7 +261,24 @@ try 'kleis lo' kleis lo
 try 'kleis login --login=d' kleis login --login = d
 try 'kleis completion ' kleis completion ''`;
     const { stdout, stderr } = await person.run('bash', ['-c', script]);
-    expect({ stdout, stderr }).toEqual({ stdout: 'login logout\ndevice\nbash zsh fish\n', stderr: '' });
+    expect({ stdout, stderr }).toEqual({ stdout: 'login logout\ndevice\nbash zsh fish powershell\n', stderr: '' });
+  });
+
+  it.skipIf(!needs('kubectl'))('works through kubectl, which hands on what its own script can take', async () => {
+    await newcomer();
+    await person.run('kleis', add);
+    const text = await readFile(person.kubeconfig, 'utf8');
+    const other = (name: string) => `- context: {cluster: c, user: u}\n  name: ${JSON.stringify(name)}\n`;
+    const names = ['p$(touch RAN)', 'p a', 'p:1@x'];
+    await writeFile(person.kubeconfig, text.replace('contexts:\n', `contexts:\n${names.map(other).join('')}`));
+    const asked = async (...words: string[]) => {
+      const { stdout } = await person.run(needs('kubectl') ?? '', ['__complete', 'kleis', ...words]);
+      return stdout.split('\n').map((line) => line.split('\t')[0]);
+    };
+    expect(await asked('login', '--context', '')).toEqual(['p:1@x', 'prod', ':4', '']);
+    expect(await asked('kubeconfig', 'r')).toEqual(['rename', 'remove', ':4', '']);
+    // Where a file belongs.
+    expect(await asked('kubeconfig', 'merge', '')).toEqual([':0', '']);
   });
 
   it.skipIf(!needs('zsh'))('is a script that zsh accepts', async () => {

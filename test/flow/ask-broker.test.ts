@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type AppWorld, type RunningBroker, startAppWorld } from '../broker/routes/world.ts';
@@ -269,6 +272,84 @@ describe('kleis token', () => {
   });
 });
 
+/** What the Tab key offers. */
+async function completed(person: Person, ...words: string[]) {
+  const { code, stdout, stderr } = await person.run('kleis', ['__complete', '--shell', 'zsh', '--', ...words]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  return lines.map((line) => line.split('\t')).map(([value = '', description = '']) => ({ value, description }));
+}
+
+describe('completion', () => {
+  const values = async (person: Person, ...words: string[]) =>
+    (await completed(person, ...words)).map(({ value }) => value);
+  /** A broker has little time to answer, and this machine may be busy. */
+  const sooner = async (expected: unknown, ask: () => Promise<unknown>) =>
+    expect.poll(ask, { timeout: 30_000 }).toEqual(expected);
+
+  it('asks a broker with the token that is kept: own grants, clusters, and as an admin leases by their beginning', async () => {
+    const [alice, boss] = [await personNamed('alice'), await personNamed('boss')];
+    await alice.run('kleis', ['kubeconfig', 'add', '--from', url, '--grant', 'view', '--yes'], { timeout: 60_000 });
+    await sooner(['view', 'deploy-web'], () => values(alice, 'explain', '--broker', url, '--grant', ''));
+    await sooner(['deploy-web'], () => values(alice, 'explain', '--grant', 'dep'));
+    await sooner(['prod'], () => values(alice, 'kubeconfig', 'add', '--from', url, '--cluster', ''));
+    expect(await values(alice, 'grants', '--broker', '')).toEqual([url]);
+    expect(await values(alice, 'login', '--issuer-url', '')).toEqual([world.provider.issuer]);
+    const taken = JSON.parse((await alice.run('kleis', ['token', '-o', 'json'])).stdout) as { lease: string };
+
+    await kleis(boss, 'admin', 'health');
+    await sooner(expect.arrayContaining(['secret']), () =>
+      values(boss, 'admin', 'leases', '--broker', url, '--grant', ''),
+    );
+    const lease = { value: taken.lease.slice(0, 8), description: 'view, alice' };
+    await sooner(expect.arrayContaining([lease]), () => completed(boss, 'admin', 'revoke', '--broker', url, ''));
+    const more = taken.lease.slice(0, 10);
+    await sooner([taken.lease], () => values(boss, 'admin', 'revoke', '--broker', url, more));
+    // Who is no admin is told of no lease, and nobody signs in for it.
+    expect(await values(alice, 'admin', 'revoke', '--broker', url, '')).toEqual([]);
+    expect(await alice.windows()).toHaveLength(1);
+  });
+
+  it('signs nobody in, asks no broker without a token for it, and waits for none', async () => {
+    const person = await personNamed('alice');
+    // A session that was at a broker which does not answer any more.
+    const silent = createServer(() => undefined);
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const address = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    let connections = 0;
+    silent.on('connection', () => (connections += 1));
+    try {
+      expect(await values(person, 'explain', '--broker', address, '--grant', '')).toEqual([]);
+      expect({ windows: await person.windows(), connections }).toEqual({ windows: [], connections: 0 });
+      const other = ['--issuer-url', world.provider.issuer, '--certificate-authority', person.providerCaFile];
+      const token = person.start('kleis', ['token', ...other, '--broker', address, '--grant', 'x']);
+      const [socket] = (await once(silent, 'connection')) as [Socket];
+      token.kill('SIGINT');
+      await token.done;
+      socket.destroy();
+      const began = once(silent, 'connection').then(() => performance.now());
+      const offered = person.start('kleis', [
+        '__complete',
+        '--shell',
+        'zsh',
+        '--',
+        'explain',
+        '--broker',
+        address,
+        '--grant',
+        '',
+      ]);
+      const at = await began;
+      expect(await offered.done).toMatchObject({ code: 0, stdout: '', stderr: '' });
+      expect(performance.now() - at).toBeLessThan(3_000);
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
+  });
+});
+
 describe('kleis status', () => {
   it('has a row for each context and each session without one, and tells sessions apart that differ by scope', async () => {
     const person = await personNamed('alice');
@@ -296,6 +377,15 @@ describe('kleis status', () => {
     ]);
     const asked = said(await person.run('kleis', ['logout']));
     expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('(scopes email)') });
+    const [, id = ''] = /^ {2}([0-9a-f]{12}) {2}.*\(scopes email\)$/m.exec(asked.stderr) ?? [];
+    expect((await completed(person, 'logout', '--session', '')).find(({ value }) => value === id)).toMatchObject({
+      description: expect.stringContaining('(scopes email)'),
+    });
+    expect(said(await person.run('kleis', ['logout', '--session', '0x']))).toMatchObject({ code: 2, stdout: '' });
+    const one = said(await person.run('kleis', ['logout', '--session', id.slice(0, 6)]));
+    expect(one).toMatchObject({ code: 0, stderr: expect.stringMatching(/^Signed out: alice.*\(scopes email\)\.$/m) });
+    const { stdout: left } = await person.run('kleis', ['status', '-o', 'json']);
+    expect(JSON.parse(left)).toMatchObject({ sessions: [{ scopes: ['openid', 'email', 'groups', 'offline_access'] }] });
     await person.run('kleis', ['logout', '--all']);
     expect(await person.run('kleis', quiet)).toMatchObject({ code: 3, stdout: '', stderr: '' });
   });

@@ -135,6 +135,8 @@ export async function installPrograms(dist: string, bin: string): Promise<void> 
   const programs = {
     kleis: 'kleis.js',
     'kubectl-kleis': 'kleis.js',
+    'kubectl_complete-kleis': 'kubectl_complete-kleis.js',
+    'kleis-broker': 'kleis-broker.js',
     'kleis-get-token': 'kleis-get-token.js',
     'kleis-credential': 'kleis-credential',
   };
