@@ -10,7 +10,7 @@ import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import type { Deps } from '../surroundings/deps.ts';
 
 export interface ClusterCall {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** With its query. */
   readonly path: string;
   /** Sent as JSON. What is posted must be harmless to send twice. */

@@ -1,5 +1,6 @@
 import { KleisError } from '../../shared/errors.ts';
 import { withoutPassword } from '../../shared/net/proxy.ts';
+import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import {
@@ -14,7 +15,7 @@ import {
 import { checkCluster, checkName, checkPluginHearsOf, type ClusterFlags } from './cluster-fields.ts';
 import type { ExecCluster } from './cluster-identity.ts';
 import { type Mapping, type Section, textOf } from './document.ts';
-import { buildCluster, buildContext, buildUser, type ClusterFields } from './entry.ts';
+import { buildCluster, buildContext, buildTokenUser, buildUser, type ClusterFields } from './entry.ts';
 import { execCluster, known } from './find.ts';
 import { type Kubeconfig, kubeconfigSources, loadKubeconfig } from './load.ts';
 import { printBlock } from './print.ts';
@@ -38,6 +39,8 @@ export interface WantedEntry {
   readonly namespace: string | undefined;
   /** What the credential plugin is to be run with, as it stands in the file. */
   readonly args: readonly string[];
+  /** In place of a plugin. */
+  readonly token?: Secret;
 }
 
 /** @throws KleisError `usage`, `config_invalid` (the certificate) */
@@ -122,12 +125,13 @@ async function planEntries(
   };
   const old = (section: Section, name: string) =>
     after[section].get(name) ?? kubeconfig.entries[section].get(name)?.body;
-  for (const { names, cluster, args, namespace } of entries) {
+  for (const { names, cluster, args, token, namespace } of entries) {
     const { clusters, users, contexts } = names;
-    const before = old('clusters', clusters);
-    if (cluster.server === undefined && before === undefined) throw noSuchCluster(clusters, kubeconfig);
-    after.clusters.set(clusters, buildCluster(cluster, before ?? {}));
-    after.users.set(users, buildUser(args, old('users', users) ?? {}, platform));
+    const place = old('clusters', clusters);
+    if (cluster.server === undefined && place === undefined) throw noSuchCluster(clusters, kubeconfig);
+    after.clusters.set(clusters, buildCluster(cluster, place ?? {}));
+    const before = old('users', users) ?? {};
+    after.users.set(users, token === undefined ? buildUser(args, before, platform) : buildTokenUser(token, before));
     const context = { cluster: clusters, user: users, namespace };
     after.contexts.set(contexts, buildContext(context, old('contexts', contexts) ?? {}));
   }

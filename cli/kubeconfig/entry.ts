@@ -1,5 +1,6 @@
 import { win32 } from 'node:path';
 import { isObject } from '../../shared/json.ts';
+import type { Secret } from '../../shared/secret.ts';
 import { asText } from '../../shared/text.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
 import type { Mapping } from './document.ts';
@@ -13,6 +14,7 @@ export interface ClusterFields {
   /** PEM. */
   readonly certificateAuthority: string | undefined;
   readonly tlsServerName: string | undefined;
+  readonly proxyUrl?: string | undefined;
   readonly extension: Mapping | undefined;
 }
 
@@ -22,7 +24,7 @@ export interface ClusterFields {
  */
 export function buildCluster(fields: ClusterFields, before: Mapping): Mapping {
   const body: Mapping = { ...before };
-  const { server, certificateAuthority, tlsServerName, extension } = fields;
+  const { server, certificateAuthority, tlsServerName, proxyUrl, extension } = fields;
   const moved = server !== undefined && server !== before['server'];
   if (moved || certificateAuthority !== undefined) {
     for (const key of ['certificate-authority', 'certificate-authority-data', 'insecure-skip-tls-verify'])
@@ -34,6 +36,7 @@ export function buildCluster(fields: ClusterFields, before: Mapping): Mapping {
   }
   if (extension !== undefined) body['extensions'] = withExtension(before['extensions'], extension);
   if (server !== undefined) body['server'] = server;
+  if (proxyUrl !== undefined) body['proxy-url'] = proxyUrl;
   if (tlsServerName !== undefined) body['tls-server-name'] = tlsServerName;
   return body;
 }
@@ -52,6 +55,14 @@ export function buildUser(args: readonly string[], before: Mapping, platform: No
   return {
     exec: execEntry({ args, platform, env }),
     ...(before['extensions'] !== undefined && { extensions: before['extensions'] }),
+  };
+}
+
+/** A user who has a token, which ends by itself or is taken away elsewhere. */
+export function buildTokenUser(token: Secret, before: Mapping): Mapping {
+  return {
+    ...(before['extensions'] !== undefined && { extensions: before['extensions'] }),
+    token: token.reveal(),
   };
 }
 

@@ -1,12 +1,14 @@
 import { type Command, Option } from 'commander';
 import {
   addSignInFlags,
+  unusedWithoutSignIn,
   type KubeconfigAddFlags,
   type KubeconfigChangeFlags,
   type KubeconfigFlags,
   type KubeconfigListFlags,
   type KubeconfigMergeFlags,
   type KubeconfigMigrateFlags,
+  type KubeconfigServiceAccountFlags,
 } from '../settings/flags.ts';
 import type { Deps } from '../surroundings/deps.ts';
 
@@ -47,6 +49,7 @@ export function describeKubeconfig(kubeconfig: Command, deps: Deps): void {
         await (await import('../commands/kubeconfig-add.ts')).kubeconfigAdd(name, flags, deps);
       else await (await import('../commands/kubeconfig-from.ts')).kubeconfigFrom(flags.from, name, flags, deps);
     });
+  describeServiceAccount(kubeconfig, deps);
   describeVerbs(kubeconfig, deps);
 }
 
@@ -105,6 +108,41 @@ function describeVerbs(kubeconfig: Command, deps: Deps): void {
   );
 }
 
+/** What a tool signs in with, that is no person. */
+function describeServiceAccount(kubeconfig: Command, deps: Deps): void {
+  const command = kubeconfig
+    .command('service-account')
+    .argument('[name]', 'the name of the new context (default: GRANT@CLUSTER, ACCOUNT@CLUSTER)')
+    .description('add a user and a context for a tool: through a broker, or with a token that ends')
+    .addHelpText('after', serviceAccountHelp);
+  addSignInFlags(command, [...unusedWithoutSignIn, 'account'])
+    .optionsGroup('Cluster, for --broker:')
+    .option('--cluster <name>', 'the cluster entry (default: that of --context)')
+    .option('--server <url>', 'the API server; not needed if the cluster is in the kubeconfig already')
+    .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
+    .option('--tls-server-name <name>', 'the name in the certificate of the API server')
+    .option('--offline', 'write it without asking the broker and the API server')
+    .optionsGroup('Token, without --broker:')
+    .option('--name <account>', 'the service account')
+    .option('--namespace <namespace>', 'its namespace; also that of the context')
+    .option('--context <name>', 'make it as the user of this context (default: the current one)')
+    .addOption(
+      new Option('--duration <time>', 'how long it lives, 24h unless --yes says more (default: 1h)').conflicts(
+        'neverExpires',
+      ),
+    )
+    .option('--never-expires', 'make a Secret with a token that never ends')
+    .optionsGroup('File:')
+    .option('--user <name>', 'the name of the user entry (default: kleis-NAME)')
+    .option('--kubeconfig <file>', 'read and write here (default: as kubectl does)')
+    .option('--out <file>', 'write a kubeconfig of its own, which only you can read')
+    .option('--dry-run', 'print what would be added; make no token and write nothing')
+    .option('-y, --yes', 'replace entries, and let a token live long, without asking')
+    .action(async (name: string | undefined, flags: KubeconfigServiceAccountFlags) =>
+      (await import('../commands/kubeconfig-service-account.ts')).kubeconfigServiceAccount(name, flags, deps),
+    );
+}
+
 /** Of what changes entries that exist; `yes` says what it does not ask. */
 function withChangeFlags(command: Command, yes?: string): Command {
   command.option('--kubeconfig <file>', 'of this file (default: as kubectl does)');
@@ -118,6 +156,12 @@ What it does not name in the file stays as it is, byte for byte.
   kleis kubeconfig add --from https://kleis.example.com
   kleis kubeconfig add prod --server https://api.example.com:6443 --cluster-certificate-authority ca.crt \\
       --issuer-url https://login.example.com --scope groups`;
+
+const serviceAccountHelp = `
+Through a broker the tool has no secret in the file: it asks with the identity of where it runs.
+
+  kleis kubeconfig service-account --broker https://kleis.example.com --grant deploy-web --cluster prod --identity github
+  kleis kubeconfig service-account --namespace web --name deployer --duration 2h --out deployer.kubeconfig`;
 
 const removeHelp = `
 Sessions stay: kleis logout ends them.

@@ -122,6 +122,23 @@ export interface KubeconfigMergeFlags extends KubeconfigFlags {
   overwrite?: boolean;
 }
 
+/** `kleis kubeconfig service-account`: of a broker, or of a token that is made. */
+export type KubeconfigServiceAccountFlags = SignInFlags &
+  KubeconfigChangeFlags & {
+    context?: string;
+    cluster?: string;
+    server?: string;
+    clusterCertificateAuthority?: string;
+    tlsServerName?: string;
+    user?: string;
+    namespace?: string;
+    name?: string;
+    duration?: string;
+    neverExpires?: boolean;
+    offline?: boolean;
+    out?: string;
+  };
+
 /** `kleis kubeconfig migrate`; the sign-in flags go before what an entry says. */
 export type KubeconfigMigrateFlags = SignInFlags & KubeconfigChangeFlags & { all?: boolean; from?: string };
 

@@ -32,6 +32,8 @@ const kubelogin = {
   user: { exec: { command: 'kubelogin', args: ['get-token', '--oidc-issuer-url=https://a', '--oidc-client-id=k'] } },
 };
 
+const place = { name: 'a place', cluster: { server: 'https://a.example.com' } };
+
 const verbs: readonly Verb[] = [
   {
     title: 'use',
@@ -68,6 +70,24 @@ const verbs: readonly Verb[] = [
     },
   },
   {
+    title: 'service-account',
+    prepare: (value) => ({ ...value, clusters: [...listOf(value, 'clusters'), place] as never }),
+    args: () => [
+      'service-account',
+      ...['--broker=https://b.example.com', '--grant=g', '--identity=github', '--offline', '--cluster=a place'],
+      ...['--', 'new name: #1'],
+    ],
+    model: (value) => ({
+      ...value,
+      users: [...listOf(value, 'users'), { name: 'kleis-new name: #1', user: { exec: expect.anything() } }] as never,
+      contexts: [
+        ...listOf(value, 'contexts'),
+        { name: 'new name: #1', context: { cluster: 'a place', user: 'kleis-new name: #1' } },
+      ] as never,
+      ...(textOf(value['current-context']) === '' && { 'current-context': 'new name: #1' }),
+    }),
+  },
+  {
     title: 'merge',
     args: async () => ['merge', await world.write('theirs', 'users:\n- name: them\n  user: {token: "x: #y"}\n')],
     model: (value) => ({
@@ -102,7 +122,7 @@ test.each(verbs)(
         const file = parseKubeconfig(text, 'config');
         const value = file.value as Value;
         const contexts = listOf(value, 'contexts').filter(({ name }) => name !== '');
-        fc.pre(contexts.length > 0 || ['merge', 'migrate'].includes(verb.title));
+        fc.pre(contexts.length > 0 || ['service-account', 'merge', 'migrate'].includes(verb.title));
         const name = textOf(contexts[nth % Math.max(contexts.length, 1)]?.['name']);
         await world.write('config', text);
         const { code, stderr } = await world.kubeconfig(await verb.args(name));
