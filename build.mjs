@@ -79,6 +79,7 @@ writeFileSync(
   "#!/usr/bin/env node\nprocess.argv.splice(2, 0, '__complete', '--shell', 'kubectl', '--');\nrequire('./kleis.js');\n",
   { mode: 0o755 },
 );
+await writeManual();
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
@@ -186,6 +187,40 @@ function withoutUnused() {
           loader: 'json',
         };
       });
+    },
+  };
+}
+
+/** The pages of the manual, from the commands themselves. `SOURCE_DATE_EPOCH`: reproducible-builds.org. */
+async function writeManual() {
+  const { outputFiles } = await build({
+    entryPoints: ['manual.ts'],
+    bundle: true,
+    plugins: [withoutParts()],
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    write: false,
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire('/');" },
+    logLevel: 'warning',
+  });
+  const { manualPages } = await import(
+    `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
+  );
+  const { SOURCE_DATE_EPOCH: epoch } = process.env;
+  const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000)).toISOString().slice(0, 10);
+  mkdirSync('dist/man');
+  for (const [name, text] of manualPages(date)) writeFileSync(join('dist/man', name), text);
+}
+
+/** What is loaded when a command runs is of no use to who reads about it. */
+function withoutParts() {
+  return {
+    name: 'without parts',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\./ }, ({ path, kind }) =>
+        kind === 'dynamic-import' ? { path, external: true } : undefined,
+      );
     },
   };
 }

@@ -205,7 +205,11 @@ const callerNames = [
 
 /** Which broker is asked, and by whom. */
 export function addBrokerFlags(command: Command, yes = 'let the broker have your sign-in without asking'): Command {
-  for (const name of callerNames) command.optionsGroup(`${settingOf(name).group}:`).addOption(optionOf(name));
+  for (const name of callerNames) {
+    const option = optionOf(name);
+    if (name === 'broker') option.description = 'the broker that is asked';
+    command.optionsGroup(`${settingOf(name).group}:`).addOption(option);
+  }
   return command.optionsGroup('Options:').option('-y, --yes', yes);
 }
 

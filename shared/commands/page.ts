@@ -65,12 +65,16 @@ function argumentItem(argument: Argument): HelpItem {
 }
 
 /** `--login <auto|browser|device|paste>`: the choices in place of the name of the value, where they are short. */
-function optionItem({ flags, description, argChoices: choices, defaultValue }: Option): HelpItem {
+function optionItem(option: Option): HelpItem {
+  const list = option.argChoices?.join('|') ?? '';
+  const isShort = list !== '' && list.length <= maxList;
+  return { term: isShort ? option.flags.replace(/<.+>/, `<${list}>`) : option.flags, text: optionText(option) };
+}
+
+/** What is said of an option: its choices too where they are too long for its name. */
+export function optionText({ description, argChoices: choices = [], defaultValue }: Option): string {
   const usual = typeof defaultValue === 'string' ? ` (default: ${defaultValue})` : '';
-  const list = choices?.join('|') ?? '';
-  if (choices === undefined) return { term: flags, text: `${description}${usual}` };
-  if (list.length <= maxList) return { term: flags.replace(/<.+>/, `<${list}>`), text: `${description}${usual}` };
-  return { term: flags, text: `${description}${usual}: ${choices.join(', ')}` };
+  return `${description}${usual}${choices.join('|').length > maxList ? `: ${choices.join(', ')}` : ''}`;
 }
 
 const maxList = 32;

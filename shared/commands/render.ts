@@ -41,7 +41,7 @@ export function render({ name, usage, description, groups, notes }: HelpPage, { 
     if (kind === 'blank') lines.push('');
     else if (kind === 'text') {
       const text = block.join(' ');
-      lines.push(...(/^[A-Z][^.]{0,60}:$/.test(text) ? title(text) : wrap(text, width)));
+      lines.push(...(isTitle(text) ? title(text) : wrap(text, width)));
     } else {
       const items = listIn(block);
       if (items === undefined) lines.push(...joined(block).flatMap((line) => fitCommand(line, width)));
@@ -69,6 +69,11 @@ function define({ term, text }: HelpItem, column: number, width: number, style: 
   const [beside = '', ...more] = said;
   const gap = ' '.repeat(column - term.length + 2);
   return [`  ${style(term)}${gap}${beside}`.trimEnd(), ...more.map((line) => indent + line)];
+}
+
+/** `Start here:` */
+export function isTitle(text: string): boolean {
+  return /^[A-Z][^.]{0,60}:$/.test(text);
 }
 
 /** Lines that belong together. */

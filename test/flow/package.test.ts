@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -35,6 +35,12 @@ it('has every program on PATH, and each works', async () => {
       stderr: '',
     });
   }
+});
+
+it('has every page of the manual where man looks for it', async () => {
+  const pages = await readdir(join(prefix, 'share/man/man1'));
+  expect(pages.toSorted()).toEqual(packageJson.man.map((path) => basename(path)).toSorted());
+  expect(await readFile(join(prefix, 'share/man/man1/kleis-kubeconfig-add.1'), 'utf8')).toContain('.SH SYNOPSIS');
 });
 
 it('the launcher finds its sibling through the link that npm makes', async () => {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
+import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
 import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
@@ -19,6 +20,7 @@ export const generated: readonly Generated[] = [
   { file: '.oxlintrc.json', make: withWalls },
   { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
+  { file: 'package.json', make: withManual },
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
   ...[...referenceParts, ...brokerParts, ...providerParts].map(({ file, name, make }) => ({
     file,
@@ -45,6 +47,13 @@ function withWalls(text: string): string {
   const others = config.overrides.filter(({ rules }) => !('no-restricted-imports' in rules));
   const walls = { ...config, overrides: [...makeWalls(), ...others] };
   return isDeepEqual(config, walls) ? text : `${JSON.stringify(walls, undefined, 2)}\n`;
+}
+
+/** npm puts pages of the manual in place only where they are named one by one. */
+function withManual(text: string): string {
+  const current = JSON.parse(text) as Readonly<Record<string, unknown>>;
+  const man = [...manualPages('').keys()].map((name) => `dist/man/${name}`).toSorted();
+  return isDeepEqual(current['man'], man) ? text : `${JSON.stringify({ ...current, man }, undefined, 2)}\n`;
 }
 
 const isDeepEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);

@@ -49,7 +49,7 @@ async function claim(path: string): Promise<boolean> {
 }
 
 async function make(folder: string, browser: string): Promise<void> {
-  for (const name of ['cli', 'broker', 'shared', 'node_modules', 'package.json']) {
+  for (const name of ['cli', 'broker', 'shared', 'node_modules', 'package.json', 'manual.ts']) {
     await symlink(resolve(name), join(folder, name));
   }
   await promisify(execFile)(process.execPath, [resolve('build.mjs')], { cwd: folder });
