@@ -105,6 +105,7 @@ async function checkAll(
     host: anonymous.host,
     kubectl: `kubectl --context ${shellWord(found.context, deps.platform)}`,
     cluster: clean(found.clusterName, 100),
+    namespace: /^[a-z0-9-]{1,63}$/.exec(found.namespace ?? '')?.[0] ?? 'default',
     platform: deps.platform,
   };
   const cluster = own?.cluster ?? anonymous;

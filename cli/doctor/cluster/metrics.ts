@@ -1,4 +1,5 @@
 import type { ClusterClient } from '../../cluster/client.ts';
+import { sentence } from './words.ts';
 import { clean } from '../../../shared/text.ts';
 
 /** The counters of the API server that answered. */
@@ -18,7 +19,7 @@ export async function readMetrics(cluster: ClusterClient): Promise<Metrics> {
   if (status !== 200) {
     return {
       kind: 'unknown',
-      why: `/metrics: ${clean(body?.['message'] ?? `HTTP ${status}`, 300)}.`.replace('..', '.'),
+      why: sentence(`/metrics: ${clean(body?.['message'] ?? `HTTP ${status}`, 300)}`),
     };
   }
   const lines = text.split('\n').filter((line) => line.startsWith('apiserver_'));

@@ -4,6 +4,7 @@ import type { KubeObject, RbacState, Rule, Subject } from '../../../shared/rbac/
 import { asText, clean } from '../../../shared/text.ts';
 import type { ClusterClient } from '../../cluster/client.ts';
 import { listObjects } from '../../cluster/list.ts';
+import { sentence } from './words.ts';
 
 /** All that RBAC says there, or why that is not known. */
 export type RbacRead =
@@ -17,8 +18,7 @@ export async function readRbacObjects(cluster: ClusterClient): Promise<RbacRead>
   const lists: Record<string, readonly KubeObject[]> = {};
   for (const [resource, read] of readers) {
     const listed = await listObjects(cluster, { path: `/apis/rbac.authorization.k8s.io/v1/${resource}`, read });
-    if (listed.kind === 'refused')
-      return { kind: 'unknown', why: `${resource}: ${listed.message}.`.replace('..', '.') };
+    if (listed.kind === 'refused') return { kind: 'unknown', why: sentence(`${resource}: ${listed.message}`) };
     if (!listed.complete) return { kind: 'unknown', why: `There are more ${resource} than can be looked at.` };
     lists[resource] = listed.items;
   }

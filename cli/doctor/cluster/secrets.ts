@@ -2,10 +2,10 @@ import { isObject } from '../../../shared/json.ts';
 import { shellWord } from '../../../shared/shell.ts';
 import { asText, clean } from '../../../shared/text.ts';
 import type { ClusterClient } from '../../cluster/client.ts';
-import { listObjects } from '../../cluster/list.ts';
+import { type Listed, listObjects } from '../../cluster/list.ts';
 import { type DoctorFinding, ok, unknown, warning } from '../finding.ts';
 import { type BindingsOf, grantForAccount } from './grants.ts';
-import type { Words } from './words.ts';
+import { sentence, type Words } from './words.ts';
 
 const about = 'secrets';
 const type = 'kubernetes.io/service-account-token';
@@ -29,20 +29,37 @@ export async function checkSecrets(
   bindingsOf: BindingsOf | undefined,
   words: Words,
 ): Promise<DoctorFinding[]> {
-  const listed = await listObjects(cluster, {
-    path: '/api/v1/secrets',
-    fieldSelector: `type=${type}`,
-    metadataOnly: true,
-    read: readSecret,
-  });
-  if (listed.kind === 'refused') {
+  const all = await listTokens(cluster, '/api/v1/secrets');
+  // Whoever may not see all of them may see those of where they work.
+  const own = all.kind === 'refused' ? await listTokens(cluster, `/api/v1/namespaces/${words.namespace}/secrets`) : all;
+  const found = own.kind === 'refused' ? [] : await describe(own, cluster, bindingsOf, words);
+  if (all.kind === 'refused') {
+    const where = own.kind === 'refused' ? '' : ` outside of ${words.namespace}`;
     return [
-      unknown(about, 'Which service accounts have tokens without an end is not known: Secrets may not be listed.', {
-        why: `${listed.message}.`.replace('..', '.'),
-        next: `Whoever may list Secrets in all namespaces sees them: ${words.kubectl} get secrets -A --field-selector type=${type}`,
-      }),
+      ...found,
+      unknown(
+        about,
+        `Which service accounts have tokens without an end${where} is not known: Secrets may not be listed.`,
+        {
+          why: sentence(all.message),
+          next: `Whoever may list Secrets in all namespaces sees them: ${words.kubectl} get secrets -A --field-selector type=${type}`,
+        },
+      ),
     ];
   }
+  return found.length > 0 ? found : [ok(about, 'No service account has a token without an end in a Secret.')];
+}
+
+async function listTokens(cluster: ClusterClient, path: string): Promise<Listed<TokenSecret>> {
+  return listObjects(cluster, { path, fieldSelector: `type=${type}`, metadataOnly: true, read: readSecret });
+}
+
+async function describe(
+  listed: Extract<Listed<TokenSecret>, { kind: 'read' }>,
+  cluster: ClusterClient,
+  bindingsOf: BindingsOf | undefined,
+  words: Words,
+): Promise<DoctorFinding[]> {
   const since = await readTrackedSince(cluster);
   const sorted = listed.items.toSorted((a, b) => compare(b.lastUsed ?? '', a.lastUsed ?? ''));
   const findings = sorted.map((secret, index) => {
@@ -51,7 +68,7 @@ export async function checkSecrets(
   });
   if (!listed.complete)
     findings.push(unknown(about, `There are more of them than the ${listed.items.length} that were read.`));
-  return findings.length > 0 ? findings : [ok(about, 'No service account has a token without an end in a Secret.')];
+  return findings;
 }
 
 function readSecret({ metadata }: Readonly<Record<string, unknown>>): TokenSecret | undefined {

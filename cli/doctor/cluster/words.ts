@@ -8,6 +8,8 @@ export interface Words {
   readonly kubectl: string;
   /** The name of the cluster in a grant: that of the context, where it is one. */
   readonly cluster: string;
+  /** Of the context. */
+  readonly namespace: string;
   readonly platform: NodeJS.Platform;
 }
 
@@ -16,4 +18,9 @@ export function removal({ kind, namespace, name, subjects }: Binding, { kubectl,
   const verb = subjects.length > 1 ? 'edit' : 'delete';
   const place = namespace === undefined ? '' : ` -n ${shellWord(namespace, platform)}`;
   return `${kubectl}${place} ${verb} ${kind.toLowerCase()} ${shellWord(name, platform)}`;
+}
+
+/** What a server said, which may or may not end as a sentence does. */
+export function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

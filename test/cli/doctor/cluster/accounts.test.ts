@@ -5,7 +5,13 @@ import { indexBindings } from '../../../../cli/doctor/cluster/grants.ts';
 import { readRbac } from '../../../../shared/rbac/bindings.ts';
 import type { KubeObject, Rule, Subject } from '../../../../shared/rbac/kinds.ts';
 
-const words = { host: 'api', kubectl: 'kubectl --context prod', cluster: 'prod', platform: 'linux' } as const;
+const words = {
+  host: 'api',
+  kubectl: 'kubectl --context prod',
+  cluster: 'prod',
+  namespace: 'web',
+  platform: 'linux',
+} as const;
 const deployer: Subject = { kind: 'ServiceAccount', name: 'deployer', namespace: 'ci' };
 const object = (name: string, rest: object, namespace?: string, labels = {}): KubeObject => ({
   apiVersion: '',

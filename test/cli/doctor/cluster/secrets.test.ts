@@ -3,7 +3,13 @@ import type { ClusterClient } from '../../../../cli/cluster/client.ts';
 import { checkSecrets } from '../../../../cli/doctor/cluster/secrets.ts';
 import { summarize } from '../../../../cli/doctor/print.ts';
 
-const words = { host: 'api', kubectl: 'kubectl --context prod', cluster: 'prod', platform: 'linux' } as const;
+const words = {
+  host: 'api',
+  kubectl: 'kubectl --context prod',
+  cluster: 'prod',
+  namespace: 'web',
+  platform: 'linux',
+} as const;
 const total = 100_000;
 
 /** A hundred thousand, of which every tenth is in use. */
@@ -39,4 +45,19 @@ test('a hundred thousand are all told, those in use first, and shown as twenty',
     'And 89990 more like these.',
   ]);
   expect(shown).toHaveLength(22);
+});
+
+test('whoever may list those of one namespace is told of these, and what is not known', async () => {
+  const own: ClusterClient = {
+    host: 'api',
+    async ask({ path }) {
+      if (path.startsWith('/api/v1/namespaces/web/secrets?'))
+        return crowded.ask({ method: 'GET', path: '/api/v1/secrets?limit=1&continue=99999' });
+      return { status: 403, body: { message: 'forbidden' }, text: '', ahead: undefined };
+    },
+  };
+  expect(await checkSecrets(own, undefined, words)).toMatchObject([
+    { severity: 'warning', code: 'token_unused' },
+    { severity: 'unknown', what: expect.stringContaining('outside of web'), why: 'forbidden.' },
+  ]);
 });
