@@ -12,18 +12,13 @@ import { authenticationFile, distribution } from '../setup/distributions.ts';
 import { alreadyThere, takenIn, writeFiles } from '../setup/files.ts';
 import type { SetupFlags } from '../setup/flags.ts';
 import { formatSections } from '../setup/guide.ts';
-import {
-  chooseBindings,
-  chooseClient,
-  chooseCluster,
-  chooseMapping,
-  chooseServer,
-  seeToken,
-} from '../setup/interview.ts';
+import { chooseClient, seeToken } from '../setup/choose-client.ts';
+import { chooseBindings, chooseCluster, chooseMapping, chooseServer } from '../setup/choose-cluster.ts';
 import { algorithmsOf } from '../setup/look.ts';
 import { answer, type Dialog, openDialog } from '../setup/questions.ts';
 import {
   bindingsSection,
+  caNames,
   clientWanted,
   developersSection,
   mappingSection,
@@ -54,9 +49,11 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
 
   // The cluster, the names that it sees, what their groups may do there.
   const server = await chooseServer(flags, dialog);
-  const mapping = await chooseMapping(flags, known, server.name, dialog);
-  const bindings = await chooseBindings(flags, mapping, server.name, dialog);
-  const cluster = await chooseCluster(name, flags, dialog);
+  const { title, throughBroker = false, recipe } = distribution(server.name);
+  const rest = throughBroker ? { ...dialog, asks: false } : dialog;
+  const mapping = await chooseMapping(flags, known, server.name, rest);
+  const bindings = await chooseBindings(flags, mapping, rest);
+  const cluster = await chooseCluster(name, flags, rest);
 
   // All of it as text.
   const wants = {
@@ -68,7 +65,6 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
     groupsAreText: mapping.groupsAreText,
     algorithms: token === undefined ? algorithmsOf(found.metadata) : [token.algorithm],
   };
-  const { title, throughBroker = false, recipe } = distribution(server.name);
   const made = recipe({
     wants,
     version: server.version,
@@ -80,9 +76,9 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
     recipe: made,
     title,
     flags: made.files[authenticationFile] === undefined ? undefined : oidcFlags(wants, caPlace),
-    caFile: wants.certificateAuthority,
+    authorities: { cluster: cluster.certificateAuthority, provider: wants.certificateAuthority },
     bindings: objects.length === 0 ? undefined : toYaml(...objects),
-    command: throughBroker ? undefined : kubeconfigCommand(cluster, signIn, caName),
+    command: throughBroker ? undefined : kubeconfigCommand(cluster, signIn, caNames),
     kubeconfig: throughBroker ? undefined : await kubeconfigFile(cluster, signIn),
   };
   const seen = token && mapping.groups && namesOf({ ...mapping.groups, prefix: '' }, token);
@@ -128,7 +124,7 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
   const sections = [
     registrationSection(provider, shared),
     tokenSection(token),
-    mappingSection({ ...mapping, advice }, token),
+    ...(throughBroker ? [] : [mappingSection({ ...mapping, advice }, token)]),
     serverSection(pieces, placeOf),
     ...(throughBroker ? [] : [bindingsSection(pieces, mapping.groups, placeOf), developersSection(pieces, placeOf)]),
   ];
@@ -136,6 +132,7 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
   const told = dialog.asks && deps.stdout.isTTY ? (token === undefined ? 1 : 2) : 0;
   const columns = widthOf(deps.stdout);
   const bold = boldOn(deps.stdout, deps.env);
+  if (told > 0) deps.stdout.write('\n');
   deps.stdout.write(formatSections(sections.slice(told), { columns, first: told + 1, bold }));
   if (written.length === 0) tell(`\n${alone}`, deps);
 }
@@ -143,18 +140,18 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
 const alone =
   'With --output-dir FOLDER the files are written there; -o authentication, flags, bindings and kubeconfig print one of them alone.';
 
-const caName = 'oidc-ca.crt';
-const caPlace = `/etc/kubernetes/pki/${caName}`;
+const caPlace = `/etc/kubernetes/pki/${caNames.provider}`;
 
 function describe({ path, prefix }: { readonly path: readonly string[]; readonly prefix: string }) {
   return { claim: path.join('.'), nested: path.length > 1, prefix };
 }
 
-function filesOf({ recipe, flags, caFile, bindings, kubeconfig }: Pieces): Record<string, string> {
+function filesOf({ recipe, flags, authorities, bindings, kubeconfig }: Pieces): Record<string, string> {
   return {
     ...recipe.files,
     ...(flags !== undefined && 'flags' in flags && { 'oidc-flags.txt': lines(flags.flags) }),
-    ...(caFile !== undefined && { [caName]: caFile }),
+    ...(authorities.provider !== undefined && { [caNames.provider]: authorities.provider }),
+    ...(authorities.cluster !== undefined && { [caNames.cluster]: authorities.cluster }),
     ...(bindings !== undefined && { 'bindings.yaml': bindings }),
     ...(kubeconfig !== undefined && { 'kubeconfig.yaml': kubeconfig }),
   };

@@ -26,6 +26,14 @@ export function describeSetup(command: Command, deps: Deps): void {
     .optionsGroup('Cluster:')
     .addOption(new Option('--distribution <kind>', 'what runs it').choices(distributionNames))
     .addOption(new Option('--api-version <version>', 'v1 from 1.34 on, v1beta1 from 1.30 on').choices(apiVersions))
+    .addOption(
+      new Option('--context <name>', 'its address and authority, from this context of your kubeconfig').conflicts([
+        'server',
+        'clusterCertificateAuthority',
+        'tlsServerName',
+      ]),
+    )
+    .option('--kubeconfig <file>', 'look in this kubeconfig')
     .option('--server <url>', 'the API server, for developers')
     .option('--cluster-certificate-authority <file>', 'PEM; what vouches for the API server')
     .option('--tls-server-name <name>', 'the name in the certificate of the API server')

@@ -32,8 +32,12 @@ function forEverybody(flags: SignInFlags): SignInFlags {
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !own.includes(name)));
 }
 
-/** `kleis kubeconfig add …`, with capitals where somebody has to fill something in. */
-export function kubeconfigCommand(cluster: DeveloperCluster, { flags }: DeveloperSignIn, providerCa: string): string[] {
+/** `kleis kubeconfig add …`, with capitals where somebody has to fill something in. @param files of the authorities */
+export function kubeconfigCommand(
+  cluster: DeveloperCluster,
+  { flags }: DeveloperSignIn,
+  files: { readonly cluster: string; readonly provider: string },
+): string[] {
   const { name, server, certificateAuthority, tlsServerName, namespace } = cluster;
   const {
     certificateAuthority: file,
@@ -44,13 +48,15 @@ export function kubeconfigCommand(cluster: DeveloperCluster, { flags }: Develope
   } = flags;
   const words = [
     ...(server === undefined ? ['--server=https://API-SERVER:6443'] : [`--server=${server}`]),
-    ...(server !== undefined && certificateAuthority === undefined ? [] : ['--cluster-certificate-authority=ca.crt']),
+    ...(server !== undefined && certificateAuthority === undefined
+      ? []
+      : [`--cluster-certificate-authority=${files.cluster}`]),
     ...(tlsServerName === undefined ? [] : [`--tls-server-name=${tlsServerName}`]),
     ...(namespace === undefined ? [] : [`--namespace=${namespace}`]),
     ...toArguments(rest),
     ...(clientSecretFile === undefined ? [] : ['--client-secret-file=FILE']),
     ...(clientKeyFile === undefined ? [] : ['--client-key-file=FILE']),
-    ...((file ?? data) === undefined ? [] : [`--certificate-authority=${providerCa}`]),
+    ...((file ?? data) === undefined ? [] : [`--certificate-authority=${files.provider}`]),
   ];
   const quoted = words.map((word) => shellWord(word, 'linux', 4000));
   return fold(['kleis kubeconfig add', shellWord(name, 'linux', 4000), ...quoted]);

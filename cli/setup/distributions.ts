@@ -300,7 +300,7 @@ const distributions = {
   eks: { title: 'EKS', plainOnly: true, recipe: eks },
   aks: { title: 'AKS', prefix: 'aks:jwt:', recipe: aks },
   gke: { title: 'GKE', throughBroker: true, recipe: gke },
-  other: { title: 'another', recipe: other },
+  other: { title: 'the API server', recipe: other },
 } as const satisfies Readonly<Record<DistributionName, Distribution>>;
 
 export function distribution(name: DistributionName): Distribution {

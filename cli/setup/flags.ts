@@ -48,6 +48,8 @@ export type SetupFlags = SignInFlags & {
   distribution?: string;
   apiVersion?: string;
   bind?: string[];
+  context?: string;
+  kubeconfig?: string;
   server?: string;
   clusterCertificateAuthority?: string;
   tlsServerName?: string;

@@ -23,7 +23,7 @@ const answers = [
   '--groups-claim',
   '--groups-prefix',
   '--bind',
-  '--server',
+  '--context or --server',
   '--cluster-certificate-authority',
   '--output-dir',
 ];

@@ -194,10 +194,7 @@ const providers = {
     ...usual,
     title: 'Others',
     fits: () => false,
-    steps: [
-      'Register a public client with PKCE (a native one, where there are kinds): client ID `CLIENT`, redirect URIs REDIRECTS exactly so, without a slash at the end.',
-      'Grants: authorization code, refresh token; device code, if people work over SSH.',
-    ],
+    steps: [],
     groupSteps: [
       'Let the provider put a list of names into the ID token, as the claim `groups`: that is a scope, a claim or a mapper there.',
     ],

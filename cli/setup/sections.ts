@@ -28,13 +28,14 @@ export function registrationSection(provider: ProviderName, settings: Settings):
       rows: [
         ['Client ID', clean(client.clientId, 200)],
         ['Type', isConfidential ? 'confidential, with PKCE' : 'public (no secret), with PKCE'],
-        ['Redirect URIs', client.redirectUris.join(', ')],
+        ['Redirect URIs', `${client.redirectUris.join(', ')}, exactly so`],
         ['Grants', 'authorization code, refresh token; device code, if people work over SSH'],
         ['Scopes', clean(settings.scopes.join(' '), 300)],
       ],
     },
     ...registrationSteps(provider, client).map((text) => ({ text: `- ${text}` })),
-    ...notes.map((note) => ({ text: `- ${fill(note, client)}` })),
+    // Of the others they are about some, of which this need not be one.
+    ...(provider === 'other' ? [] : notes.map((note) => ({ text: `- ${fill(note, client)}` }))),
   ];
   return { title: `At the provider: ${provider === 'other' ? clean(settings.issuerUrl) : title}`, parts };
 }
@@ -95,31 +96,35 @@ function describeMapped(mapped: MappedClaim, token: SeenToken | undefined): stri
   return names.length === 0 ? claim : `${claim}: ${shown.join(', ')}${more}`;
 }
 
+/** What the files with authorities are called. */
+export const caNames = { cluster: 'cluster-ca.crt', provider: 'oidc-ca.crt' } as const;
+
 export interface Pieces {
   readonly recipe: Recipe;
   readonly title: string;
   readonly flags: { readonly flags: readonly string[] } | { readonly why: string } | undefined;
-  readonly caFile: string | undefined;
+  /** PEM. */
+  readonly authorities: { readonly cluster: string | undefined; readonly provider: string | undefined };
   readonly bindings: string | undefined;
   readonly command: readonly string[] | undefined;
   readonly kubeconfig: string | undefined;
 }
 
 /** @param placeOf where a file was written; undefined: it was not */
-export function serverSection({ recipe, title, flags, caFile }: Pieces, placeOf: PlaceOf): Section {
+export function serverSection({ recipe, title, flags, authorities }: Pieces, placeOf: PlaceOf): Section {
   const parts: Part[] = [
     ...Object.entries(recipe.files).map(([name, content]) => filePart(name, content, placeOf)),
     ...recipe.steps.map(({ text, ...rest }) => ({ ...rest, text: `- ${text}` })),
   ];
   if (flags !== undefined && 'flags' in flags) {
-    const where = caFile === undefined ? '' : ', with oidc-ca.crt on its machine';
+    const where = authorities.provider === undefined ? '' : `, with ${caNames.provider} on its machine`;
     parts.push({
       text: `- A server that takes no file takes these flags, which mean the same${where}:`,
       lines: flags.flags,
     });
   }
   if (flags !== undefined && 'why' in flags) parts.push({ text: `- There are no --oidc-… flags for it. ${flags.why}` });
-  return { title: `At the API server: ${title}`, parts };
+  return { title: title === 'the API server' ? `At ${title}` : `At the API server: ${title}`, parts };
 }
 
 type PlaceOf = (name: string) => string | undefined;
@@ -156,7 +161,14 @@ export function bindingsSection({ bindings }: Pieces, groups: MappedClaim | unde
 
 export function developersSection({ command, kubeconfig }: Pieces, placeOf: PlaceOf): Section {
   const parts: Part[] = [];
-  if (command !== undefined) parts.push({ text: 'Each runs this once, with your values:', lines: command });
+  if (command !== undefined) {
+    const files = [caNames.cluster, caNames.provider].filter((name) => command.some((line) => line.includes(name)));
+    const given =
+      files.length === 0
+        ? ''
+        : ` (${files.join(' and ')} ${files.length === 1 ? 'is a file' : 'are files'} that you give them)`;
+    parts.push({ text: `Each runs this once, with your values in place of capitals${given}:`, lines: command });
+  }
   if (kubeconfig !== undefined) {
     parts.push(
       { text: `${command === undefined ? 'A' : 'Or give them a'} kubeconfig that works as it is (Linux, macOS):` },

@@ -63,15 +63,16 @@ const binding = ['--bind', 'developers=system:aggregate-to-view@web'];
 async function workThere(cluster: Cluster, files: string, admin: Person): Promise<string> {
   const applied = await kubectlOf(admin, cluster.adminKubeconfig, ['apply', '-f', join(files, 'bindings.yaml')]);
   expect(said(applied)).toMatchObject({ code: 0 });
-  const person = await world.person();
-  const kubeconfig = join(files, 'kubeconfig.yaml');
-  const text = (await readFile(kubeconfig, 'utf8')).replace('https://api.example.com:6443', cluster.server);
-  const ca = Buffer.from(cluster.caPem).toString('base64');
-  await writeFile(
-    person.kubeconfig.replace('.kube/config', 'config'),
-    text.replace(/^( +)server: .*$/m, `$&\n$1certificate-authority-data: ${ca}`),
+  const handedOut = await setup(
+    admin,
+    ...['--no-sign-in', '--context', 'test', '--kubeconfig', cluster.adminKubeconfig, '-o', 'kubeconfig'],
   );
-  const own = person.kubeconfig.replace('.kube/config', 'config');
+  expect(said(handedOut)).toMatchObject({ code: 0 });
+  // Of the admin nothing is in it.
+  expect(handedOut.stdout).not.toMatch(/client-certificate|client-key/);
+  const person = await world.person();
+  const own = join(person.home, 'handed-out.yaml');
+  await writeFile(own, handedOut.stdout);
   const pods = await kubectlOf(person, own, ['get', 'pods', '-n', 'web', '-o', 'name']);
   expect(said(pods)).toEqual({ code: 0, stdout: '', stderr: expect.any(String) });
   const elsewhere = await kubectlOf(person, own, ['get', 'pods', '-n', 'default']);

@@ -152,7 +152,22 @@ describe('what is refused', () => {
       ['--distribution', 'aks', '--username-prefix', 'oidc:'],
       /begin with aks:jwt:/,
     ],
-    ['a binding at GKE', ['--distribution', 'gke', '--bind', 'a=view'], /grant of the broker/],
+    ['a binding at GKE', ['--distribution', 'gke', '--bind', 'a=view'], /grants of the broker/],
+    [
+      'a server at GKE',
+      ['--distribution', 'gke', '--server', 'https://x.example'],
+      /--server says what an API server does/,
+    ],
+    [
+      'a version where there is no file',
+      ['--distribution', 'eks', '--api-version', 'v1'],
+      /--api-version says nothing/,
+    ],
+    [
+      'a prefix of no groups',
+      ['--groups-claim', '-', '--groups-prefix', 'x:'],
+      /nothing that --groups-prefix could stand before/,
+    ],
     ['a server over http', ['--server', 'http://api.example.com'], /https/],
     ['flags for a claim within another', ['--groups-claim', 'a.b', '-o', 'flags'], /by its name alone/],
     ['the file for EKS', ['--distribution', 'eks', '-o', 'authentication'], /takes no AuthenticationConfiguration/],
@@ -349,6 +364,48 @@ describe('hostile names', () => {
     );
     expect(await readdir(home)).not.toContain('pwned');
   });
+});
+
+it('the cluster can be that of a context: its address and authority, and nothing of who is there', async () => {
+  const ca = await readFile(join(home, 'ca.crt'), 'utf8');
+  const kubeconfig = join(home, 'admin.yaml');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [
+      {
+        name: 'prod',
+        cluster: {
+          server: 'https://api.example.com',
+          'certificate-authority-data': Buffer.from(ca).toString('base64'),
+        },
+      },
+    ],
+    contexts: [{ name: 'admin@prod', context: { cluster: 'prod', user: 'admin', namespace: 'kube-system' } }],
+    users: [{ name: 'admin', user: { token: 'a-secret-token' } }],
+  };
+  await writeFile(kubeconfig, JSON.stringify(config));
+  const made = await yes('--context', 'admin@prod', '--kubeconfig', kubeconfig, '-o', 'json');
+  const { developers, files } = JSON.parse(made.stdout) as {
+    developers: { command: string };
+    files: Record<string, string>;
+  };
+  expect(developers.command).toMatch(
+    /kubeconfig add prod --server=https:\/\/api\.example\.com .*--cluster-certificate-authority=cluster-ca\.crt/s,
+  );
+  expect(files['cluster-ca.crt']).toBe(ca.endsWith('\n') ? ca : `${ca}\n`);
+  expect(parse(files['kubeconfig.yaml'] ?? '')).toMatchObject({
+    'current-context': 'prod',
+    clusters: [{ cluster: { server: 'https://api.example.com', 'certificate-authority-data': expect.any(String) } }],
+    contexts: [{ context: { cluster: 'prod', user: 'kleis-prod' } }],
+  });
+  expect(made.stdout).not.toMatch(/a-secret-token|kube-system/);
+  expect(await yes('--context', 'other', '--kubeconfig', kubeconfig)).toMatchObject({
+    code: 6,
+    stdout: '',
+    stderr: expect.stringMatching(/no context/),
+  });
+  expect(await yes('--context', 'admin@prod', '--server', 'https://x.example')).toMatchObject({ code: 2, stdout: '' });
 });
 
 it('a client with a secret has no kubeconfig to hand out, and no path of this machine goes into the line', async () => {

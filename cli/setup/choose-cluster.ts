@@ -1,11 +1,9 @@
 import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { checkCertificates } from '../../shared/net/certificates.ts';
 import { checkCluster, checkName } from '../kubeconfig/cluster-fields.ts';
-import type { PersonChoices } from '../settings/gather.ts';
-import { readFlags } from '../settings/gather.ts';
-import { resolveSettings, type Settings } from '../settings/sign-in.ts';
+import { findContext } from '../kubeconfig/find.ts';
 import { tell } from '../surroundings/ask.ts';
-import { toFailure } from '../surroundings/failure.ts';
+import type { Deps } from '../surroundings/deps.ts';
 import {
   type Advice,
   adviseGroups,
@@ -16,131 +14,12 @@ import {
   type KnownClaims,
 } from './advice.ts';
 import { type Binding, readBinding } from './bindings.ts';
-import { describeClaims } from './claims-table.ts';
 import type { DeveloperCluster } from './developers.ts';
 import { distribution } from './distributions.ts';
-import {
-  type ApiVersion,
-  apiVersions,
-  type DistributionName,
-  distributionNames,
-  type ProviderName,
-  providerNames,
-  type SetupFlags,
-} from './flags.ts';
-import { formatSections } from './guide.ts';
-import { findProvider, type FoundProvider, lookAtToken, type SeenToken } from './look.ts';
+import { type ApiVersion, apiVersions, type DistributionName, distributionNames, type SetupFlags } from './flags.ts';
 import { type MappedClaim, type Path, readPath, readPrefix, spellPath, valueAt } from './mapping.ts';
-import { answer, type Dialog, oneOf, yesOrNo } from './questions.ts';
-import { guessProvider, scopesOf } from './registration.ts';
-import { registrationSection, spellAdvice } from './sections.ts';
-
-/** The provider, and the client that people sign in with there. */
-export interface ChosenClient {
-  readonly provider: ProviderName;
-  readonly found: FoundProvider;
-  /** The flags of a sign-in, with the answers in place. */
-  readonly flags: SetupFlags;
-  /** Of who sits here, by their own configuration too. */
-  readonly settings: Settings;
-  /** Of everybody: what is registered, and what developers get. */
-  readonly shared: Settings;
-}
-
-/** Which provider, which client, and what is asked for. */
-export async function chooseClient(typed: SetupFlags, person: PersonChoices, dialog: Dialog): Promise<ChosenClient> {
-  // What is wrong with a flag is no wrong answer.
-  readFlags(typed);
-  const resolve = (flags: SetupFlags) => resolveSettings(flags, undefined, person);
-  const issuerUrl = { text: 'The URL of your provider, as it spells its issuer', flag: '--issuer-url' };
-  const { found, issuer } = await answer(
-    {
-      ...issuerUrl,
-      given: typed.issuerUrl,
-      usual: undefined,
-      check: async (text) => {
-        const settings = resolve({ ...typed, issuerUrl: text });
-        return { issuer: text, found: await findProvider(settings, dialog.deps) };
-      },
-    },
-    dialog,
-  );
-  const provider = await answer(
-    {
-      text: `What it is (${providerNames.join(', ')})`,
-      flag: '--provider',
-      given: typed.provider,
-      usual: guessProvider(issuer),
-      check: oneOf(providerNames, '--provider'),
-    },
-    dialog,
-  );
-  const flags = { ...typed, issuerUrl: issuer };
-  const clientId = await answer(
-    {
-      text: 'The client ID that Kleis is to have there',
-      flag: '--client-id',
-      given: typed.clientId,
-      usual: 'kleis',
-      check: (text) => resolve({ ...flags, clientId: text }).clientId,
-    },
-    dialog,
-  );
-  const scope = await answer(
-    {
-      text: 'Scopes to ask for, beside openid (- for none)',
-      flag: '--scope',
-      given: typed.scope?.join(' '),
-      usual: scopesOf(provider, found.metadata.scopes_supported).join(' ') || '-',
-      check: (text) =>
-        text === '-' ? [] : [...resolve({ ...flags, scope: [text] }).scopes].filter((each) => each !== 'openid'),
-    },
-    dialog,
-  );
-  const all = { ...flags, clientId, ...(scope.length > 0 && { scope }) };
-  return { provider, found, flags: all, settings: resolve(all), shared: resolveSettings(all, undefined, {}) };
-}
-
-/** The token of who sits here; undefined where nobody signs in. */
-export async function seeToken(
-  { provider, settings, shared }: ChosenClient,
-  flags: SetupFlags,
-  dialog: Dialog,
-): Promise<SeenToken | undefined> {
-  if (!flags.signIn) return undefined;
-  const { deps } = dialog;
-  if (dialog.asks) {
-    const columns = deps.stderr.columns;
-    deps.stderr.write(
-      `\n${formatSections([registrationSection(provider, shared)], { columns, bold: (text) => text })}`,
-    );
-    const signs = { text: 'Sign in there now, to see what comes (yes, no)', flag: '--no-sign-in', given: undefined };
-    if (!(await answer({ ...signs, usual: 'yes', check: yesOrNo }, dialog))) return undefined;
-  }
-  try {
-    const token = await lookAtToken(settings, deps);
-    if (dialog.asks) {
-      tell(`\nThe token of ${clean(token.name)} says:`, deps);
-      const rows = describeClaims(token.claims).map(([name, value]) => `   ${name}: ${value}`);
-      for (const row of rows) tell(row, deps);
-      deps.stderr.write('\n');
-    }
-    return token;
-  } catch (error) {
-    const failure = toFailure(error, deps);
-    if (!dialog.asks || failure.code === 'interrupted' || failure.code === 'unexpected') throw withWayOut(failure);
-    deps.report.error(failure);
-    const goesOn = { text: 'Go on without a sign-in (yes, no)', flag: '--no-sign-in', given: undefined };
-    if (await answer({ ...goesOn, usual: 'no', check: yesOrNo }, dialog)) return undefined;
-    throw failure;
-  }
-}
-
-function withWayOut(failure: KleisError): KleisError {
-  if (!failure.code.startsWith('sign_in') && failure.code !== 'client_refused') return failure;
-  const hint = `${failure.hint} Where the client is not registered yet: --no-sign-in says how, and gives advice from discovery alone.`;
-  return new KleisError(failure.code, failure.message, { hint, cause: failure });
-}
+import { answer, type Dialog, oneOf } from './questions.ts';
+import { spellAdvice } from './sections.ts';
 
 export interface ChosenServer {
   readonly name: DistributionName;
@@ -160,6 +39,8 @@ export async function chooseServer(flags: SetupFlags, dialog: Dialog): Promise<C
   );
   const { throughBroker, plainOnly, prefix } = distribution(name);
   const takesFile = throughBroker !== true && plainOnly !== true && prefix === undefined;
+  if (throughBroker === true) refuseUnused(flags, ofServers, name);
+  if (!takesFile) refuseUnused(flags, ['apiVersion'], name);
   const version = await answer(
     {
       text: 'The version of its configuration: v1 (Kubernetes 1.34 and later), v1beta1 (1.30 and later)',
@@ -171,6 +52,39 @@ export async function chooseServer(flags: SetupFlags, dialog: Dialog): Promise<C
     takesFile ? dialog : { ...dialog, asks: false },
   );
   return { name, version };
+}
+
+/** What a broker in between leaves no use for. */
+const ofServers = [
+  'usernameClaim',
+  'usernamePrefix',
+  'groupsClaim',
+  'groupsPrefix',
+  'bind',
+  'context',
+  'kubeconfig',
+  'server',
+  'clusterCertificateAuthority',
+  'tlsServerName',
+  'namespace',
+] as const satisfies readonly (keyof SetupFlags)[];
+
+function refuseUnused(flags: SetupFlags, names: readonly (keyof SetupFlags)[], server: DistributionName): void {
+  const found = names.find((name) => flags[name] !== undefined);
+  if (found === undefined) return;
+  const flag = `--${found.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const { title, throughBroker } = distribution(server);
+  throw throughBroker === true
+    ? new KleisError(
+        'usage',
+        `${flag} says what an API server does with your provider's tokens, and that of ${title} gets those of a broker.`,
+        {
+          hint: `Leave ${flag} away: grants of the broker say who may do what (docs/grants.md).`,
+        },
+      )
+    : new KleisError('usage', `${title} takes no AuthenticationConfiguration, so that ${flag} says nothing.`, {
+        hint: `Leave ${flag} away.`,
+      });
 }
 
 export interface ChosenMapping {
@@ -218,6 +132,15 @@ export async function chooseMapping(
   );
   tellAdvice(groups.advice, dialog);
   const { path } = groups;
+  if (path === undefined && flags.groupsPrefix !== undefined) {
+    throw new KleisError(
+      'usage',
+      'Without a claim of groups there is nothing that --groups-prefix could stand before.',
+      {
+        hint: 'Give --groups-claim, or leave --groups-prefix away.',
+      },
+    );
+  }
   const groupsPrefix =
     path === undefined
       ? undefined
@@ -278,29 +201,18 @@ function tellAdvice(advice: readonly Advice[], { asks, deps }: Dialog): void {
   }
 }
 
-/** What groups may do. Throws `usage` where the API server knows no groups. */
+/** What groups may do. Throws `usage` where there are none. */
 export async function chooseBindings(
   flags: SetupFlags,
   { groups }: ChosenMapping,
-  server: DistributionName,
   dialog: Dialog,
 ): Promise<readonly Binding[]> {
   const given = flags.bind?.flatMap(readBinding);
-  const { throughBroker, title } = distribution(server);
-  const isUseless = groups === undefined || throughBroker === true;
-  if (isUseless) {
+  if (groups === undefined) {
     if (given === undefined) return [];
-    throw throughBroker === true
-      ? new KleisError(
-          'usage',
-          `${title} knows no groups of your provider: a grant of the broker says what they may do.`,
-          {
-            hint: 'Leave --bind away; docs/grants.md has the grants.',
-          },
-        )
-      : new KleisError('usage', 'Without a claim of groups no group can be bound.', {
-          hint: 'Give --groups-claim, or leave --bind away.',
-        });
+    throw new KleisError('usage', 'Without a claim of groups no group can be bound.', {
+      hint: 'Give --groups-claim, or leave --bind away.',
+    });
   }
   if (given !== undefined || !dialog.asks) return given ?? [];
   const list: Binding[] = [];
@@ -326,6 +238,7 @@ export async function chooseCluster(
   flags: SetupFlags,
   dialog: Dialog,
 ): Promise<DeveloperCluster> {
+  if ((flags.context ?? flags.kubeconfig) !== undefined) return ofContext(name, flags, dialog.deps);
   const { tlsServerName, namespace } = flags;
   const { server } = await answer(
     {
@@ -350,4 +263,20 @@ export async function chooseCluster(
     server === undefined ? { ...dialog, asks: false } : dialog,
   );
   return { ...checked, name: checkName('The name', name ?? 'prod') };
+}
+
+/** As the kubeconfig of who sits here has it; who they are in there is left out. */
+async function ofContext(name: string | undefined, flags: SetupFlags, deps: Deps): Promise<DeveloperCluster> {
+  const { context, kubeconfig, namespace } = flags;
+  const { cluster, clusterName } = await findContext({ context, kubeconfig }, deps);
+  const data = cluster['certificate-authority-data'];
+  const checked = await checkCluster({ server: cluster.server, tlsServerName: cluster['tls-server-name'], namespace });
+  return {
+    ...checked,
+    certificateAuthority:
+      data === undefined
+        ? undefined
+        : checkCertificates(Buffer.from(data, 'base64').toString(), 'The certificate authority of the cluster'),
+    name: checkName('The name', name ?? clusterName),
+  };
 }
