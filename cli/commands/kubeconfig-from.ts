@@ -1,15 +1,8 @@
-import { KleisError } from '../../shared/errors.ts';
-import { contextNames } from '../../shared/kube/broker-entries.ts';
-import type { WellKnownCluster } from '../../shared/protocol.ts';
 import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
-import { type Directory, readDirectory } from '../broker/directory.ts';
-import { type AskedBroker, callerFlags, openCaller } from '../get-token/caller.ts';
-import { addressOf } from '../get-token/exchange.ts';
-import { addEntries, type WantedEntry } from '../kubeconfig/add.ts';
-import { checkName, checkNamespace, checkServer } from '../kubeconfig/cluster-fields.ts';
-import { type KubeconfigAddFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
-import { authorityOf, type PersonChoices, readFlags } from '../settings/gather.ts';
+import { type Offer, readOffers, toEntry } from '../init/offers.ts';
+import { addEntries } from '../kubeconfig/add.ts';
+import type { KubeconfigAddFlags } from '../settings/flags.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest, type Settings } from '../settings/sign-in.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
@@ -23,14 +16,6 @@ const manyContexts = 100;
 
 /** Providers that are asked at once. */
 const mostChecked = 16;
-
-/** A context that an address offers. */
-export interface Offer {
-  readonly context: string;
-  readonly cluster: WellKnownCluster;
-  readonly user: string;
-  readonly flags: SignInFlags;
-}
 
 /**
  * `kleis kubeconfig add --from URL`: asks the address which clusters there are, signs in once where a broker knows whose
@@ -73,30 +58,6 @@ async function checkIssuers(all: readonly (Settings | AmbientSettings)[], deps: 
   refuseFaults(found.flat(), deps);
 }
 
-/** What an address offers the caller, who signs in there if it is a broker's. */
-export async function readOffers(
-  from: string,
-  flags: SignInFlags,
-  { yes, choices }: { readonly yes: boolean; readonly choices: PersonChoices },
-  deps: Deps,
-): Promise<readonly Offer[]> {
-  const { from: _, ...typed } = { from, ...flags, broker: from };
-  const given = readFlags(typed);
-  const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
-  const ask = await addressOf(broker, choices.proxy, deps);
-  const directory = await readDirectory(ask);
-  if (directory.broker === undefined) return withoutBroker(directory, typed);
-  const caller = callerFlags(directory, typed, deps.env);
-  const { token, name: who } = await openCaller(caller, broker, { yes, person: choices }, deps);
-  const mine = await readDirectory(ask, token);
-  if (mine.grants.length === 0) {
-    throw new KleisError('grant_denied', `${clean(broker.url)} has no grant for ${clean(who)}.`, {
-      hint: 'Ask whoever runs that broker for one.',
-    });
-  }
-  return ofGrants(mine, { ...caller, ...brokerFlags(broker, typed) });
-}
-
 /** What the address says is not to be typed as well. */
 function refuseOthers(flags: KubeconfigAddFlags): void {
   const said = {
@@ -112,44 +73,7 @@ function refuseOthers(flags: KubeconfigAddFlags): void {
   };
   const odd = Object.entries(said).find(([, value]) => value !== undefined)?.[0];
   if (odd === undefined) return;
-  throw new KleisError('usage', `${odd} is what the address of --from says.`, { hint: `Leave ${odd} or --from away.` });
-}
-
-function brokerFlags(broker: AskedBroker, typed: SignInFlags): SignInFlags {
-  const { brokerCertificateAuthority, brokerCertificateAuthorityData, ttl } = typed;
-  return {
-    broker: broker.url,
-    ...(brokerCertificateAuthority !== undefined && { brokerCertificateAuthority }),
-    ...(brokerCertificateAuthorityData !== undefined && { brokerCertificateAuthorityData }),
-    ...(ttl !== undefined && { ttl }),
-  };
-}
-
-function ofGrants({ grants, clusters }: Directory, flags: SignInFlags): Offer[] {
-  const places = new Map(clusters.map((cluster) => [cluster.name, cluster]));
-  const reachable = grants.filter((grant) => places.has(grant.cluster));
-  const names = contextNames(reachable);
-  return reachable.map(({ name, cluster }) => ({
-    context: names.get(name)!,
-    cluster: places.get(cluster)!,
-    user: `kleis-${name}`,
-    flags: { ...flags, grant: name },
-  }));
-}
-
-/** The clusters take the provider's own tokens; which are the caller's they say themselves. */
-function withoutBroker(directory: Directory, typed: SignInFlags): Offer[] {
-  if (directory.clusters.length === 0) {
-    throw new KleisError('broker_invalid', 'The document at that address names no cluster.');
-  }
-  return directory.clusters.map((cluster) => {
-    const issuers = directory.issuers.filter(({ name }) => name === cluster.issuer);
-    if (issuers.length === 0) {
-      throw new KleisError('broker_invalid', `The document names no issuer for the cluster ${clean(cluster.name)}.`);
-    }
-    const flags = callerFlags({ ...directory, issuers }, typed, {});
-    return { context: cluster.name, cluster, user: `kleis-${cluster.issuer!}`, flags };
-  });
+  throw usage(`${odd} is what the address of --from says.`, `Leave ${odd} or --from away.`);
 }
 
 function choose(offers: readonly Offer[], name: string | undefined, flags: KubeconfigAddFlags): readonly Offer[] {
@@ -169,23 +93,4 @@ function choose(offers: readonly Offer[], name: string | undefined, flags: Kubec
   if (found.length > 1)
     throw usage(`${what}, and there are ${found.length}.`, `Name a cluster with --cluster: ${list}.`);
   return found.map((offer) => ({ ...offer, context: name ?? offer.context }));
-}
-
-function toEntry({ context, cluster, user, flags }: Offer, namespace: string | undefined): WantedEntry {
-  const { server, certificate_authority: certificateAuthority, tls_server_name: tlsServerName } = cluster;
-  return {
-    names: {
-      contexts: checkName('The name', context),
-      clusters: checkName('The name of the cluster', cluster.name),
-      users: checkName('The name of the user', user),
-    },
-    cluster: {
-      server: checkServer('The address of the cluster', server),
-      certificateAuthority,
-      tlsServerName,
-      extension: undefined,
-    },
-    namespace: namespace === undefined ? undefined : checkNamespace(namespace),
-    args: toArguments(flags),
-  };
 }

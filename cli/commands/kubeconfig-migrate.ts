@@ -12,7 +12,7 @@ import { loadConfig } from '../settings/person.ts';
 import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { embedAuthorities, filesOf } from './kubeconfig-add.ts';
-import { type Offer, readOffers } from './kubeconfig-from.ts';
+import { type Offer, readOffers } from '../init/offers.ts';
 
 /** `kleis kubeconfig migrate [NAME…|--all]`: says what becomes of each entry, keeps a backup, then writes. */
 export async function kubeconfigMigrate(

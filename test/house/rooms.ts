@@ -71,6 +71,7 @@ export const house: readonly Program[] = [
       room('cli/doctor', 'what is wrong, in the order in which things break, and what is told of it'),
       room('cli/doctor/cluster', 'what of a cluster gives access without an end, or more than it seems'),
       room('cli/setup', 'what an admin gives the provider, the API server and the developers'),
+      room('cli/init', 'how somebody comes to an entry: what an address offers, what they are asked'),
       room('cli/commands', 'one command, one file'),
       room('cli/program', 'the commands, a file for each group of them'),
       room('cli/program.ts', 'the tree of commands'),
