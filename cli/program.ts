@@ -12,6 +12,7 @@ import {
   addRevokeFlags,
   addSignInFlags,
   collect,
+  type KubeconfigFlags,
   type LoginFlags,
   type LogoutFlags,
   optionOf,
@@ -111,6 +112,12 @@ export function createProgram(
     .action(async (flags: LogoutFlags) => (await import('./commands/logout.ts')).logout(flags, deps));
 
   program.commandsGroup('Set up:');
+  program
+    .command('init')
+    .description('ask what kubectl needs for a cluster, try it, and write it')
+    .option('--kubeconfig <file>', 'write here (default: as kubectl does)')
+    .addHelpText('after', initHelp)
+    .action(async (flags: KubeconfigFlags) => (await import('./commands/init.ts')).init(flags, deps));
   describeKubeconfig(program.command('kubeconfig').description('write, list and change kubeconfig entries'), deps);
   program
     .command('config')
@@ -168,10 +175,17 @@ export function createProgram(
 
 const startHere = `
 Start here:
+  kleis init                                                            asks for what it needs
   kleis kubeconfig add --from https://…                                 your company runs a broker
   kleis kubeconfig add prod --server https://… --issuer-url https://…   it does not
   kubectl get pods                                                      signs in by itself, once
 ${exitCodesHelp()}`;
+
+const initHelp = `
+It asks for the address of your company's broker, or for a cluster and the issuer of your single sign-on, signs in, asks the
+cluster who you are, and shows what it would write. Without a terminal kleis kubeconfig add does the same by flags.
+
+  kleis init`;
 
 const contextHelp = (...examples: readonly string[]) => `
 Without --identity, --issuer-url and --broker it takes them from a context of your kubeconfig: --context, else the current one.

@@ -2,13 +2,12 @@ import { formatJson } from '../../shared/json.ts';
 import { formatDuration, formatTime } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { type Claims, claimOf } from '../../shared/jwt.ts';
-import { Secret } from '../../shared/secret.ts';
 import { shellWord } from '../../shared/shell.ts';
 import { clean, revealUnseen } from '../../shared/text.ts';
 import { openCluster } from '../cluster/client.ts';
 import { type SeenUser, whoAmI } from '../cluster/questions.ts';
 import { openPresent, type Present, readToken } from '../get-token/present.ts';
-import { scriptToken } from '../get-token/script-token.ts';
+import { clusterToken } from '../get-token/script-token.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import type { OutputFlags, SignInFlags } from '../settings/flags.ts';
@@ -70,13 +69,12 @@ function notAsked(why: string): Seen {
 async function askCluster(
   settings: Settings | AmbientSettings,
   { cluster, identity }: ContextSettings,
-  { token }: Present,
+  present: Present,
   deps: Deps,
 ): Promise<Seen> {
   try {
     const client = openCluster(cluster, deps);
-    const sent = settings.broker ? new Secret((await scriptToken(settings, identity, deps)).token) : token;
-    const seen = await whoAmI(client, sent);
+    const seen = await whoAmI(client, await clusterToken(settings, present, identity, deps));
     switch (seen.kind) {
       case 'known':
         return { asked: true, user: seen.user };

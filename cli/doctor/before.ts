@@ -1,17 +1,15 @@
-import { exitCodes, isErrorCode, KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { exitCodes, KleisError } from '../../shared/errors.ts';
 import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { toFailure } from '../surroundings/failure.ts';
+import { within } from '../surroundings/within.ts';
 import { checkBroker } from './broker.ts';
 import { checkKnown } from './client.ts';
-import { type DoctorFinding, failed, type Severity } from './finding.ts';
+import { type DoctorFinding, errorOf, failed, type Severity, soften } from './finding.ts';
 import { describeProvider } from './provider.ts';
 import { reachServer } from './server.ts';
-
-/** Milliseconds for all of it: a person waits. */
-const patience = 6_000;
 
 /** What makes an entry useless wherever it is used; all else may be otherwise there, or tomorrow. */
 const decisive = new Set(['provider', 'sign-in', 'device', 'broker', 'grant']);
@@ -50,11 +48,10 @@ export function refuseFaults(findings: readonly DoctorFinding[], deps: Pick<Deps
     deps.report.warn([what, why, next].filter((part) => part !== undefined).join(' '));
   }
   if (first === undefined) return;
-  const { code, what, why, next = '' } = first;
-  const hint = first.exitCode === exitCodes.unavailable ? `${next} --offline writes it without asking.` : next;
-  throw new KleisError(isErrorCode(code) ? code : 'config_invalid', why === undefined ? what : `${what} ${why}`, {
-    hint: hint.trim(),
-  });
+  const error = errorOf(first);
+  if (error.exitCode !== exitCodes.unavailable) throw error;
+  const hint = `${error.hint} --offline writes it without asking.`.trim();
+  throw new KleisError(error.code, error.message, { hint, cause: error });
 }
 
 async function providerOf(settings: Settings, deps: Deps): Promise<readonly DoctorFinding[]> {
@@ -76,19 +73,10 @@ async function inTime(
   work: Promise<readonly DoctorFinding[]>,
   deps: Deps,
 ): Promise<readonly DoctorFinding[]> {
-  const done = new AbortController();
-  const late = async (): Promise<DoctorFinding[]> => {
-    await deps.clock.sleep(patience, AbortSignal.any([deps.signal, done.signal]));
-    const what = `${clean(host)} has not answered within ${patience / 1000} seconds.`;
-    return [failed(about, new KleisError('provider_unavailable', what))];
-  };
   try {
-    return await Promise.race([work, late()]);
-  } finally {
-    done.abort();
+    return await within(host, work, deps);
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    return [failed(about, toFailure(error, deps))];
   }
-}
-
-function soften(finding: DoctorFinding): DoctorFinding {
-  return finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding;
 }

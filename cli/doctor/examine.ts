@@ -1,8 +1,7 @@
-import { Secret } from '../../shared/secret.ts';
 import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type Present, readToken } from '../get-token/present.ts';
-import { scriptToken } from '../get-token/script-token.ts';
+import { clusterToken } from '../get-token/script-token.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { type ContextSettings, contextSettings } from '../settings/of-context.ts';
@@ -130,7 +129,7 @@ export async function examine(request: Examination, surroundings: Deps): Promise
     return end({ entry, settings, present });
   }
   try {
-    const token = broker === undefined ? present.token : await fromBroker(settings, entry.identity, deps);
+    const token = await clusterToken(settings, present, entry.identity, deps);
     const presented = {
       token,
       jwt: readToken(token),
@@ -143,10 +142,6 @@ export async function examine(request: Examination, surroundings: Deps): Promise
     find(failed('broker', toFailure(error, deps)));
   }
   return end({ entry, settings, present });
-}
-
-async function fromBroker(settings: Settings | AmbientSettings, cluster: string, deps: Deps): Promise<Secret> {
-  return new Secret((await scriptToken(settings, cluster, deps)).token);
 }
 
 function isRefused(list: readonly DoctorFinding[]): boolean {

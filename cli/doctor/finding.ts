@@ -1,5 +1,5 @@
 import type { Finding } from '../../shared/findings.ts';
-import type { KleisError } from '../../shared/errors.ts';
+import { isErrorCode, KleisError } from '../../shared/errors.ts';
 
 export type Severity = 'error' | 'warning' | 'unknown' | 'ok';
 
@@ -38,4 +38,15 @@ export function unknown(about: string, what: string, more: More = {}): DoctorFin
 /** What the command ends with: 0, or what the first failure stands for. */
 export function exitCodeOf(findings: readonly DoctorFinding[]): number {
   return findings.find(({ severity }) => severity === 'error')?.exitCode ?? 0;
+}
+
+/** An error that is no reason to stop. */
+export function soften(finding: DoctorFinding): DoctorFinding {
+  return finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding;
+}
+
+/** As what ends a command. */
+export function errorOf({ code, what, why, next = '' }: DoctorFinding): KleisError {
+  const known = isErrorCode(code) ? code : 'config_invalid';
+  return new KleisError(known, why === undefined ? what : `${what} ${why}`, { hint: next });
 }

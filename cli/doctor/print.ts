@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { clean, wrap } from '../../shared/text.ts';
+import { widthOf } from '../../shared/table.ts';
 import { useColour } from '../../shared/colour.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { DoctorFinding, Severity } from './finding.ts';
@@ -26,7 +27,7 @@ export function printFindings(
   const colour = useColour(stdout, env);
   const paint = (severity: Severity, text: string) =>
     colour ? styleText(colours[severity], text, { validateStream: false }) : text;
-  const columns = stdout.isTTY ? Math.max(narrowest, Math.min(stdout.columns ?? 80, 120)) : Infinity;
+  const columns = stdout.isTTY ? Math.max(narrowest, Math.min(widthOf(stdout) ?? 80, 120)) : Infinity;
   const width = Math.max(...findings.map(({ about }) => about.length));
   const indent = 9 + width + 2;
   const lines = findings.flatMap(({ severity, about, what, why, next, grant }) => {

@@ -56,15 +56,24 @@ export async function describeProvider(
   return { fetch, metadata, way, findings: [...findings, device(way, metadata, document)] };
 }
 
-async function lookAt(settings: Settings, { env, clock, report, signal }: Deps): Promise<Seen> {
-  const fetch = createFetch({
-    certificateAuthority: await readAuthority(settings.certificateAuthority),
-    proxy: settings.proxy,
+/** How Kleis asks a provider. Throws `config_invalid` for an authority that cannot be used. */
+export async function openProvider(
+  { certificateAuthority, proxy }: Pick<Settings, 'certificateAuthority' | 'proxy'>,
+  { env, clock, report, signal }: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
+): Promise<Fetch> {
+  return createFetch({
+    certificateAuthority: await readAuthority(certificateAuthority),
+    proxy,
     env,
     now: () => clock.now(),
     debug: (text) => report.debug(text),
     signal,
   });
+}
+
+async function lookAt(settings: Settings, deps: Deps): Promise<Seen> {
+  const { clock } = deps;
+  const fetch = await openProvider(settings, deps);
   const seen: Seen = {
     document: {},
     ahead: undefined,

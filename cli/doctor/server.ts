@@ -57,7 +57,7 @@ export interface PresentedToken {
 export async function askServer(
   { cluster, ahead }: ReachedServer,
   presented: PresentedToken,
-  { namespace = 'default' }: FoundEntry,
+  { namespace = 'default' }: Pick<FoundEntry, 'namespace'>,
   deps: Deps,
 ): Promise<DoctorFinding[]> {
   try {

@@ -1,4 +1,5 @@
 import { formatTime } from '../../shared/duration.ts';
+import { Secret } from '../../shared/secret.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import { scriptOf } from '../credentials/asker.ts';
@@ -7,6 +8,7 @@ import { keyOf } from '../session/open.ts';
 import { openCredentials } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { getToken, type TokenCall } from './get-token.ts';
+import type { Present } from './present.ts';
 import type { ObtainedToken } from './sources.ts';
 
 /** What `-o json` prints, and what is kept for the next call. */
@@ -35,6 +37,16 @@ export async function scriptToken(
     format: (fresh) => JSON.stringify(describeToken(fresh, settings)),
   };
   return JSON.parse(await getToken(call, openCredentials(deps, scriptOf(deps)), deps)) as TokenText;
+}
+
+/** What the cluster gets of somebody who is there: their own token, or what the broker gives for it. */
+export async function clusterToken(
+  settings: Settings | AmbientSettings,
+  { token }: Present,
+  cluster: string,
+  deps: Deps,
+): Promise<Secret> {
+  return settings.broker === undefined ? token : new Secret((await scriptToken(settings, cluster, deps)).token);
 }
 
 /** All that may give another token. */

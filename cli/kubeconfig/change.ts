@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
-import { askYesNo, requireTerminal } from '../surroundings/ask.ts';
+import { askYesNo, requireTerminal, tell } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { bodyKey, type Mapping, type Section, textOf } from './document.ts';
 import { editKubeconfig } from './edit.ts';
@@ -37,6 +37,8 @@ export interface ChangeOptions {
   readonly dryRun?: boolean | undefined;
   /** Replace and remove without asking. */
   readonly yes?: boolean | undefined;
+  /** Show every change, and ask although nothing is replaced. */
+  readonly showAll?: boolean | undefined;
 }
 
 export interface Changed<P extends Plan> {
@@ -54,7 +56,7 @@ export interface Changed<P extends Plan> {
  *   nothing was changed then, unless several files were to be written and the last ones failed
  */
 export async function changeKubeconfig<P extends Plan>(
-  { kubeconfig, dryRun, yes }: ChangeOptions,
+  { kubeconfig, dryRun, yes, showAll }: ChangeOptions,
   plan: (kubeconfig: Kubeconfig) => P | Promise<P>,
   deps: Deps,
   beforeWriting: (plan: P) => Promise<void> = async () => undefined,
@@ -78,9 +80,11 @@ export async function changeKubeconfig<P extends Plan>(
     const replaced = planned.changes.filter(
       ({ what, before, renamed }) => what !== 'current-context' && before !== undefined && renamed === undefined,
     );
-    if (yes !== true && !isDeepStrictEqual(replaced, agreedTo)) {
-      if (!(await agrees(replaced, deps))) return { outcome: 'declined', plan: planned };
-      agreedTo = replaced;
+    const asked = showAll === true ? planned.changes : replaced;
+    if (yes !== true && !isDeepStrictEqual(asked, agreedTo)) {
+      const agreed = showAll === true ? await agreesToAll(asked, deps) : await agrees(asked, deps);
+      if (!agreed) return { outcome: 'declined', plan: planned };
+      agreedTo = asked;
     }
     if (await write(planned)) return { outcome: 'written', plan: planned };
     deps.signal.throwIfAborted();
@@ -234,6 +238,21 @@ async function agrees(replaced: readonly Change[], deps: Deps): Promise<boolean>
   );
   for (const line of list) deps.report.info(`This ${removal ? 'removes' : 'changes'} ${line}.`);
   return askYesNo(removal ? 'Remove?' : 'Replace?', deps);
+}
+
+/** As `agrees`, of everything that is to change. */
+async function agreesToAll(changes: readonly Change[], deps: Deps): Promise<boolean> {
+  requireTerminal('This would change the kubeconfig', 'Nothing was changed.', deps);
+  for (const change of changes) tell(`This ${sayChange(change)}.`, deps);
+  return askYesNo('Write it?', deps);
+}
+
+function sayChange(change: Change): string {
+  const { what, name, file, before } = change;
+  const where = clean(file, 400);
+  if (what === 'current-context') return `makes "${clean(name)}" the current context of ${where}`;
+  const more = before === undefined ? '' : differences(change);
+  return `${before === undefined ? 'adds' : 'changes'} the ${what} "${clean(name)}" in ${where}${more}`;
 }
 
 /** Which fields; not what is in them, since it may be a token. The server is worth reading, however. */

@@ -3,6 +3,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean, revealUnseen, wrap } from '../../shared/text.ts';
 import { widthOf } from '../../shared/table.ts';
 import type { Deps } from './deps.ts';
+import { boldOn } from './report.ts';
 
 /** A question to a person at a terminal. */
 export interface Question<T> {
@@ -29,15 +30,21 @@ const nothingToSay = new KleisError('usage', '').hint;
 const mostShown = 20;
 
 /**
- * Asks until the answer is one, three times at most.
+ * Asks, below an empty line, until the answer is one, three times at most.
  *
  * @throws KleisError `usage` after the third, `interrupted` at the end of the input; whatever `check` throws that is none,
  *   and the reason of the signal
  */
-export async function ask<T>({ text, usual, check }: Question<T>, deps: Deps): Promise<T> {
+export async function ask<T>(question: Question<T>, deps: Deps): Promise<T> {
+  deps.stderr.write('\n');
+  return askOn(question, deps);
+}
+
+async function askOn<T>({ text, usual, check }: Question<T>, deps: Deps): Promise<T> {
+  const bold = boldOn(deps.stderr, deps.env);
   const shown = usual === undefined || usual === '' ? '' : ` [${clean(usual, 300)}]`;
   for (let left = tries - 1; ; left -= 1) {
-    const typed = await readAnswer(`${lines(`${text}${shown}:`, deps)} `, deps);
+    const typed = await readAnswer(`${bold(lines(`${text}${shown}:`, deps))} `, deps);
     if (typed === undefined) {
       throw new KleisError('interrupted', 'The input ended before all was answered. Nothing was changed.');
     }
@@ -47,15 +54,26 @@ export async function ask<T>({ text, usual, check }: Question<T>, deps: Deps): P
     } catch (error) {
       if (!(error instanceof KleisError) || error.code === 'interrupted' || deps.signal.aborted) throw error;
       if (left === 0) throw new KleisError('usage', error.message, { hint: error.hint, cause: error });
-      tell(error.hint === nothingToSay ? error.message : `${error.message} ${error.hint}`, deps);
+      tellFault(error, deps);
     }
   }
 }
 
+export interface ChoiceQuestion<T> {
+  /** Without a mark at its end. */
+  readonly text: string;
+  readonly choices: readonly Choice<T>[];
+  /** What Enter alone means: the name of one of them. */
+  readonly usual?: string | undefined;
+  /** For an answer that is none of them. */
+  readonly other?: (answer: string) => T | Promise<T>;
+}
+
 /** Lets a person pick one, by its number or its name. Throws as `ask`. */
-export async function choose<T>(text: string, choices: readonly Choice<T>[], deps: Deps, usual?: string): Promise<T> {
+export async function choose<T>({ text, choices, usual, other }: ChoiceQuestion<T>, deps: Deps): Promise<T> {
+  deps.stderr.write('\n');
   const shown = choices.slice(0, mostShown);
-  const width = Math.max(...shown.map(({ name }) => clean(name, 80).length));
+  const width = shown.reduce((widest, { name }) => Math.max(widest, clean(name, 80).length), 0);
   for (const [index, { name, more = '' }] of shown.entries()) {
     const line = `${String(index + 1).padStart(4)}  ${clean(name, 80).padEnd(width)}  ${clean(more, 200)}`;
     const most = widthOf(deps.stderr) ?? Infinity;
@@ -64,22 +82,21 @@ export async function choose<T>(text: string, choices: readonly Choice<T>[], dep
   if (choices.length > shown.length) {
     tell(`and ${choices.length - shown.length} more: type the name of one of them.`, deps);
   }
-  return ask(
-    {
-      text,
-      usual,
-      check(answer) {
-        const found =
-          choices.find(({ name }) => name === answer) ?? (/^\d+$/.test(answer) && shown[Number(answer) - 1]);
-        if (found) return found.value;
-        const range = shown.length === 1 ? '1' : `1 to ${shown.length}`;
-        throw new KleisError('usage', answer === '' ? 'That was nothing.' : `"${clean(answer, 80)}" is none of them.`, {
-          hint: `Type a number from the list, ${range}, or a name.`,
-        });
-      },
-    },
-    deps,
-  );
+  const check = async (answer: string) => {
+    const found = choices.find(({ name }) => name === answer) ?? (/^\d+$/.test(answer) && shown[Number(answer) - 1]);
+    if (found) return found.value;
+    if (other !== undefined && !/^\d+$/.test(answer)) return other(answer);
+    const range = shown.length === 1 ? '1' : `1 to ${shown.length}`;
+    throw new KleisError('usage', answer === '' ? 'That was nothing.' : `"${clean(answer, 80)}" is none of them.`, {
+      hint: `Type a number from the list, ${range}, or a name.`,
+    });
+  };
+  return askOn({ text, usual, check }, deps);
+}
+
+/** Why an answer is none, and what to do. */
+export function tellFault({ message, hint }: KleisError, deps: Pick<Deps, 'stderr'>): void {
+  tell(hint === nothingToSay ? message : `${message} ${hint}`, deps);
 }
 
 /** A sentence between questions, broken where the terminal ends. */
@@ -107,6 +124,8 @@ export async function askYesNo(question: string, deps: Deps): Promise<boolean> {
 
 /** The next line; undefined if the input has ended. */
 async function readAnswer(prompt: string, deps: Deps): Promise<string | undefined> {
+  // Of a stream that has ended nothing is heard any more, its end neither.
+  if (deps.stdin.readableEnded || deps.stdin.destroyed) return undefined;
   // Not in raw mode, in which Ctrl-C would be a character.
   const reader = createInterface({ input: deps.stdin, output: deps.stderr, terminal: false });
   const closed = new AbortController();

@@ -57,6 +57,11 @@ export function isTrustFailure(error: unknown): boolean {
   return someCode(error, (code) => trustCodes.test(code));
 }
 
+/** Nobody who is trusted here vouches for the certificate: the one fault that naming an authority mends. */
+export function isUnknownAuthority(error: unknown): boolean {
+  return someCode(error, (code) => reasons[code]?.hint === trustHint);
+}
+
 // The names that OpenSSL's verification errors have in Node, and what Node itself says of a handshake.
 const trustCodes =
   /^(CERT_|CRL_|ERROR_IN_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|ERR_TLS|ERR_SSL|EPROTO)/;

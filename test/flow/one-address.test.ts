@@ -9,6 +9,7 @@ import type { Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
 import { run } from '../support/run.ts';
 import { built } from '../support/built.ts';
+import { converse } from '../support/converse.ts';
 import { startSsoBroker } from './sso-broker.ts';
 import { createWorld, said, type World } from './world.ts';
 
@@ -66,6 +67,27 @@ describe('one address is enough, with a broker', () => {
     expect(whoami.stdout).toContain('system:serviceaccount:kleis-identities:deploy-web');
     expect(await person.windows()).toHaveLength(1);
   });
+
+  it.skipIf(!needs('script'))(
+    'by questions too: the address, a y to the sign-in, which grant, a y to what is shown',
+    async () => {
+      await startBroker({ view: mine, deploy: mine });
+      const person = await world.person();
+      const running = person.start('kleis', ['init'], { tty: true, timeout: 60_000 });
+      await converse(running, [
+        [/That address .*: $/, url],
+        [/Let \S+ have your sign-in at .*\? \[y\/N\] $/, 'y'],
+        [/1 {2}all .*\n +2 {2}prod-view .*\n +3 {2}prod-deploy .*\nWhich one \[all\]: $/, '2'],
+        [
+          /identity +The API server sees system:serviceaccount:kleis-identities:deploy-web[^]*Write it\? \[y\/N\] $/,
+          'y',
+        ],
+      ]);
+      expect(said(await running.done)).toMatchObject({ code: 0 });
+      expect(await contextsOf(person)).toEqual(['prod-view']);
+      expect(await person.windows()).toHaveLength(1);
+    },
+  );
 
   it('an entry of a cloud becomes one of the broker’s, which has the same cluster', async () => {
     const person = await world.person();

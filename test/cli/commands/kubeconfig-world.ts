@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../../cli/program.ts';
+import { revealUnseen } from '../../../shared/text.ts';
 import { readAll } from '../../support/read-all.ts';
 import type { Deps } from '../../../cli/surroundings/deps.ts';
 import { createReport } from '../../../cli/surroundings/report.ts';
@@ -23,11 +24,15 @@ export interface KubeconfigWorld {
   files(): Promise<string[]>;
   /** With an answer there is a terminal, on which it is typed when something is asked. */
   kubeconfig(args: readonly string[], surroundings?: Surroundings): Promise<Answered>;
+  /** Any other command. */
+  kleis(args: readonly string[], surroundings?: Surroundings): Promise<Answered>;
   remove(): Promise<void>;
 }
 
 interface Surroundings {
   readonly answer?: string;
+  /** The same for a command that asks several times: one for each question. After the last the input ends. */
+  readonly answers?: readonly string[];
   readonly columns?: number;
   /** Names of files of the folder, for KUBECONFIG. */
   readonly files?: readonly string[];
@@ -39,7 +44,7 @@ interface Surroundings {
 export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'kleis-kubeconfig-'));
   const at = (name: string) => join(folder, name);
-  return {
+  const world: KubeconfigWorld = {
     folder,
     at,
     async write(name, text) {
@@ -48,14 +53,16 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
     },
     read: (name = 'config') => readFile(at(name), 'utf8'),
     files: async () => (await readdir(folder)).toSorted(),
-    async kubeconfig(args, { answer, columns, files = ['config'], env = {}, impatient = false } = {}) {
+    kubeconfig: async (args, surroundings) => world.kleis(['kubeconfig', ...args], surroundings),
+    async kleis(args, { answer, answers, columns, files = ['config'], env = {}, impatient = false } = {}) {
       const streams = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
-        Object.assign(stream, { isTTY: answer !== undefined || columns !== undefined, columns }),
+        Object.assign(stream, { isTTY: (answer ?? answers ?? columns) !== undefined, columns }),
       );
       const [stdin, stdout, stderr] = streams as unknown as [Deps['stdin'], Deps['stdout'], Deps['stderr']];
       if (answer !== undefined) (stdin as unknown as PassThrough).end(answer);
+      if (answers !== undefined) typeAnswers(answers, stdin, stderr);
       const all = { HOME: folder, NO_COLOR: '1', KUBECONFIG: files.map(at).join(':'), ...env };
-      const code = await run(['kubeconfig', ...args], {
+      const code = await run(args, {
         env: all,
         stdin,
         stdout,
@@ -76,6 +83,24 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
       return { code, stdout: readAll(stdout), stderr: readAll(stderr) };
     },
     remove: () => rm(folder, { recursive: true, force: true }),
+  };
+  return world;
+}
+
+/** As a person types them: each when it is asked for. */
+function typeAnswers(answers: readonly string[], stdin: Deps['stdin'], stderr: Deps['stderr']): void {
+  const left = [...answers];
+  const input = stdin as unknown as PassThrough;
+  const { write } = stderr;
+  stderr.write = (text: string, ...rest: never[]) => {
+    if (/[:\]] $/.test(text)) {
+      const next = left.shift();
+      // As a terminal shows what is typed.
+      if (next === undefined) setImmediate(() => input.end());
+      else setImmediate(() => input.write(`${next}\n`));
+      return write.call(stderr, `${text}${revealUnseen(next ?? '')}\n`, ...rest);
+    }
+    return write.call(stderr, text, ...rest);
   };
 }
 

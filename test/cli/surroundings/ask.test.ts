@@ -25,7 +25,7 @@ function person(answers: readonly string[], columns = 80) {
       stdin.write(`${next}\n`);
     }
   });
-  const deps = { stdin, stderr, env: {}, signal: interrupted.signal } as unknown as Deps;
+  const deps = { stdin, stderr, env: { NO_COLOR: '1' }, signal: interrupted.signal } as unknown as Deps;
   return { deps, text: () => said.join(''), left };
 }
 
@@ -41,7 +41,7 @@ describe('a question', () => {
   it('is asked again with the reason, and gives what its check makes of the answer', async () => {
     const { deps, text } = person(['many', ' 7 ']);
     expect(await ask(number, deps)).toBe(7);
-    expect(text()).toBe('How many: many\nmany is no number. Type digits.\nHow many:  7 \n');
+    expect(text()).toBe('\nHow many: many\nmany is no number. Type digits.\nHow many:  7 \n');
   });
 
   it('is given up after three wrong answers, with the last reason', async () => {
@@ -54,7 +54,7 @@ describe('a question', () => {
     const { deps, text } = person(['', '']);
     expect(await ask({ ...number, usual: '3' }, deps)).toBe(3);
     expect(await ask({ text: 'Or', usual: '', check: (answer) => answer }, deps)).toBe('');
-    expect(text()).toBe('How many [3]: \nOr: \n');
+    expect(text()).toBe('\nHow many [3]: \n\nOr: \n');
   });
 
   it('refuses what cannot be seen, and shows it', async () => {
@@ -69,7 +69,7 @@ describe('a question', () => {
     await expect(ask(number, ended.deps)).rejects.toMatchObject({ code: 'interrupted' });
     const interrupted = person(['^C']);
     await expect(ask(number, interrupted.deps)).rejects.toBe('SIGINT');
-    expect([ended.text(), interrupted.text()]).toEqual(['How many: \r\n', 'How many: \r\n']);
+    expect([ended.text(), interrupted.text()]).toEqual(['\nHow many: \r\n', '\nHow many: \r\n']);
   });
 
   it('lets every other failure through', async () => {
@@ -100,6 +100,9 @@ describe('a question', () => {
     const said = [];
     for (const _ of [...answers, 'end']) said.push(await askYesNo('Sure?', deps));
     expect(said).toEqual([true, true, false, false, false, false]);
+    // And for every later one, of which nobody hears.
+    expect(await askYesNo('Sure?', deps)).toBe(false);
+    await expect(ask(number, deps)).rejects.toMatchObject({ code: 'interrupted' });
   });
 });
 
@@ -113,11 +116,11 @@ describe('a choice', () => {
       ['2', '2'],
       ['3', '2'],
     ] as const) {
-      expect(await choose('Which', choices, person([typed]).deps)).toBe(value);
+      expect(await choose({ text: 'Which', choices: choices }, person([typed]).deps)).toBe(value);
     }
     const { deps, text } = person(['0', '4', 'prod ']);
-    expect(await choose('Which', choices, deps)).toBe('prod');
-    expect(text()).toMatch(/^ {3}1 {2}prod {2}of prod\n {3}2 {2}lab {3}of lab\n/);
+    expect(await choose({ text: 'Which', choices: choices }, deps)).toBe('prod');
+    expect(text()).toMatch(/^\n {3}1 {2}prod {2}of prod\n {3}2 {2}lab {3}of lab\n/);
     expect(text()).toContain('"4" is none of them. Type a number from the list, 1 to 3, or a name.');
   });
 
@@ -127,7 +130,9 @@ describe('a choice', () => {
       value: index,
     }));
     const { deps, text } = person(['10000', 'grant-9999'], 40);
-    await expect(choose('Which', [...many, { name: 'grant-9999', value: 9999 }], deps)).resolves.toBe(9999);
+    await expect(
+      choose({ text: 'Which', choices: [...many, { name: 'grant-9999', value: 9999 }] }, deps),
+    ).resolves.toBe(9999);
     expect(text()).not.toContain('\u001b');
     expect(text().split('\n').length).toBeLessThan(40);
     expect(
