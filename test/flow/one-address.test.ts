@@ -79,7 +79,7 @@ describe('one address is enough, with a broker', () => {
         [/Let \S+ have your sign-in at .*\? \[y\/N\] $/, 'y'],
         [/1 {2}all .*\n +2 {2}prod-view .*\n +3 {2}prod-deploy .*\nWhich one \[all\]: $/, '2'],
         [
-          /identity +The API server sees system:serviceaccount:kleis-identities:deploy-web[^]*Write it\? \[y\/N\] $/,
+          /identity +The API server sees\s+system:serviceaccount:kleis-identities:deploy-web[^]*Write it\? \[y\/N\] $/,
           'y',
         ],
       ]);

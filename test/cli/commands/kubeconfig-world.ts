@@ -91,16 +91,16 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
 function typeAnswers(answers: readonly string[], stdin: Deps['stdin'], stderr: Deps['stderr']): void {
   const left = [...answers];
   const input = stdin as unknown as PassThrough;
-  const { write } = stderr;
+  const write = stderr.write.bind(stderr) as (text: string, ...rest: never[]) => boolean;
   stderr.write = (text: string, ...rest: never[]) => {
     if (/[:\]] $/.test(text)) {
       const next = left.shift();
       // As a terminal shows what is typed.
       if (next === undefined) setImmediate(() => input.end());
       else setImmediate(() => input.write(`${next}\n`));
-      return write.call(stderr, `${text}${revealUnseen(next ?? '')}\n`, ...rest);
+      return write(`${text}${revealUnseen(next ?? '')}\n`, ...rest);
     }
-    return write.call(stderr, text, ...rest);
+    return write(text, ...rest);
   };
 }
 
