@@ -91,16 +91,14 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
 function typeAnswers(answers: readonly string[], stdin: Deps['stdin'], stderr: Deps['stderr']): void {
   const left = [...answers];
   const input = stdin as unknown as PassThrough;
-  const write = stderr.write.bind(stderr) as (text: string, ...rest: never[]) => boolean;
-  stderr.write = (text: string, ...rest: never[]) => {
-    if (/[:\]] $/.test(text)) {
-      const next = left.shift();
-      // As a terminal shows what is typed.
-      if (next === undefined) setImmediate(() => input.end());
-      else setImmediate(() => input.write(`${next}\n`));
-      return write(`${text}${revealUnseen(next ?? '')}\n`, ...rest);
-    }
-    return write(text, ...rest);
+  const write = stderr.write.bind(stderr);
+  stderr.write = (text: string) => {
+    if (!/[:\]] $/.test(text)) return write(text);
+    const next = left.shift();
+    if (next === undefined) setImmediate(() => input.end());
+    else setImmediate(() => input.write(`${next}\n`));
+    // As a terminal shows what is typed.
+    return write(`${text}${revealUnseen(next ?? '')}\n`);
   };
 }
 
