@@ -52,7 +52,9 @@ export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: 
         new KleisError('config_invalid', `${named} ${where}.`, {
           hint: isPath
             ? 'Install Kleis there, or correct `command` of the kubeconfig user.'
-            : `Add the folder of kleis-credential to PATH, or put its whole path into \`command\` of the kubeconfig user: ${clean(join(home, 'kleis-credential'), 400)}`,
+            : platform === 'win32'
+              ? 'Add the folder of kleis-get-token.cmd to PATH; npm prefix --global says where it is.'
+              : `Add the folder of kleis-credential to PATH, or put its whole path into \`command\` of the kubeconfig user: ${clean(join(home, 'kleis-credential'), 400)}`,
         }),
       ),
     ];

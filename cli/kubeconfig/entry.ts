@@ -96,7 +96,9 @@ export function readExec(user: Mapping): KleisExec | undefined {
   const exec = user['exec'];
   if (!isObject(exec) || typeof exec['command'] !== 'string') return undefined;
   // win32 takes both kinds of slashes.
-  const program = win32.basename(exec['command']).replace(/\.(exe|cmd|js)$/i, '');
+  const name = win32.basename(exec['command']);
+  const [, ofWindows] = /^(.*)\.(?:exe|cmd|js)$/i.exec(name) ?? [];
+  const program = ofWindows?.toLowerCase() ?? name;
   const args = texts(exec['args']);
   const before = programs.get(program);
   if (before === undefined || !before.every((each, index) => args[index] === each)) return undefined;

@@ -1,7 +1,7 @@
 import { isObject } from '../../shared/json.ts';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { posix, win32 } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { KleisError } from '../../shared/errors.ts';
@@ -68,11 +68,15 @@ export function kubeconfigSources(
   }
   const variable = deps.env['KUBECONFIG'] ?? '';
   if (variable !== '') {
-    const paths = [...new Set(variable.split(delimiter))].filter((path) => path !== '');
+    const paths = [...new Set(variable.split(pathOf(deps).delimiter))].filter((path) => path !== '');
     if (paths.length === 0) throw noKubeconfig('KUBECONFIG is set and names no file.');
     return { paths, explicit: false };
   }
-  return { paths: [join(kubectlHome(deps), '.kube', 'config')], explicit: false };
+  return { paths: [pathOf(deps).join(kubectlHome(deps), '.kube', 'config')], explicit: false };
+}
+
+function pathOf({ platform }: Pick<Deps, 'platform'>): typeof posix {
+  return platform === 'win32' ? win32 : posix;
 }
 
 /** kubectl takes a blank for a part of a name: `KUBECONFIG="a: b"`. Empty if no name has one, or if the file is there. */
@@ -86,12 +90,14 @@ function noKubeconfig(message: string): KleisError {
 }
 
 /** client-go, util/homedir: on Windows the first of three that has a kubeconfig, else the first that is set. */
-function kubectlHome({ env, platform }: Pick<Deps, 'env' | 'platform'>): string {
+function kubectlHome(deps: Pick<Deps, 'env' | 'platform'>): string {
+  const { env, platform } = deps;
+  const path = pathOf(deps);
   const drive = env['HOMEDRIVE'] ?? '';
   const candidates: (string | undefined)[] =
     platform === 'win32' ? [env['HOME'], env['USERPROFILE'], drive + (env['HOMEPATH'] ?? '')] : [env['HOME']];
   const homes = candidates.filter((home): home is string => home !== undefined && home !== '');
-  const home = homes.find((each) => existsSync(join(each, '.kube', 'config'))) ?? homes[0];
+  const home = homes.find((each) => existsSync(path.join(each, '.kube', 'config'))) ?? homes[0];
   if (home === undefined)
     throw noKubeconfig('Neither KUBECONFIG nor HOME is set, so there is no place for a kubeconfig.');
   return home;

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { KleisError } from '../../shared/errors.ts';
 import { clean, revealUnseen } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { namesAsUpper } from '../surroundings/process.ts';
 import { clusterIdentity, type ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { addGetTokenFlags, type SignInFlags, verboseFlag } from './flags.ts';
 import { findEntry, type FoundEntry } from '../kubeconfig/find.ts';
@@ -38,7 +39,7 @@ export async function contextSettings(request: Parameters<typeof findEntry>[0], 
     identity: clusterIdentity(entry.cluster),
     cluster: entry.cluster,
     entry,
-    deps: { ...deps, env: { ...deps.env, ...entry.env } },
+    deps: { ...deps, env: { ...deps.env, ...(deps.platform === 'win32' ? namesAsUpper(entry.env) : entry.env) } },
   };
 }
 

@@ -38,7 +38,8 @@ export function createDeps(): Deps {
   // As the launcher does: what they weaken or load is not for the programs that we start either.
   for (const name of ['NODE_OPTIONS', 'NODE_TLS_REJECT_UNAUTHORIZED']) Reflect.deleteProperty(process.env, name);
   Object.assign(globalThis, lightFetch);
-  const { argv, env, ppid, stdout, stderr } = process;
+  const { argv, ppid, stdout, stderr } = process;
+  const env = process.platform === 'win32' ? namesAsUpper(process.env) : process.env;
   const log = env['KLEIS_LOG'] ?? '';
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -82,6 +83,11 @@ export function createDeps(): Deps {
     report,
     signal: interrupted.signal,
   };
+}
+
+/** To Windows `Path` is `PATH`, and so it is in `process.env`, but not in a copy of it. */
+export function namesAsUpper(env: Deps['env']): Deps['env'] {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name.toUpperCase(), value]));
 }
 
 /** Ends with the code of the run once stdout and stderr have taken everything. */

@@ -1,3 +1,6 @@
+import { KleisError } from '../errors.ts';
+import { clean } from '../text.ts';
+
 /** What the `exec` section of a kubeconfig user says to run Kleis. */
 export interface ExecEntry {
   readonly args: readonly string[];
@@ -9,8 +12,34 @@ export interface ExecEntry {
   readonly hint?: string;
 }
 
-/** The section as kubectl writes it, keys in its order (client-go, tools/clientcmd/api/v1, ExecConfig). */
+/** What cmd.exe acts on, in quotes or not; npm's `kleis-get-token.cmd` is run by it, and Go quotes for other programs. */
+const cmdActsOn = /["%^&|<>\r\n]/;
+/** cmd.exe takes 8191 characters; some are for the paths. */
+const cmdTakes = 7_500;
+
+/** Throws `request_unsupported`: what would reach Kleis as something else, or not at all. */
+function checkForCmd(args: readonly string[]): void {
+  const odd = args.find((arg) => cmdActsOn.test(arg));
+  if (odd !== undefined) {
+    const what = `${clean(odd.split('=')[0], 60)} holds a character that cmd.exe acts on (" % ^ & | < >)`;
+    throw new KleisError('request_unsupported', `${what}, and on Windows kubectl runs Kleis through it.`, {
+      hint: 'Leave that character out, or say it in config.yaml where that has the setting.',
+    });
+  }
+  const length = args.reduce((sum, arg) => sum + arg.length + 3, 0);
+  if (length <= cmdTakes) return;
+  throw new KleisError(
+    'request_unsupported',
+    `The entry has ${length} characters, more than cmd.exe takes on Windows.`,
+    {
+      hint: 'Name certificate authorities by file: --no-embed keeps their paths.',
+    },
+  );
+}
+
+/** The section as kubectl writes it, keys in its order (client-go, tools/clientcmd/api/v1, ExecConfig). Throws `request_unsupported`. */
 export function execEntry({ args, platform, env, hint = '' }: ExecEntry): Record<string, unknown> {
+  if (platform === 'win32') checkForCmd(args);
   return {
     apiVersion: 'client.authentication.k8s.io/v1',
     ...(args.length > 0 && { args: [...args] }),
