@@ -5,6 +5,7 @@ import { widthOf } from '../../shared/table.ts';
 import { clean } from '../../shared/text.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import { loadConfig } from '../settings/person.ts';
+import type { Advice } from '../setup/advice.ts';
 import { authenticationConfiguration, oidcFlags } from '../setup/authentication-config.ts';
 import { bindingObject, judgeBindings } from '../setup/bindings.ts';
 import { kubeconfigCommand, kubeconfigFile } from '../setup/developers.ts';
@@ -14,7 +15,7 @@ import type { SetupFlags } from '../setup/flags.ts';
 import { formatSections } from '../setup/guide.ts';
 import { chooseClient, seeToken } from '../setup/choose-client.ts';
 import { chooseBindings, chooseCluster, chooseMapping, chooseServer } from '../setup/choose-cluster.ts';
-import { algorithmsOf } from '../setup/look.ts';
+import { algorithmsOf, expectedAudience } from '../setup/look.ts';
 import { answer, type Dialog, openDialog } from '../setup/questions.ts';
 import {
   bindingsSection,
@@ -58,7 +59,7 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
   // All of it as text.
   const wants = {
     issuer: settings.issuerUrl,
-    audience: token?.audience ?? settings.audience ?? settings.clientId,
+    audience: token?.audience ?? expectedAudience(settings),
     certificateAuthority: await readAuthority(settings.certificateAuthority),
     username: mapping.username,
     groups: mapping.groups,
@@ -116,8 +117,11 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
   }
   if (flags.output !== 'guide') {
     deps.stdout.write(pieceOf(flags.output, pieces));
-    // A part alone has no place for them.
-    for (const each of advice) if (each.severity === 'warning' && !dialog.asks) deps.report.warn(spellAdvice(each));
+    // A part alone has no place for them; some were said beside their question.
+    const told: readonly Advice[] = dialog.asks ? mapping.advice : [];
+    for (const each of advice) {
+      if (each.severity === 'warning' && !told.includes(each)) deps.report.warn(spellAdvice(each));
+    }
     return;
   }
   const placeOf = (file: string) => places.get(file);
@@ -126,10 +130,10 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
     tokenSection(token),
     ...(throughBroker ? [] : [mappingSection({ ...mapping, advice }, token)]),
     serverSection(pieces, placeOf),
-    ...(throughBroker ? [] : [bindingsSection(pieces, mapping.groups, placeOf), developersSection(pieces, placeOf)]),
+    ...(throughBroker ? [] : [bindingsSection(pieces, mapping, placeOf), developersSection(pieces, placeOf)]),
   ];
   // What a person has just read is not said again.
-  const told = dialog.asks && deps.stdout.isTTY ? (token === undefined ? 1 : 2) : 0;
+  const told = dialog.asks && flags.signIn && deps.stdout.isTTY ? (token === undefined ? 1 : 2) : 0;
   const columns = widthOf(deps.stdout);
   const bold = boldOn(deps.stdout, deps.env);
   if (told > 0) deps.stdout.write('\n');
@@ -216,7 +220,7 @@ function pieceOf(output: 'authentication' | 'flags' | 'bindings' | 'kubeconfig',
       if (pieces.kubeconfig === undefined) {
         throw none(
           'There is no kubeconfig to hand out.',
-          'It needs --server, and a client without a secret; -o guide has the line for each developer.',
+          'It needs --context or --server, and a client without a secret; -o guide has the line for each developer.',
         );
       }
       return pieces.kubeconfig;

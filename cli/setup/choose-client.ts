@@ -3,6 +3,7 @@ import { widthOf } from '../../shared/table.ts';
 import type { PersonChoices } from '../settings/gather.ts';
 import { readFlags } from '../settings/gather.ts';
 import { resolveSettings, type Settings } from '../settings/sign-in.ts';
+import { tell } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import { boldOn } from '../surroundings/report.ts';
@@ -99,7 +100,7 @@ export async function seeToken(
   } catch (error) {
     const failure = toFailure(error, deps);
     if (!dialog.asks || failure.code === 'interrupted' || failure.code === 'unexpected') throw withWayOut(failure);
-    deps.report.error(failure);
+    tell(`${failure.message} ${failure.hint}`, deps);
     const goesOn = { text: 'Go on without a sign-in (yes, no)', flag: '--no-sign-in', given: undefined };
     if (await answer({ ...goesOn, usual: 'no', check: yesOrNo }, dialog)) return undefined;
     throw failure;

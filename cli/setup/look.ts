@@ -94,14 +94,19 @@ export async function lookAtToken(settings: Settings, deps: Deps): Promise<SeenT
   return { name: present.name, claims, audience: audienceIn(claims, settings), algorithm };
 }
 
-function audienceIn(claims: Claims, { clientId, audience, resource }: Settings): string {
+function audienceIn(claims: Claims, settings: Settings): string {
   const found = [claimOf(claims, 'aud') ?? []].flat().filter((each) => typeof each === 'string');
-  const wanted = [audience, resource, clientId].find((each) => each !== undefined && found.includes(each));
-  const [first] = found;
-  if (wanted ?? first) return wanted ?? first ?? '';
+  const expected = expectedAudience(settings);
+  const audience = found.includes(expected) ? expected : found[0];
+  if (audience !== undefined) return audience;
   throw new KleisError('token_unusable', 'The token has no audience, and an API server wants one.', {
     hint: 'Ask for one with --audience or --resource.',
   });
+}
+
+/** Whom a token will be for: an ID token is for the client, whatever else is asked for (OpenID Connect Core 2). */
+export function expectedAudience({ token, clientId, audience, resource }: Settings): string {
+  return token === 'id' ? clientId : (audience ?? resource ?? clientId);
 }
 
 /** What the provider may sign with, where no token shows it. Throws `token_unusable` where no API server takes any. */

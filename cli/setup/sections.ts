@@ -1,3 +1,4 @@
+import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import { addressesToTry } from '../sign-in/listener.ts';
@@ -134,22 +135,23 @@ function filePart(name: string, content: string, placeOf: PlaceOf): Part {
   return { file: clean(place ?? name, 400), content: place === undefined ? content : undefined };
 }
 
-export function bindingsSection({ bindings }: Pieces, groups: MappedClaim | undefined, placeOf: PlaceOf): Section {
+export function bindingsSection(
+  { bindings }: Pieces,
+  { username, groups }: { readonly username: MappedClaim; readonly groups: MappedClaim | undefined },
+  placeOf: PlaceOf,
+): Section {
   const title = 'What groups may do';
   if (bindings === undefined) {
-    const who = groups === undefined ? '--user=' : '--group=';
-    const prefix = groups?.prefix ?? '';
+    const who = groups === undefined ? `--user=${username.prefix}NAME` : `--group=${groups.prefix}GROUP`;
+    const words = ['kubectl create clusterrolebinding developers --clusterrole=view', shellWord(who, 'linux')];
     return {
       title,
       parts: [
-        {
-          text: 'Nobody may do anything yet. --bind writes the bindings, or with kubectl:',
-          lines: [`kubectl create clusterrolebinding developers --clusterrole=view ${who}${prefix}developers`],
-        },
+        { text: 'Nobody may do anything yet. --bind writes the bindings, or with kubectl:', lines: [words.join(' ')] },
       ],
     };
   }
-  const place = placeOf('bindings.yaml') ?? 'bindings.yaml';
+  const place = shellWord(placeOf('bindings.yaml') ?? 'bindings.yaml', 'linux');
   return {
     title,
     parts: [

@@ -239,6 +239,15 @@ describe('on a terminal', () => {
     expect(stderr).toMatch(/warning: Without a prefix/);
   });
 
+  it('says how the client is registered also where nobody is asked about a sign-in', async () => {
+    const skipped = right().filter((_, index) => index !== 4);
+    const { code, stdout } = await setup(['--certificate-authority', join(home, 'ca.crt'), '--no-sign-in'], skipped);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^1\. At the provider/m);
+    expect(stdout).toContain('http://localhost:18000');
+    expect(stdout).toMatch(/^2\. What the token says$/m);
+  });
+
   it('asks again with the reason, twice', async () => {
     const answers = questions.flatMap(([, wrong], index) => [...wrong, right()[index]!]);
     const { code, stderr, left } = await setup(ask(), answers);
@@ -352,6 +361,23 @@ describe('hostile names', () => {
     });
     const [binding] = parseAllDocuments(files['bindings.yaml'] ?? '', { version: '1.1' });
     expect(binding?.toJS()).toMatchObject({ subjects: [{ name: `- ${name}` }] });
+  });
+
+  it('stay one word of the commands of the guide', async () => {
+    const made = await yes(
+      '--username-prefix',
+      '$(touch pwned) ',
+      '--groups-claim',
+      '-',
+      '--output-dir',
+      join(home, "o'ut $x"),
+    );
+    expect(made.stdout).toContain("'--user=$(touch pwned) NAME'");
+    const bound = await yes('--bind', 'a=view', '--output-dir', join(home, "b'ut $x"));
+    expect(bound.stdout).toContain(String.raw`'\''ut $x/bindings.yaml'`);
+    // An ID token is for its client.
+    const other = await yes('--audience', 'https://api.example.com', '-o', 'flags');
+    expect(other.stdout).toContain('--oidc-client-id=kleis\n');
   });
 
   it('a shell gives kleis the words that were meant', async () => {
