@@ -138,7 +138,7 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
   const bold = boldOn(deps.stdout, deps.env);
   if (told > 0) deps.stdout.write('\n');
   deps.stdout.write(formatSections(sections.slice(told), { columns, first: told + 1, bold }));
-  if (written.length === 0) tell(`\n${alone}`, deps);
+  if (written.length === 0 && !throughBroker) tell(`\n${alone}`, deps);
 }
 
 const alone =

@@ -268,7 +268,7 @@ function gke({ wants, signIn }: RecipeRequest): Recipe {
     files: { 'broker.yaml': toYaml(fragment) },
     steps: [
       {
-        text: 'The API server of GKE takes Google identities and no provider of yours. Put the broker between: it takes the sign-in at your provider, and gives a token of a service account for it. broker.yaml is the file of its configuration folder that says who signs in; the others, with grants in place of bindings, is in docs/broker.md and docs/grants.md.',
+        text: 'The API server of GKE takes Google identities and no provider of yours. Put the broker between: it takes the sign-in at your provider, and gives a token of a service account for it. broker.yaml is the file of its configuration folder that says who signs in; what else is in there, with grants in place of bindings, docs/broker.md and docs/grants.md say.',
       },
       { text: 'Developers then need one address:', lines: ['kleis kubeconfig add --from https://kleis.example.com'] },
     ],
