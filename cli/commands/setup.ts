@@ -130,7 +130,9 @@ export async function setup(name: string | undefined, flags: SetupFlags, deps: D
     tokenSection(token),
     ...(throughBroker ? [] : [mappingSection({ ...mapping, advice }, token)]),
     serverSection(pieces, placeOf),
-    ...(throughBroker ? [] : [bindingsSection(pieces, mapping, placeOf), developersSection(pieces, placeOf)]),
+    ...(throughBroker
+      ? []
+      : [bindingsSection(pieces, mapping, { placeOf, platform: deps.platform }), developersSection(pieces, placeOf)]),
   ];
   // What a person has just read is not said again.
   const told = dialog.asks && flags.signIn && deps.stdout.isTTY ? (token === undefined ? 1 : 2) : 0;

@@ -138,12 +138,12 @@ function filePart(name: string, content: string, placeOf: PlaceOf): Part {
 export function bindingsSection(
   { bindings }: Pieces,
   { username, groups }: { readonly username: MappedClaim; readonly groups: MappedClaim | undefined },
-  placeOf: PlaceOf,
+  { placeOf, platform }: { readonly placeOf: PlaceOf; readonly platform: NodeJS.Platform },
 ): Section {
   const title = 'What groups may do';
   if (bindings === undefined) {
     const who = groups === undefined ? `--user=${username.prefix}NAME` : `--group=${groups.prefix}GROUP`;
-    const words = ['kubectl create clusterrolebinding developers --clusterrole=view', shellWord(who, 'linux')];
+    const words = ['kubectl create clusterrolebinding developers --clusterrole=view', shellWord(who, platform)];
     return {
       title,
       parts: [
@@ -151,7 +151,7 @@ export function bindingsSection(
       ],
     };
   }
-  const place = shellWord(placeOf('bindings.yaml') ?? 'bindings.yaml', 'linux');
+  const place = shellWord(placeOf('bindings.yaml') ?? 'bindings.yaml', platform);
   return {
     title,
     parts: [

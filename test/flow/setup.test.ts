@@ -17,16 +17,12 @@ const hasAll = kubectl !== '' && needs('kube') !== undefined && needs('kube-1.30
 let world: World;
 let folder: string;
 const clusters: Cluster[] = [];
-/** The one of 1.36 that has the file. */
+/** Those that have the files. */
 let now: Cluster;
+let old: Cluster;
 
 beforeAll(async () => {
-  world = await createWorld({
-    accounts: {
-      nested: { groups: { kube: ['developers'], 'a-b': { one: 'developers' } }, name: { login: "o'neil" } },
-      hostile: { groups: ['system:masters', 'yes', 'a: b\'"#,', 'developers'], name: 'system:admin' },
-    },
-  });
+  world = await createWorld();
   folder = await mkdtemp(join(tmpdir(), 'kleis-setup-'));
 });
 afterEach(() => world.removePeople());
@@ -36,15 +32,72 @@ afterAll(async () => {
   await world?.end();
 });
 
-const setup = async (person: Person, ...args: string[]) =>
+const setup = async (person: Person, args: readonly string[], { provider } = world) =>
   person.run(
     'kleis',
-    [
-      ...['setup', '--yes', '--issuer-url', world.provider.issuer, '--certificate-authority', person.providerCaFile],
-      ...args,
-    ],
+    ['setup', '--yes', '--issuer-url', provider.issuer, '--certificate-authority', person.providerCaFile, ...args],
     { timeout: 60_000 },
   );
+
+const accounts = {
+  nested: { groups: { kube: ['developers'], 'a-b': { one: 'developers' } }, name: { login: "o'neil" } },
+  hostile: { groups: ['system:masters', 'yes', 'a: b\'"#,', 'developers'], name: 'system:admin' },
+};
+
+const prefix = `it's "\\ {#: `;
+const cases = [
+  {
+    title: 'a list within a claim',
+    login: 'nested',
+    args: ['--username-claim', 'name.login', '--groups-claim', 'groups.kube', '--username-prefix', prefix],
+    user: { username: `${prefix}o'neil`, groups: [`${prefix}developers`, 'system:authenticated'] },
+  },
+  {
+    title: 'a text within a claim, and no prefix',
+    login: 'nested',
+    args: ['--username-claim', 'sub', '--groups-claim', 'groups.a-b.one', '--groups-prefix', '-'],
+    user: { username: 'oidc:nested', groups: ['developers', 'system:authenticated'] },
+  },
+  {
+    title: 'a list within a claim, and no prefix',
+    login: 'nested',
+    args: ['--username-claim', 'sub', '--groups-claim', 'groups.kube', '--groups-prefix', '-'],
+    user: { username: 'oidc:nested', groups: ['developers', 'system:authenticated'] },
+  },
+  {
+    title: 'AKS: expressions alone',
+    login: 'alice',
+    args: ['--distribution', 'aks', '--username-claim', 'email'],
+    user: { username: 'aks:jwt:alice@example.com', groups: ['aks:jwt:developers', 'system:authenticated'] },
+  },
+  {
+    title: 'names of Kubernetes stay behind a prefix',
+    login: 'hostile',
+    args: ['--username-claim', 'name'],
+    user: {
+      username: 'oidc:system:admin',
+      groups: expect.arrayContaining(['oidc:system:masters', 'oidc:yes', 'oidc:a: b\'"#,']) as unknown,
+    },
+  },
+  {
+    title: 'without a prefix they are refused',
+    login: 'hostile',
+    args: ['--username-claim', 'name', '--username-prefix', '-'],
+    user: { status: 401 },
+  },
+];
+
+/** The entry that setup makes of a token, and that token. */
+async function signInThere(there: World, login: string, args: readonly string[]) {
+  const scopes = ['--scope', 'profile', '--scope', 'groups', '--scope', 'email'];
+  const person = await there.person();
+  await person.behave({ login });
+  const made = await setup(person, [...scopes, ...args, '-o', 'json'], there);
+  expect(said(made), args.join(' ')).toMatchObject({ code: 0 });
+  const flags = ['--issuer-url', there.provider.issuer, ...scopes, '--certificate-authority', person.providerCaFile];
+  const { stdout } = await person.run('kleis', ['token', ...flags], { timeout: 60_000 });
+  return { entry: entryIn(JSON.parse(made.stdout) as Printed), token: stdout.trim() };
+}
 
 async function start(kind: ClusterOptions['kind'], flags: readonly string[]): Promise<Cluster> {
   const cluster = await startCluster({ kind, flags });
@@ -63,10 +116,8 @@ const binding = ['--bind', 'developers=system:aggregate-to-view@web'];
 async function workThere(cluster: Cluster, files: string, admin: Person): Promise<string> {
   const applied = await kubectlOf(admin, cluster.adminKubeconfig, ['apply', '-f', join(files, 'bindings.yaml')]);
   expect(said(applied)).toMatchObject({ code: 0 });
-  const handedOut = await setup(
-    admin,
-    ...['--no-sign-in', '--context', 'test', '--kubeconfig', cluster.adminKubeconfig, '-o', 'kubeconfig'],
-  );
+  const there = ['--context', 'test', '--kubeconfig', cluster.adminKubeconfig];
+  const handedOut = await setup(admin, ['--no-sign-in', ...there, '-o', 'kubeconfig']);
   expect(said(handedOut)).toMatchObject({ code: 0 });
   // Of the admin nothing is in it.
   expect(handedOut.stdout).not.toMatch(/client-certificate|client-key/);
@@ -94,7 +145,7 @@ describe.skipIf(!hasAll)('what setup prints is taken by real API servers, and th
         '--server',
         'https://api.example.com:6443',
       ];
-      const made = await setup(admin, ...args, ...binding);
+      const made = await setup(admin, [...args, ...binding]);
       expect(said(made)).toMatchObject({ code: 0, stderr: expect.stringContaining('authentication.yaml') });
     }
     // One sign-in for both runs.
@@ -103,12 +154,12 @@ describe.skipIf(!hasAll)('what setup prints is taken by real API servers, and th
       .trimEnd()
       .split('\n')
       .map((flag) => flag.replace('/etc/kubernetes/pki', places[0]));
-    const [newest, old, flagged] = await Promise.all([
+    const [newest, oldest, flagged] = await Promise.all([
       start('1.36', [`--authentication-config=${places[0]}/authentication.yaml`]),
       start('1.30', [`--authentication-config=${places[1]}/authentication.yaml`]),
       start('1.30', flags),
     ]);
-    now = newest;
+    [now, old] = [newest, oldest];
     const seen = await Promise.all([
       workThere(now, places[0], admin),
       workThere(old, places[1], admin),
@@ -122,79 +173,38 @@ describe.skipIf(!hasAll)('what setup prints is taken by real API servers, and th
   }, 120_000);
 
   it('a changed file is in force without a restart: claims within others, expressions of AKS, hostile names', async () => {
-    const nested = await world.person();
-    await nested.behave({ login: 'nested' });
-    const hostile = await world.person();
-    await hostile.behave({ login: 'hostile' });
-    const scopes = ['--scope', 'profile', '--scope', 'groups', '--scope', 'email'];
-    const prefix = `it's "\\ {#: `;
-    const cases = [
-      {
-        title: 'a list within a claim',
-        person: nested,
-        args: ['--username-claim', 'name.login', '--groups-claim', 'groups.kube', '--username-prefix', prefix],
-        user: { username: `${prefix}o'neil`, groups: [`${prefix}developers`, 'system:authenticated'] },
-      },
-      {
-        title: 'a text within a claim',
-        person: nested,
-        args: ['--username-claim', 'sub', '--groups-claim', 'groups.a-b.one', '--groups-prefix', '-'],
-        user: { username: 'oidc:nested', groups: ['developers', 'system:authenticated'] },
-      },
-      {
-        title: 'AKS: expressions alone',
-        person: await world.person(),
-        args: ['--distribution', 'aks', '--username-claim', 'email'],
-        user: { username: 'aks:jwt:alice@example.com', groups: ['aks:jwt:developers', 'system:authenticated'] },
-      },
-      {
-        title: 'names of Kubernetes stay behind a prefix',
-        person: hostile,
-        args: ['--username-claim', 'name'],
-        user: {
-          username: 'oidc:system:admin',
-          groups: expect.arrayContaining(['oidc:system:masters', 'oidc:yes', 'oidc:a: b\'"#,']),
-        },
-      },
-      // The name begins with system:, and the configuration refuses it.
-      {
-        title: 'no prefix',
-        person: hostile,
-        args: ['--username-claim', 'name', '--username-prefix', '-'],
-        user: undefined,
-      },
-    ];
-    const entries: Entry[] = [];
-    let first = '';
-    for (const { title, person, args, user } of cases) {
-      const made = await setup(person, ...scopes, ...args, '-o', 'json');
-      expect(said(made), title).toMatchObject({ code: 0 });
-      const entry = entryIn(JSON.parse(made.stdout) as Printed);
-      expect(entry.issuer['url']).toBe(world.provider.issuer);
-      entries.push(entry);
-      const flags = [
-        '--issuer-url',
-        world.provider.issuer,
-        ...scopes,
-        '--certificate-authority',
-        person.providerCaFile,
-      ];
-      const token = (await person.run('kleis', ['token', ...flags], { timeout: 60_000 })).stdout.trim();
-      first ||= token;
-      await replace(join(folder, 'v1/authentication.yaml'), stringify({ ...kind('v1'), jwt: [entry] }));
-      await expect
-        .poll(() => whoAmI(now, token), { timeout: 20_000, message: title })
-        .toMatchObject((user ?? { status: 401 }) as object);
+    // Of one issuer an API server takes one entry.
+    const worlds = await Promise.all(cases.map(() => createWorld({ accounts })));
+    try {
+      const made = await Promise.all(
+        cases.map(async ({ login, args }, index) => signInThere(worlds[index]!, login, args)),
+      );
+      for (const [place, version] of [
+        [join(folder, 'v1'), 'v1'],
+        [join(folder, 'v1beta1'), 'v1beta1'],
+      ] as const) {
+        const jwt = made.map(({ entry }) => entry);
+        await replace(join(place, 'authentication.yaml'), stringify({ ...kind(version), jwt }));
+      }
+      for (const cluster of [now, old]) {
+        // What is refused is not kept: the first of them shows when the file is in force.
+        const [first] = made;
+        await expect.poll(() => whoAmI(cluster, first!.token), { timeout: 30_000 }).toMatchObject(cases[0]!.user);
+        for (const [index, { title, user }] of cases.entries()) {
+          expect(await whoAmI(cluster, made[index]!.token), `${title} on ${cluster.kind}`).toMatchObject(user);
+        }
+      }
+    } finally {
+      await Promise.all(worlds.map((each) => each.end()));
     }
-    // 1.30 starts with all of them, or not at all; of one issuer it takes one.
-    const jwt = entries.map((entry, index) =>
-      index === 0 ? entry : { ...entry, issuer: { ...entry.issuer, url: `https://${index}.example.com` } },
-    );
-    const path = join(folder, 'all.yaml');
-    await writeFile(path, stringify({ ...kind('v1beta1'), jwt }));
-    const old = await start('1.30', [`--authentication-config=${path}`]);
-    await expect.poll(() => whoAmI(old, first), { timeout: 20_000 }).toMatchObject(cases[0]?.user as object);
   }, 120_000);
+});
+
+it('a sign-in that is refused prints nothing, and says how to go on without one', async () => {
+  const admin = await world.person();
+  await admin.behave({ behaviour: 'refuse' });
+  const refused = await setup(admin, ['-o', 'authentication']);
+  expect(said(refused)).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^next: .*--no-sign-in/m) });
 });
 
 type Entry = Readonly<Record<string, unknown>> & { readonly issuer: Readonly<Record<string, unknown>> };
