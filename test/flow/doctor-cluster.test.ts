@@ -257,7 +257,16 @@ describe.skipIf(kube === undefined || old === undefined)('a cluster that is as i
   it('tells somebody who may read little what is not known, why, and who knows; it signs nobody in', async () => {
     const who = await world.person();
     await who.addContext('prod', clean, [...world.flags, '--certificate-authority', who.providerCaFile]);
+    const refused = join(who.home, 'refused');
+    const whole = JSON.parse(await readFile(clean.adminKubeconfig, 'utf8')) as object;
+    await writeFile(refused, JSON.stringify({ ...whole, users: [{ name: 'admin', user: { token: 'canary' } }] }));
+    const unknown = await examine(who, ['--kubeconfig', refused]);
+    expect(unknown.code).toBe(6);
+    expect(unknown.of('identity')).toMatchObject([{ severity: 'error', what: expect.stringContaining('401') }]);
+    expect(unknown.of('cluster')).toMatchObject([{ severity: 'unknown' }]);
+
     const stranger = await examine(who);
+    expect(stranger.of('cluster')).toMatchObject([{ severity: 'unknown' }]);
     expect(stranger.of('identity')).toMatchObject([
       { severity: 'unknown', next: expect.stringContaining('kleis login') },
     ]);

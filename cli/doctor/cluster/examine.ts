@@ -1,8 +1,10 @@
+import { KleisError } from '../../../shared/errors.ts';
 import { shellWord } from '../../../shared/shell.ts';
 import { clean } from '../../../shared/text.ts';
 import type { ClusterClient } from '../../cluster/client.ts';
-import { readVersion, whoAmI } from '../../cluster/questions.ts';
+import { readVersion, type ServerVersion, whoAmI } from '../../cluster/questions.ts';
 import { openOwnCluster, type OwnCluster } from '../../get-token/own-cluster.ts';
+import { readExec } from '../../kubeconfig/entry.ts';
 import { findContext, type FoundContext } from '../../kubeconfig/find.ts';
 import type { Deps } from '../../surroundings/deps.ts';
 import { toFailure } from '../../surroundings/failure.ts';
@@ -57,22 +59,38 @@ export async function examineCluster(request: ClusterExamination, deps: Deps): P
   }
   find(...server.findings);
 
-  let { version } = server;
-  let own: OwnCluster | undefined;
-  try {
-    own = await openOwnCluster(found, { signIn: request.signIn, kubeconfig: request.kubeconfig }, deps);
-    // Where nobody is anonymous, nobody reads it without a credential.
-    version ??= readVersion((await own.cluster.ask({ method: 'GET', path: '/version' })).body);
-    find(await checkIdentity(own.cluster, context));
-  } catch (error) {
-    const { message, hint } = toFailure(error, deps);
-    find(unknown('identity', 'The cluster is asked without a credential.', { why: message, next: hint }));
-  }
-  find(checkSupport(version, deps.clock.now()), ...ofUsers, ...(await checkAll(own, server.cluster, { found, deps })));
+  const { own, finding } = await openOwn(found, request, deps);
+  const words = wordsFor(found, server.cluster, deps);
+  const visit = { anonymous: server.cluster, words, attempt: attempting(deps) };
+  const version = server.version ?? (own && (await askVersion(own, visit)));
+  find(finding, checkSupport(version, deps.clock.now()), ...ofUsers);
+  find(...(own === undefined ? await checkAsNobody(visit) : await checkAll(own, visit)));
   return { findings, context };
 }
 
-async function checkIdentity(cluster: ClusterClient, context: string): Promise<DoctorFinding> {
+/** The cluster with the credential of the context, where it takes that. */
+async function openOwn(
+  found: FoundContext,
+  { signIn, kubeconfig }: ClusterExamination,
+  deps: Deps,
+): Promise<{ readonly own: OwnCluster | undefined; readonly finding: DoctorFinding }> {
+  try {
+    const own = await openOwnCluster(found, { signIn, kubeconfig }, deps);
+    const finding = await checkIdentity(own.cluster, found, deps);
+    return { own: finding.severity === 'ok' ? own : undefined, finding };
+  } catch (error) {
+    deps.signal.throwIfAborted();
+    const { message, hint } = toFailure(error, deps);
+    const finding = unknown('identity', 'The cluster is asked without a credential.', { why: message, next: hint });
+    return { own: undefined, finding };
+  }
+}
+
+async function checkIdentity(
+  cluster: ClusterClient,
+  { context, user }: FoundContext,
+  { platform }: Pick<Deps, 'platform'>,
+): Promise<DoctorFinding> {
   const seen = await whoAmI(cluster);
   switch (seen.kind) {
     case 'known': {
@@ -80,37 +98,41 @@ async function checkIdentity(cluster: ClusterClient, context: string): Promise<D
       const list = groups.length === 0 ? '' : `, in ${groups.join(', ')}`;
       return ok('identity', `It is asked as ${seen.user.username}${list}.`);
     }
-    case 'unknown':
-      return unknown('identity', `The API server takes the credential of ${clean(context)} for nobody's (401).`, {
-        next: 'What is wrong with it: kleis doctor',
+    case 'unknown': {
+      const what = `The API server takes the credential of the context ${clean(context)} for nobody's (401).`;
+      return failed('identity', new KleisError('token_unusable', what), {
+        next:
+          readExec(user.body) === undefined
+            ? `It has ended or was taken away. With Kleis they renew: kleis kubeconfig migrate ${shellWord(context, platform)}`
+            : `What is wrong with it: kleis doctor --context ${shellWord(context, platform)}`,
       });
+    }
     case 'forbidden':
     case 'silent':
     case 'odd':
-      return ok('identity', `It is asked with the credential of ${clean(context)}.`);
+      return ok('identity', `It is asked with the credential of the context ${clean(context)}.`);
   }
 }
 
-const not = (why: string) => ({ kind: 'unknown', why }) as const;
-const unanswered = (about: string) => (why: string) => [
-  unknown(about, 'The API server does not answer this.', { why }),
-];
-
-async function checkAll(
-  own: OwnCluster | undefined,
-  anonymous: ClusterClient,
-  { found, deps }: { readonly found: FoundContext; readonly deps: Deps },
-): Promise<DoctorFinding[]> {
-  const words: Words = {
-    host: anonymous.host,
-    kubectl: `kubectl --context ${shellWord(found.context, deps.platform)}`,
-    cluster: clean(found.clusterName, 100),
-    namespace: /^[a-z0-9-]{1,63}$/.exec(found.namespace ?? '')?.[0] ?? 'default',
-    platform: deps.platform,
+function wordsFor(
+  { context, clusterName, namespace }: FoundContext,
+  { host }: ClusterClient,
+  { platform }: Deps,
+): Words {
+  return {
+    host,
+    kubectl: `kubectl --context ${shellWord(context, platform)}`,
+    cluster: clean(clusterName, 100),
+    namespace: /^[a-z0-9-]{1,63}$/.exec(namespace ?? '')?.[0] ?? 'default',
+    platform,
   };
-  const cluster = own?.cluster ?? anonymous;
-  /** A part that cannot be asked hides no other. */
-  const attempt = async <T>(ask: () => Promise<T>, otherwise: (why: string) => T): Promise<T> => {
+}
+
+/** A part that cannot be asked hides no other. */
+type Attempt = <T>(ask: () => Promise<T>, otherwise: (why: string) => T) => Promise<T>;
+
+function attempting(deps: Deps): Attempt {
+  return async (ask, otherwise) => {
     try {
       return await ask();
     } catch (error) {
@@ -119,6 +141,39 @@ async function checkAll(
       return otherwise(failure.message);
     }
   };
+}
+
+interface Visit {
+  readonly anonymous: ClusterClient;
+  readonly words: Words;
+  readonly attempt: Attempt;
+}
+
+const not = (why: string) => ({ kind: 'unknown', why }) as const;
+const unanswered = (about: string) => (why: string) => [
+  unknown(about, 'The API server does not answer this.', { why }),
+];
+
+/** Where nobody is anonymous, nobody reads it without a credential. */
+async function askVersion({ cluster }: OwnCluster, { attempt }: Visit): Promise<ServerVersion | undefined> {
+  return attempt(
+    async () => readVersion((await cluster.ask({ method: 'GET', path: '/version' })).body),
+    () => undefined,
+  );
+}
+
+async function checkAsNobody({ anonymous, words, attempt }: Visit): Promise<DoctorFinding[]> {
+  const rbac = not('Only somebody who is signed in may.');
+  return [
+    ...(await attempt(() => checkAnonymous(anonymous, rbac, words), unanswered('anonymous'))),
+    unknown('cluster', 'Nothing else of the cluster was looked at: that takes a credential.'),
+  ];
+}
+
+async function checkAll(
+  { cluster, issuer }: OwnCluster,
+  { anonymous, words, attempt }: Visit,
+): Promise<DoctorFinding[]> {
   const rbac = await attempt<RbacRead>(() => readRbacObjects(cluster), not);
   const flags = await attempt<ServerFlags>(() => readServerFlags(cluster), not);
   const metrics = await attempt<Metrics>(() => readMetrics(cluster), not);
@@ -126,7 +181,7 @@ async function checkAll(
   return [
     ...(await attempt(() => checkAnonymous(anonymous, rbac, words), unanswered('anonymous'))),
     ...(await attempt(async () => [await checkAuthorization(cluster, flags)], unanswered('rbac'))),
-    checkOidc(flags, metrics, own?.issuer),
+    checkOidc(flags, metrics, issuer),
     ...checkTokenFile(flags),
     checkEncryption(flags, metrics),
     ...(rbac.kind === 'read' && bindingsOf !== undefined
