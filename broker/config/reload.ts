@@ -47,6 +47,8 @@ export interface WatchOptions {
 
 // Ten seconds at the usual pace.
 const maxRounds = 50;
+/** A disk may have failed for a moment: what could not be used is read again, for a twentieth of the time at most. */
+const pauses = 20;
 
 /** Follows the files that `first` was loaded from. */
 export async function watchConfig(location: string, first: LoadedConfig, options: WatchOptions): Promise<ConfigSource> {
@@ -54,12 +56,14 @@ export async function watchConfig(location: string, first: LoadedConfig, options
   let current = first;
   let state: ReloadState = { lastGoodAt: now(), failingSince: undefined, deniesFrom: undefined, faults: [] };
   let loaded = '';
+  let refused: { readonly print: string; readonly until: number } | undefined;
   let running: Promise<void> | undefined;
   let closed = false;
 
   const accept = (next: LoadedConfig, print: string): void => {
     if (closed) return;
     loaded = print;
+    refused = undefined;
     state = { lastGoodAt: now(), failingSince: undefined, deniesFrom: undefined, faults: [] };
     if (next.hash === current.hash && CompiledPolicy.inForce(current.policy, Number.MAX_SAFE_INTEGER)) return;
     const changes = compareGrants(current.config, next.config);
@@ -87,6 +91,7 @@ export async function watchConfig(location: string, first: LoadedConfig, options
 
   const look = async (): Promise<void> => {
     let print = await fingerprintOf(location);
+    if (print === refused?.print && performance.now() < refused.until) return;
     if (print === loaded && state.failingSince === undefined) {
       state = { ...state, lastGoodAt: now() };
       return;
@@ -96,9 +101,15 @@ export async function watchConfig(location: string, first: LoadedConfig, options
       await pause(settle);
       const before = await fingerprintOf(location);
       if (before === print) {
+        const began = performance.now();
         const outcome = await loadConfig(location).catch((error: unknown) => ({ error }));
+        const ended = performance.now();
         print = await fingerprintOf(location);
-        if (print === before) return 'error' in outcome ? reject(outcome.error) : accept(outcome, print);
+        if (print === before) {
+          if (!('error' in outcome)) return accept(outcome, print);
+          refused = { print, until: ended + pauses * (ended - began) };
+          return reject(outcome.error);
+        }
       }
       print = before;
     }
@@ -125,6 +136,7 @@ export async function watchConfig(location: string, first: LoadedConfig, options
     check: async () => {
       // What is under way may have looked before the caller's change.
       await running;
+      refused = undefined;
       if (!closed) await check();
     },
     close: () => {

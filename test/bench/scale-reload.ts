@@ -40,7 +40,7 @@ export async function measureReload(): Promise<Part> {
     const config = await readFile(broker.configFile, 'utf8');
     for (let round = 1; round <= reloads; round += 1) {
       quiet.push(...(await load(400, concurrency, mint)).latencies);
-      const changed = config.replace(marker, `perSubject: ${10_000_000 + round}`);
+      const changed = config.replace(marker, `perSubject: ${10_000_000 - round}`);
       if (changed === config) throw new Error('the configuration has no such line');
       await writeFile(`${broker.configFile}.new`, changed, { mode: 0o600 });
       await rename(`${broker.configFile}.new`, broker.configFile);

@@ -205,6 +205,34 @@ describe('a file that cannot be used', () => {
   });
 });
 
+describe('a file that cannot be used', () => {
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`g${index}`, grant()]));
+
+  it('costs the broker a small part of its processor, however long it stays so', async () => {
+    await follow(file, 1);
+    await writeFile(`${file}.new`, text({ ...many, last: grant({ issuer: 'nope' }) }));
+    await rename(`${file}.new`, file);
+    await vi.waitUntil(() => failures.length > 0, { timeout: 30_000 });
+    const [before, began] = [process.cpuUsage(), performance.now()];
+    await new Promise((resolve) => void setTimeout(resolve, 1500));
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000 / (performance.now() - began)).toBeLessThan(0.5);
+  });
+
+  it('is taken at once when it is mended', async () => {
+    await follow(file, 1);
+    const replace = async (content: string) => {
+      await writeFile(`${file}.new`, content);
+      await rename(`${file}.new`, file);
+    };
+    await replace(text({ ...many, last: grant({ issuer: 'nope' }) }));
+    await vi.waitUntil(() => failures.length > 0, { timeout: 30_000 });
+    await replace(text({ g: grant(), h: grant() }));
+    await vi.waitUntil(() => changes.length > 0, { timeout: 30_000 });
+    expect([allowed('x', 'h'), source.state.failingSince]).toEqual([true, undefined]);
+  });
+});
+
 describe('a folder that changes', () => {
   it('denies what was in a file that was taken out of it', async () => {
     const more = path.join(folder, 'more.yaml');
