@@ -84,12 +84,14 @@ async function askEntry(
 
 /** Tries it. Throws the first fault that the person does not want to write all the same. */
 async function confirmFaults(wanted: Wanted, kubeconfig: string | undefined, deps: Deps): Promise<void> {
-  tell('Trying it: you sign in, and the cluster is asked whom it sees.', deps);
+  tell('\nTrying it: you sign in, and the cluster is asked whom it sees.', deps);
   // An entry that was built on may name a file.
   await allowClientFiles(wanted.settings, { byPerson: false, mayAsk: true }, deps);
   const findings = await attempt(wanted, kubeconfig, deps);
   deps.stderr.write(printFindings(findings, { stdout: deps.stderr, env: deps.env }));
   const fault = findings.find(({ severity }) => severity === 'error');
+  // Ctrl-C while something was to be pasted is meant for all of it.
+  if (fault?.code === 'sign_in_cancelled') throw errorOf(fault);
   if (fault === undefined || (await askYesNo('Write it all the same?', deps))) return;
   throw errorOf(fault);
 }

@@ -20,7 +20,7 @@ const mostAtOnce = 100;
 export async function askAddress(choices: PersonChoices, deps: Deps): Promise<Address | undefined> {
   const connect: Connect<Directory> = async (url, certificateAuthority) =>
     readDirectory({ url, certificateAuthority, proxy: choices.proxy, deps });
-  tell('If your company runs a Kleis broker, or publishes /.well-known/kleis, its address says all the rest.', deps);
+  tell('\nIf your company runs a Kleis broker, or publishes /.well-known/kleis, its address says all the rest.', deps);
   const answer = await askServer<Directory, undefined>(
     async (reach) =>
       ask(

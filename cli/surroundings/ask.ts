@@ -86,9 +86,8 @@ export async function choose<T>({ text, choices, usual, other }: ChoiceQuestion<
     const found = choices.find(({ name }) => name === answer) ?? (/^\d+$/.test(answer) && shown[Number(answer) - 1]);
     if (found) return found.value;
     if (other !== undefined && !/^\d+$/.test(answer)) return other(answer);
-    const range = shown.length === 1 ? '1' : `1 to ${shown.length}`;
     throw new KleisError('usage', answer === '' ? 'That was nothing.' : `"${clean(answer, 80)}" is none of them.`, {
-      hint: `Type a number from the list, ${range}, or a name.`,
+      hint: 'Type a number of the list, or a name.',
     });
   };
   return askOn({ text, usual, check }, deps);

@@ -58,6 +58,25 @@ describe.skipIf(!needs('script') || !needs('kube') || kubectl === undefined)(
       expect(await person.windows()).toHaveLength(1);
     }, 90_000);
 
+    it('Ctrl-C in the middle of the sign-in ends all of it, and there is no kubeconfig', async () => {
+      const person = await world.person({ login: 'paste' });
+      const running = person.start('kleis', ['init'], { tty: true, timeout: 60_000 });
+      await converse(running, [
+        [/That address .*: $/, ''],
+        [/address of the API server.*: $/, cluster.server],
+        [/certificate of its authority.*: $/, cluster.caFile],
+        [/name of the context.*: $/, ''],
+        [/issuer of your single sign-on.*: $/, world.provider.issuer],
+        [/certificate of its authority.*: $/, person.providerCaFile],
+        [/client that is registered.*: $/, ''],
+        [/scopes .*: $/, ''],
+        [/Paste that address here:\s[^]*$/, '\u0003'],
+      ]);
+      const { code, stdout } = await running.done;
+      expect({ code, stdout }).toEqual({ code: 3, stdout: expect.stringContaining('The sign-in was cancelled.') });
+      await expect(readFile(person.kubeconfig)).rejects.toThrow('ENOENT');
+    }, 60_000);
+
     it.each([
       ['Ctrl-C', '\u0003', /error: Interrupted\.\s+next: /],
       ['Ctrl-D', '\u0004', /error: The input ended before all was answered/],
