@@ -179,6 +179,7 @@ Start here:
   kleis kubeconfig add --from https://…                                 your company runs a broker
   kleis kubeconfig add prod --server https://… --issuer-url https://…   it does not
   kubectl get pods                                                      signs in by itself, once
+  kleis setup                                                           you run the cluster, and nobody signs in yet
 ${exitCodesHelp()}`;
 
 const initHelp = `

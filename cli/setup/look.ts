@@ -74,9 +74,13 @@ export async function lookAtToken(settings: Settings, deps: Deps): Promise<SeenT
   const present = await openPresent({ ...settings, force: true }, { cluster: undefined, signIn: true }, deps);
   const jwt = readToken(present.token);
   if (jwt === undefined) {
-    throw new KleisError('token_unusable', 'The token is opaque, and an API server reads JWTs alone.', {
-      hint: 'Leave --token access away, or let the provider give access tokens that are JWTs (--audience, --resource).',
-    });
+    throw new KleisError(
+      'token_unusable',
+      'The token is opaque, or larger than 16 kB: an API server reads JWTs alone, and proxies take no more.',
+      {
+        hint: 'Leave --token access away, or let the provider give access tokens that are JWTs (--audience, --resource).',
+      },
+    );
   }
   const { claims, header } = jwt;
   const issuer = claimOf(claims, 'iss');
