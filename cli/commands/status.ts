@@ -38,7 +38,10 @@ export async function status(flags: StatusFlags, deps: Deps): Promise<number> {
             },
           ],
     );
-    deps.stdout.write(formatJson({ contexts, sessions }));
+    const credentials = all.flatMap(({ context, session, via, tokenExpiresAt }) =>
+      context === undefined && session === undefined ? [{ via, tokenExpiresAt: toDate(tokenExpiresAt) }] : [],
+    );
+    deps.stdout.write(formatJson({ contexts, sessions, credentials }));
     return exitCodes.ok;
   }
   if (all.length === 0) {

@@ -166,15 +166,16 @@ export class Credentials {
     });
   }
 
-  /** What this job keeps of a session, or of one of `noSession`, fresh or not. */
-  ofSession(session: string): string[] {
+  /** What this job keeps of a session, or of one of `noSession`, fresh or not; and whether `ofOrigin` finds it too. */
+  ofSession(session: string): { readonly name: string; readonly text: string; readonly hasOrigin: boolean }[] {
     const tag = sessionTag(session);
     const job = jobOf(this.#deps.env);
     return this.#names().flatMap((name) => {
       const values = parseAssignments(this.#folder.read(name)?.text ?? '');
       const its = values.get('J');
       const ours = job !== undefined && (its === job || its?.startsWith(`${job}\n`) === true);
-      return ours && values.get('S') === tag ? [values.get('T') ?? ''] : [];
+      if (!ours || values.get('S') !== tag) return [];
+      return [{ name, text: values.get('T') ?? '', hasOrigin: values.has('R') }];
     });
   }
 

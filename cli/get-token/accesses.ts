@@ -27,6 +27,8 @@ export interface Access {
   /** Milliseconds. */
   readonly tokenExpiresAt: number | undefined;
   readonly problem: KleisError | undefined;
+  /** Names of those that are kept for it, as far as that can be told. */
+  readonly credentials: readonly string[];
 }
 
 interface Asked {
@@ -104,7 +106,13 @@ function remember<T>(
 }
 
 /** Of what has neither session nor trouble. */
-const nothing = { session: undefined, signInNeeded: false, tokenExpiresAt: undefined, problem: undefined };
+const nothing = {
+  session: undefined,
+  signInNeeded: false,
+  tokenExpiresAt: undefined,
+  problem: undefined,
+  credentials: [],
+};
 
 async function ofContext(
   name: string,
@@ -122,10 +130,10 @@ async function ofContext(
     const { broker } = settings;
     const through = (otherwise: string, who = '') =>
       broker === undefined ? otherwise : `${broker.grant} at ${bare(broker.url)}${who}`;
-    const tokenExpiresAt = endOfKept(await originOf(settings), own);
+    const { names: credentials, end: tokenExpiresAt } = keptFor(await originOf(settings), own);
     if (isAmbient(settings) || settings.identity === 'client-credentials') {
       const who = isAmbient(settings) ? settings.identity : `client ${settings.clientId}`;
-      return { ...place, via: through(who, `, ${who}`), state: 'no sign-in', tokenExpiresAt };
+      return { ...place, via: through(who, `, ${who}`), state: 'no sign-in', tokenExpiresAt, credentials };
     }
     const key = await keyOf(settings);
     const session = (await kept.sessions(own)).find((each) => each.key === key);
@@ -133,42 +141,51 @@ async function ofContext(
     if (session === undefined) return { ...place, via, state: 'sign-in needed', signInNeeded: true };
     const { context, current } = place;
     const access = ofSession(session, deps);
-    return { ...access, context, current, via, tokenExpiresAt: tokenExpiresAt ?? access.tokenExpiresAt };
+    const end = tokenExpiresAt ?? access.tokenExpiresAt;
+    return { ...access, context, current, via, tokenExpiresAt: end, credentials };
   } catch (problem) {
     if (!(problem instanceof KleisError) || loaded === undefined) throw problem;
     return { ...place, via: '-', state: 'unusable', problem };
   }
 }
 
-/** Milliseconds; of the credential that lasts longest, if one is kept. */
-function endOfKept(origin: string | undefined, deps: Deps): number | undefined {
+/** The credentials that are kept for an origin, and when (milliseconds) the one that lasts longest ends. */
+function keptFor(
+  origin: string | undefined,
+  deps: Deps,
+): { readonly names: readonly string[]; readonly end: number | undefined } {
   const kept = origin === undefined ? [] : openCredentials(deps).ofOrigin(origin);
   const ends = kept.map(({ text }) => endOf(text)).filter((end) => end !== undefined);
-  return ends.length === 0 ? undefined : Math.max(...ends);
+  return { names: kept.map(({ name }) => name), end: ends.length === 0 ? undefined : Math.max(...ends) };
 }
 
 function ofSession(session: SessionEntry, deps: Deps): Omit<Access, 'context' | 'current'> {
   if ('problem' in session) {
     const { problem } = session;
-    return { via: '-', session, state: 'unusable', signInNeeded: true, tokenExpiresAt: undefined, problem };
+    return { ...nothing, via: '-', session, state: 'unusable', signInNeeded: true, problem };
   }
   const { info } = session;
   const tokenExpiresAt = info.idTokenExpiresAt ?? info.accessTokenExpiresAt;
   const signInNeeded = !info.refreshable && tokenExpiresAt !== undefined && tokenExpiresAt <= deps.clock.now();
   const state = info.refreshable ? 'renews itself' : signInNeeded ? 'sign-in needed' : 'sign in again';
-  return { via: bare(info.what.issuerUrl), session, state, signInNeeded, tokenExpiresAt, problem: undefined };
+  return { ...nothing, via: bare(info.what.issuerUrl), session, state, signInNeeded, tokenExpiresAt };
 }
 
 /** Credentials of the job or the machine that no context asked for: `kleis token` with flags. */
 function ofJobs(contexts: readonly Access[], deps: Deps): Access[] {
-  if (contexts.some(({ session, state }) => session === undefined && state === 'no sign-in')) return [];
+  const shown = new Set(contexts.flatMap((access) => access.credentials));
+  // Without a broker nothing tells for which context one is.
+  const mayBeOfContext = contexts.some(({ session, state }) => session === undefined && state === 'no sign-in');
   const credentials = openCredentials(deps);
   return Object.values(noSession).flatMap((session) =>
-    credentials.ofSession(session).map((text): Access => {
+    credentials.ofSession(session).flatMap(({ name, text, hasOrigin }): Access[] => {
+      if (shown.has(name) || (!hasOrigin && mayBeOfContext)) return [];
       const { grant, cluster } = parseObject(text) ?? {};
       const what = [grant, cluster].filter((each) => typeof each === 'string').join(' at ');
       const via = what === '' ? session : what;
-      return { ...nothing, context: undefined, current: false, via, state: 'no sign-in', tokenExpiresAt: endOf(text) };
+      return [
+        { ...nothing, context: undefined, current: false, via, state: 'no sign-in', tokenExpiresAt: endOf(text) },
+      ];
     }),
   );
 }

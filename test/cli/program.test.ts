@@ -174,7 +174,7 @@ it('status of nobody is an empty list, not an error', async () => {
   await newcomer();
   expect(await person.run('kleis', ['status', '-o', 'json'])).toMatchObject({
     code: 0,
-    stdout: '{\n  "contexts": [],\n  "sessions": []\n}\n',
+    stdout: '{\n  "contexts": [],\n  "sessions": [],\n  "credentials": []\n}\n',
   });
   expect(await person.run('kleis', ['status'])).toMatchObject({ code: 0, stdout: '' });
   expect(await person.run('kleis', ['status', '--quiet'])).toMatchObject({ code: 3, stdout: '', stderr: '' });

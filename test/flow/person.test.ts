@@ -75,7 +75,7 @@ describe('one person, without kubectl', () => {
 
     expect(said(await person.run('kleis', ['logout']))).toMatchObject({ code: 0, stdout: '' });
     const after = await person.run('kleis', ['status', '-o', 'json']);
-    expect(JSON.parse(after.stdout)).toEqual({ contexts: [], sessions: [] });
+    expect(JSON.parse(after.stdout)).toEqual({ contexts: [], sessions: [], credentials: [] });
     await person.behave({ behaviour: 'refuse' });
     expect(await credential(person)).toMatchObject({ code: 3, stdout: '' });
   });
