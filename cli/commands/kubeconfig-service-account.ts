@@ -43,6 +43,7 @@ export async function kubeconfigServiceAccount(
   flags: KubeconfigServiceAccountFlags,
   deps: Deps,
 ): Promise<void> {
+  if (flags.out === '') throw usage('--out names no file.');
   if (flags.broker !== undefined) return throughBroker(name, flags, deps);
   return withToken(name, flags, deps);
 }
