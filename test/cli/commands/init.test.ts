@@ -131,6 +131,19 @@ describe('an entry by questions', () => {
     expect(stderr).toContain('registered there [own]: ');
     expect(stderr).toContain('[profile]: ');
   });
+
+  test('asks before it sends a file that the context names as the secret of its client', async () => {
+    const secret = await world.write('token-of-another-tool', 'hunter2\n');
+    await chmod(secret, 0o600);
+    const named = `${url}, --client-id=own, --client-secret-file=${secret}`;
+    const kleis = /https:\/\/sso[^,]*, --broker=\S+, --grant=deploy/;
+    await world.write('config', sample.replace(kleis, named));
+    const { code, stderr } = await init(['', '1', '', '', '', '', 'n']);
+    expect({ code, stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringMatching(/wants to use the secret in \S+token-of-another-tool at .*Allow it\?/),
+    });
+  });
 });
 
 describe('a wrong answer', () => {
