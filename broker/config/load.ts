@@ -31,12 +31,24 @@ export interface LoadedConfig {
   readonly named: readonly { readonly file: string; readonly kind: FileKind; readonly place: ConfigFault }[];
 }
 
-/** Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. */
+/**
+ * Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. Ten thousand
+ * grants take seconds; whatever else this process does comes in between the steps.
+ */
 export async function loadConfig(location: string): Promise<LoadedConfig> {
   const { files, unread } = await readSources(location);
-  const sources = files.map((source) => ({ ...source, plain: readPlainYaml(source.text) }));
+  const sources: ReadFile[] = [];
+  for (const source of files) {
+    sources.push({ ...source, plain: readPlainYaml(source.text) });
+    await new Promise(setImmediate);
+  }
   const needed = sources.some(({ plain }) => plain === undefined);
-  return judgeConfig(sources, needed ? (await import('./yaml.ts')).readAnyYaml : () => [], unread);
+  const steps = judgeInSteps(sources, needed ? (await import('./yaml.ts')).readAnyYaml : () => [], unread);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    await new Promise(setImmediate);
+  }
 }
 
 /** A file, and its documents if the plain reader could read them. */
@@ -44,12 +56,21 @@ export interface ReadFile extends SourceFile {
   readonly plain: readonly TreeNode[] | undefined;
 }
 
-/** `readAny`: for the other files; `unread`: about those that could not be read at all. Throws ConfigFaults. */
-export function judgeConfig(
+/** All at once. `readAny`: for what the plain reader could not read. Throws ConfigFaults. */
+export function judgeConfig(sources: readonly ReadFile[], readAny: typeof readAnyYaml): LoadedConfig {
+  const steps = judgeInSteps(sources, readAny, []);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** `unread`: about files that could not be read at all. */
+function* judgeInSteps(
   sources: readonly ReadFile[],
   readAny: typeof readAnyYaml,
-  unread: readonly ConfigFault[] = [],
-): LoadedConfig {
+  unread: readonly ConfigFault[],
+): Generator<undefined, LoadedConfig, void> {
   const faults = [...unread];
   const parsed = sources.map(({ file, text, plain }): SourceDocument[] => {
     const lines = createLines(text);
@@ -66,7 +87,9 @@ export function judgeConfig(
   const merged = mergeDocuments(documents, faults);
   // What is missing may stand in the part that nobody could read.
   const incomplete = unreadable || merged.incomplete;
+  yield;
   const { faults: shapeFaults, document, dropped } = checkShape(merged.value);
+  yield;
   for (const { path, message, key, missing } of shapeFaults) {
     if (!(incomplete && missing === true && path.length === 1)) faults.push(merged.fault(path, message, key));
   }
@@ -74,7 +97,9 @@ export function judgeConfig(
 
   const written = completeConfig(document);
   const config = resolveFiles(written, (path) => merged.fileOf(path));
+  yield;
   const compiled = compile(config);
+  yield;
   const found = [...checkRules(config, document), ...compiled.faults];
   for (const fault of found) {
     if (isEcho(fault, dropped, merged.value) || (incomplete && 'refersTo' in fault && fault.refersTo !== undefined))
@@ -82,6 +107,7 @@ export function judgeConfig(
     faults.push(merged.fault(fault.path, fault.message));
   }
   if (faults.length > 0 || compiled.policy === undefined) throw new ConfigFaults(sortFaults(faults));
+  yield;
   const warnings = findWarnings(config, compiled.policy).map(({ code, path, message }) => ({
     code,
     ...(path[0] === 'grants' && path[1] !== undefined && { grant: String(path[1]) }),
@@ -92,10 +118,13 @@ export function judgeConfig(
     ...fault,
     message: `${fault.message}: it configures nothing`,
   }));
+  yield;
+  const hash = createHash('sha256').update(canonicalJson(written)).digest('hex');
+  yield;
   return {
     config,
     policy: compiled.policy,
-    hash: createHash('sha256').update(canonicalJson(written)).digest('hex'),
+    hash,
     warnings: [...empty, ...warnings],
     files: sources.map(({ file }) => file),
     named: namedFiles(config).map(({ path, file, kind }) => ({ file, kind, place: merged.fault(path, '') })),
