@@ -43,6 +43,7 @@ const builds = await Promise.all([
     chunkNames: 'chunks/get-token-[name]-[hash]',
     plugins: [inOneChunk('cli/main-get-token.ts'), withoutPrograms()],
   }),
+  build({ ...options, entryPoints: { 'main/help': 'shared/commands/at-once.ts' } }),
 ]);
 for (const { path, text } of builds.flatMap(({ outputFiles }) => outputFiles)) {
   mkdirSync(dirname(path), { recursive: true });
@@ -79,7 +80,7 @@ writeFileSync(
   "#!/usr/bin/env node\nprocess.argv.splice(2, 0, '__complete', '--shell', 'kubectl', '--');\nrequire('./kleis.js');\n",
   { mode: 0o755 },
 );
-await writeManual();
+await writeHelp();
 writeFileSync(
   'dist/THIRD-PARTY-LICENSES.txt',
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
@@ -191,8 +192,8 @@ function withoutUnused() {
   };
 }
 
-/** The pages of the manual, from the commands themselves. `SOURCE_DATE_EPOCH`: reproducible-builds.org. */
-async function writeManual() {
+/** The help of every command and the pages of the manual, from the commands themselves. `SOURCE_DATE_EPOCH`: reproducible-builds.org. */
+async function writeHelp() {
   const { outputFiles } = await build({
     entryPoints: ['manual.ts'],
     bundle: true,
@@ -204,12 +205,16 @@ async function writeManual() {
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire('/');" },
     logLevel: 'warning',
   });
-  const { manualPages } = await import(
+  const { helpPages, manualPages } = await import(
     `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
   );
   const { SOURCE_DATE_EPOCH: epoch } = process.env;
   const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000)).toISOString().slice(0, 10);
   mkdirSync('dist/man');
+  mkdirSync('dist/help');
+  for (const page of helpPages) {
+    writeFileSync(join('dist/help', `${page.name.replaceAll(' ', '.')}.json`), JSON.stringify(page));
+  }
   for (const [name, text] of manualPages(date)) writeFileSync(join('dist/man', name), text);
 }
 
@@ -248,7 +253,7 @@ function licences(inputs) {
 
 /**
  * A program that any Node can read: an old one fails on what the real program asks for, with words that help nobody. It
- * knows the version, for which nothing else needs to be loaded. The rest it loads itself: Node's own loader looks at more
+ * knows the version, for which nothing else needs to be loaded, and where the help of a command is. The rest it loads itself: Node's own loader looks at more
  * files, and knows no code cache on Node 20. V8 looks whether what is in the cache is of its making, and else does it anew.
  */
 function guard(program) {
@@ -286,7 +291,15 @@ if (node[0] < ${major} || (node[0] === ${major} && node[1] < ${minor})) {
     }
     return module.exports;
   };
-  load(path.join(__dirname, 'main', '${program}.js'));
+  var words = process.argv.slice(2);
+  var isHelp = /^(?:--help|-h)$/.test(words.pop());
+  var page = path.join(__dirname, 'help', ['${program}'].concat(words).join('.') + '.json');
+  if (isHelp && !/[^a-z -]/.test(words.join(' ')) && fs.existsSync(page)) {
+    var help = JSON.parse(fs.readFileSync(page, 'utf8'));
+    load(path.join(__dirname, 'main', 'help.js')).printAtOnce(help, process.stdout, process.env);
+  } else {
+    load(path.join(__dirname, 'main', '${program}.js'));
+  }
 }
 `;
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { helpPages } from '../../manual.ts';
 import { built } from '../support/built.ts';
 import { createPerson, type Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
@@ -47,6 +48,28 @@ describe('help', () => {
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
     expect(stdout).not.toMatch(/--background|--rejected|__complete/);
     expect(stdout).not.toContain('\u001b');
+  });
+
+  it('that the build took from the commands is what the commands say themselves', async () => {
+    await newcomer();
+    for (const page of helpPages) {
+      const file = join(programs.dist, 'help', `${page.name.replaceAll(' ', '.')}.json`);
+      expect(JSON.parse(await readFile(file, 'utf8')), page.name).toEqual(page);
+    }
+    for (const [program, ...words] of [['kleis'], ['kleis', 'kubeconfig', 'add'], ['kleis-broker', 'audit', 'show']]) {
+      const atOnce = await person.run(program ?? '', [...words, '--help']);
+      // With anything else on the line it is made anew.
+      const anew = await person.run(program ?? '', [...words, '--help', '--help']);
+      expect(atOnce).toMatchObject({ code: 0, stdout: anew.stdout, stderr: '' });
+      const coloured = await person.run(program ?? '', [...words, '-h'], { env: { FORCE_COLOR: '1' } });
+      expect(coloured.stdout).toContain('\u001b[1mUsage:');
+    }
+    // What is no command has no help.
+    for (const words of [['kubeconfig-add'], ['kubeconfig.add'], ['..'], ['broker'], ['kubeconfig', 'x']]) {
+      expect((await person.run('kleis', [...words, '--help'])).stdout, words.join(' ')).not.toMatch(
+        /^Usage: \S+ \S+ add/,
+      );
+    }
   });
 
   it('every flag is in the reference', async () => {
