@@ -1,3 +1,4 @@
+import type { Secret } from '../../shared/secret.ts';
 import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type Present, readToken } from '../get-token/present.ts';
@@ -17,7 +18,7 @@ import { type DoctorFinding, failed, ok, unknown } from './finding.ts';
 import { checkEntry, checkKuberc, notLookedAt } from './kubeconfig.ts';
 import { checkCompletion, checkPlugin, checkPrograms, kubectlVersion } from './programs.ts';
 import { describeProvider } from './provider.ts';
-import { askServer, checkSkew, reachServer } from './server.ts';
+import { askServer, checkSkew, reachServer, versionOf } from './server.ts';
 import { checkSession } from './session.ts';
 import { checkKeyring, checkStorage, placesFault } from './storage.ts';
 
@@ -119,28 +120,32 @@ export async function examine(request: Examination, surroundings: Deps): Promise
     find(...server);
     return end({ entry, settings, present });
   }
-  find(...server.findings, checkSkew(kubectl, server.version));
+  find(...server.findings);
   if (present === undefined) {
+    find(checkSkew(kubectl, server.version));
     find(unknown('identity', 'Whom the API server sees is not known: nobody is signed in.', { next: command }));
     return end({ entry, settings, present });
   }
   if (isRefused(ofBroker)) {
+    find(checkSkew(kubectl, server.version));
     find(unknown('identity', 'Whom the API server sees is not known: the broker gives no token.'));
     return end({ entry, settings, present });
   }
+  let token: Secret;
   try {
-    const token = await clusterToken(settings, present, entry.identity, deps);
-    const presented = {
-      token,
-      jwt: readToken(token),
-      ofBroker: broker !== undefined,
-      knownFault: isRefused(compared),
-      context: found.context,
-    };
-    find(...(await askServer(server, presented, found, deps)));
+    token = await clusterToken(settings, present, entry.identity, deps);
   } catch (error) {
-    find(failed('broker', toFailure(error, deps)));
+    find(checkSkew(kubectl, server.version), failed('broker', toFailure(error, deps)));
+    return end({ entry, settings, present });
   }
+  const presented = {
+    token,
+    jwt: readToken(token),
+    ofBroker: broker !== undefined,
+    knownFault: isRefused(compared),
+    context: found.context,
+  };
+  find(checkSkew(kubectl, await versionOf(server, token)), ...(await askServer(server, presented, found, deps)));
   return end({ entry, settings, present });
 }
 

@@ -42,6 +42,21 @@ export async function reachServer(
   }
 }
 
+/** Where no request is anonymous, the version is for who is signed in. */
+export async function versionOf(
+  { cluster, version }: ReachedServer,
+  token?: Secret,
+): Promise<ServerVersion | undefined> {
+  if (version !== undefined) return version;
+  try {
+    return readVersion((await cluster.ask({ method: 'GET', path: '/version', token })).body);
+  } catch (error) {
+    // What follows asks it too, and says why.
+    if (error instanceof KleisError && error.code === 'cluster_unavailable') return undefined;
+    throw error;
+  }
+}
+
 export interface PresentedToken {
   readonly token: Secret;
   readonly jwt: UnverifiedJwt | undefined;

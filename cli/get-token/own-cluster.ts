@@ -1,4 +1,3 @@
-import { Secret } from '../../shared/secret.ts';
 import { type ClusterClient, type ClusterCredential, openCluster } from '../cluster/client.ts';
 import { clusterIdentity } from '../kubeconfig/cluster-identity.ts';
 import { readHeldCredential, refuseImpersonation } from '../kubeconfig/credential.ts';
@@ -10,7 +9,7 @@ import { loadConfig } from '../settings/person.ts';
 import { isAmbient, resolveRequest } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { openPresent } from './present.ts';
-import { scriptToken } from './script-token.ts';
+import { clusterToken } from './script-token.ts';
 
 /** A cluster of the kubeconfig, asked as the user of the context. */
 export interface OwnCluster {
@@ -47,10 +46,7 @@ export async function openOwnCluster(
   await allowClientFiles(settings, { byPerson: false, mayAsk: deps.stdin.isTTY }, entry.deps);
   const identity = clusterIdentity(found.cluster);
   const present = await openPresent(settings, { cluster: identity, signIn }, entry.deps);
-  const token =
-    settings.broker === undefined
-      ? present.token
-      : new Secret((await scriptToken(settings, identity, entry.deps)).token);
+  const token = await clusterToken(settings, present, identity, entry.deps);
   const issuer = settings.broker === undefined && !isAmbient(settings) ? settings.issuerUrl : undefined;
   return { cluster: open(found, { token }, entry.deps), issuer };
 }

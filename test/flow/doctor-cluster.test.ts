@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DoctorFinding } from '../../cli/doctor/finding.ts';
@@ -16,6 +16,7 @@ import { createWorld, type World } from './world.ts';
 
 const kube = needs('kube');
 const old = needs('kube-1.30');
+const kubectl = needs('kubectl-new');
 
 let world: World;
 let folder: string;
@@ -278,6 +279,13 @@ describe.skipIf(kube === undefined || old === undefined)('a cluster that is as i
       { severity: 'ok', what: expect.stringContaining('oidc:alice@example.com') },
     ]);
     expect(seen.of('kubeconfig')).toMatchObject([{ severity: 'ok' }]);
+    expect(seen.of('version')).toMatchObject([{ severity: 'ok' }]);
+    if (kubectl !== undefined) {
+      const PATH = `${dirname(kubectl)}:${who.env['PATH']}`;
+      const { stdout } = await who.run('kleis', ['doctor', '-o', 'json'], { env: { PATH } });
+      const { findings } = JSON.parse(stdout) as { findings: DoctorFinding[] };
+      expect(findings.find(({ about }) => about === 'kubectl')?.what).toContain('the API server v1.36');
+    }
     expect(seen.of('oidc')).toMatchObject([{ severity: 'ok', what: expect.stringContaining(world.provider.issuer) }]);
     expect(seen.of('rbac')).toMatchObject([{ severity: 'ok', what: expect.stringContaining('names the binding') }]);
     for (const about of ['encryption', 'accounts', 'secrets']) {

@@ -2,14 +2,14 @@ import { KleisError } from '../../../shared/errors.ts';
 import { shellWord } from '../../../shared/shell.ts';
 import { clean } from '../../../shared/text.ts';
 import type { ClusterClient } from '../../cluster/client.ts';
-import { readVersion, type ServerVersion, whoAmI } from '../../cluster/questions.ts';
+import { whoAmI } from '../../cluster/questions.ts';
 import { openOwnCluster, type OwnCluster } from '../../get-token/own-cluster.ts';
 import { readExec } from '../../kubeconfig/entry.ts';
 import { findContext, type FoundContext } from '../../kubeconfig/find.ts';
 import type { Deps } from '../../surroundings/deps.ts';
 import { toFailure } from '../../surroundings/failure.ts';
 import { type DoctorFinding, failed, ok, unknown } from '../finding.ts';
-import { reachServer } from '../server.ts';
+import { reachServer, versionOf } from '../server.ts';
 import { checkAccounts } from './accounts.ts';
 import { checkAnonymous } from './anonymous.ts';
 import { checkAuthorization } from './authorization.ts';
@@ -62,7 +62,7 @@ export async function examineCluster(request: ClusterExamination, deps: Deps): P
   const { own, finding } = await openOwn(found, request, deps);
   const words = wordsFor(found, server.cluster, deps);
   const visit = { anonymous: server.cluster, words, attempt: attempting(deps) };
-  const version = server.version ?? (own && (await askVersion(own, visit)));
+  const version = own === undefined ? server.version : await versionOf({ ...server, cluster: own.cluster });
   find(finding, checkSupport(version, deps.clock.now()), ...ofUsers);
   find(...(own === undefined ? await checkAsNobody(visit) : await checkAll(own, visit)));
   return { findings, context };
@@ -153,14 +153,6 @@ const not = (why: string) => ({ kind: 'unknown', why }) as const;
 const unanswered = (about: string) => (why: string) => [
   unknown(about, 'The API server does not answer this.', { why }),
 ];
-
-/** Where nobody is anonymous, nobody reads it without a credential. */
-async function askVersion({ cluster }: OwnCluster, { attempt }: Visit): Promise<ServerVersion | undefined> {
-  return attempt(
-    async () => readVersion((await cluster.ask({ method: 'GET', path: '/version' })).body),
-    () => undefined,
-  );
-}
 
 async function checkAsNobody({ anonymous, words, attempt }: Visit): Promise<DoctorFinding[]> {
   const rbac = not('Only somebody who is signed in may.');
