@@ -1,4 +1,4 @@
-import { canonicalJson } from './load.ts';
+import { isSameJson } from './load.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
 /** Names, as the configuration has them. */
@@ -24,8 +24,8 @@ export function describeChanges(before: BrokerConfig, after: BrokerConfig): Conf
   const entries = sections.map((section) => [section, compareEntries(before[section], after[section])] as const);
   const { grants: _, issuers: __, clusters: ___, ...settings } = { ...before, ...after };
   const changed = Object.keys(settings).filter((name) => {
-    const [old, next] = [before, after].map((config) => canonicalJson(config[name as keyof BrokerConfig] ?? null));
-    return old !== next;
+    const [old, next] = [before, after].map((config) => config[name as keyof BrokerConfig] ?? null);
+    return !isSameJson(old, next);
   });
   return {
     ...Object.fromEntries(entries.filter(([, changes]) => Object.keys(changes).length > 0)),
@@ -40,9 +40,7 @@ function compareEntries(
   const all = {
     added: Object.keys(after).filter((name) => !Object.hasOwn(before, name)),
     dropped: Object.keys(before).filter((name) => !Object.hasOwn(after, name)),
-    changed: Object.keys(before).filter(
-      (name) => Object.hasOwn(after, name) && canonicalJson(before[name]) !== canonicalJson(after[name]),
-    ),
+    changed: Object.keys(before).filter((name) => Object.hasOwn(after, name) && !isSameJson(before[name], after[name])),
   };
   return Object.fromEntries(Object.entries(all).filter(([, names]) => names.length > 0));
 }

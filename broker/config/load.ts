@@ -169,3 +169,8 @@ export function canonicalJson(value: unknown): string {
     return Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   });
 }
+
+/** Whether two values mean the same. Nearly all of a configuration is as it was, and then the names need no order. */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other) || canonicalJson(one) === canonicalJson(other);
+}

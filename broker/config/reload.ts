@@ -4,7 +4,7 @@ import path from 'node:path';
 import { systemCode, systemReason } from '../../shared/read-file.ts';
 import { CompiledPolicy } from '../policy/compile.ts';
 import { type ConfigFault, ConfigFaults, fingerprint } from './documents.ts';
-import { canonicalJson, type LoadedConfig, loadConfig } from './load.ts';
+import { isSameJson, type LoadedConfig, loadConfig } from './load.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
 export interface ReloadState {
@@ -192,16 +192,16 @@ export function compareGrants(before: BrokerConfig, after: BrokerConfig): GrantC
   const names = Object.keys(before.grants);
   const dropped = names.filter((name) => !Object.hasOwn(after.grants, name));
   const changed = names.filter(
-    (name) => Object.hasOwn(after.grants, name) && essence(before, name) !== essence(after, name),
+    (name) => Object.hasOwn(after.grants, name) && !isSameJson(essence(before, name), essence(after, name)),
   );
   return { dropped, changed };
 }
 
-function essence(config: BrokerConfig, name: string): string {
+function essence(config: BrokerConfig, name: string): Readonly<Record<string, unknown>> {
   const { issuer, where, condition, cluster, account, access, killSwitch } = config.grants[name]!;
   const { url, cluster: source, audience } = config.issuers[issuer]!;
   const from = source === undefined ? undefined : config.clusters[source];
   const { server, credentials } = config.clusters[cluster]!;
   const demands = { url, audience, from: from && [from.server, from.credentials], where, condition };
-  return canonicalJson({ ...demands, cluster, server, credentials, account, access, killSwitch });
+  return { ...demands, cluster, server, credentials, account, access, killSwitch };
 }
