@@ -191,9 +191,11 @@ function faultsOf(error: unknown, location: string): readonly ConfigFault[] {
 export function compareGrants(before: BrokerConfig, after: BrokerConfig): GrantChanges {
   const names = Object.keys(before.grants);
   const dropped = names.filter((name) => !Object.hasOwn(after.grants, name));
-  const changed = names.filter(
-    (name) => Object.hasOwn(after.grants, name) && !isSameJson(essence(before, name), essence(after, name)),
-  );
+  const isRestSame = isSameJson([before.issuers, before.clusters], [after.issuers, after.clusters]);
+  const isSame = (name: string) =>
+    (isRestSame && isSameJson(before.grants[name], after.grants[name])) ||
+    isSameJson(essence(before, name), essence(after, name));
+  const changed = names.filter((name) => Object.hasOwn(after.grants, name) && !isSame(name));
   return { dropped, changed };
 }
 
