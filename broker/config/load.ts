@@ -56,20 +56,11 @@ export interface ReadFile extends SourceFile {
   readonly plain: readonly TreeNode[] | undefined;
 }
 
-/** All at once. `readAny`: for what the plain reader could not read. Throws ConfigFaults. */
-export function judgeConfig(sources: readonly ReadFile[], readAny: typeof readAnyYaml): LoadedConfig {
-  const steps = judgeInSteps(sources, readAny, []);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
-}
-
-/** `unread`: about files that could not be read at all. */
-function* judgeInSteps(
+/** `readAny`: for what the plain reader could not read; `unread`: about files that could not be read at all. Throws ConfigFaults. */
+export function* judgeInSteps(
   sources: readonly ReadFile[],
   readAny: typeof readAnyYaml,
-  unread: readonly ConfigFault[],
+  unread: readonly ConfigFault[] = [],
 ): Generator<undefined, LoadedConfig, void> {
   const faults = [...unread];
   const parsed = sources.map(({ file, text, plain }): SourceDocument[] => {

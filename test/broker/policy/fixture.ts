@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { ConfigFaults } from '../../../broker/config/documents.ts';
-import { judgeConfig, type LoadedConfig } from '../../../broker/config/load.ts';
+import { judgeInSteps, type LoadedConfig } from '../../../broker/config/load.ts';
 import { readPlainYaml } from '../../../broker/config/plain-yaml.ts';
 import { readAnyYaml } from '../../../broker/config/yaml.ts';
 import { compilePolicy } from '../../../broker/policy/compile.ts';
@@ -40,7 +40,11 @@ export function loadDocument(parts: Record<string, unknown>): LoadedConfig {
 
 export function loadText(...texts: readonly string[]): LoadedConfig {
   const files = texts.map((text, index) => ({ file: `${index + 1}.yaml`, text, plain: readPlainYaml(text) }));
-  return judgeConfig(files, readAnyYaml);
+  const steps = judgeInSteps(files, readAnyYaml);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
 }
 
 /** `line: path message` of every fault; empty if there is none. */
