@@ -3,7 +3,8 @@ import packageJson from '../package.json' with { type: 'json' };
 import { addCompletion } from '../shared/commands/completion.ts';
 import { createRoot, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
-import { clean } from '../shared/text.ts';
+import { widthOf } from '../shared/table.ts';
+import { clean, fold } from '../shared/text.ts';
 import type { AuditReportFlags } from './commands/audit-report.ts';
 import type { AuditShowFlags } from './commands/audit-show.ts';
 import type { AuditUsedFlags } from './commands/audit-used.ts';
@@ -43,7 +44,8 @@ function fail(error: unknown, { stderr, env }: Deps): number {
     error instanceof KleisError
       ? error
       : new KleisError('unexpected', `Something happened that the broker did not foresee: ${nameOf(error)}`);
-  stderr.write(`error: ${known.message}\nnext:  ${known.hint}\n`);
+  const prose = (text: string) => fold(`       ${text}`, widthOf(stderr)).trimStart();
+  stderr.write(`error: ${prose(known.message)}\nnext:  ${prose(known.hint)}\n`);
   if (known.detail !== undefined && env['KLEIS_LOG'] === 'debug')
     stderr.write(`debug: ${known.code}: ${known.detail}\n`);
   return known.exitCode;

@@ -148,6 +148,8 @@ export interface WellKnownGrant {
   readonly revocable: boolean;
   /** What it gives, in words, a part for each Role: `deployer in web`. Absent where the configuration does not say. */
   readonly access?: readonly string[];
+  /** The one namespace that all of it is in; absent where there is none. */
+  readonly namespace?: string;
 }
 
 export interface LeaseView {

@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty';
+import { wrap } from './text.ts';
 
 const gap = '   ';
 
@@ -24,7 +25,10 @@ function widthsOf(head: readonly string[], rows: readonly (readonly string[])[])
   );
 }
 
-/** The same table no wider than `width`, if there is one: the widest columns give way first, and what is cut ends in `…`. */
+/**
+ * The same table no wider than `width`, if there is one: the widest columns give way first, and what is cut ends in `…`.
+ * Where too little would be left of them, each row becomes lines of a name and a cell.
+ */
 export function fitTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -35,7 +39,9 @@ export function fitTable(
   const widths = widthsOf(head, rows);
   const room = width - gap.length * (head.length - 1);
   let most = Math.max(...widths);
-  while (most > least && widths.reduce((sum, each) => sum + Math.min(each, most), 0) > room) most -= 1;
+  const fits = () => widths.reduce((sum, each) => sum + Math.min(each, most), 0) <= room;
+  while (most > least && !fits()) most -= 1;
+  if (!fits() && rows.length > 0) return formatRecords(head, rows, width, styleHead);
   const cut = (cell: string) => (cell.length > most ? `${cell.slice(0, most - 1).replace(/\p{Cs}$/u, '')}…` : cell);
   return formatTable(
     head.map(cut),
@@ -45,7 +51,29 @@ export function fitTable(
 }
 
 /** Of a column that gives way; narrower ones would say nothing. */
-const least = 4;
+const least = 8;
+
+function formatRecords(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  width: number,
+  styleHead: (name: string) => string = (name) => name,
+): string {
+  const named = Math.max(...head.map((name) => name.length));
+  const indent = ' '.repeat(named + gap.length);
+  const room = Math.max(least, width - indent.length);
+  const piece = new RegExp(`.{1,${room}}`, 'gu');
+  const field = (cell: string, column: number): string[] => {
+    const [first = '', ...rest] = wrap(cell, room).flatMap((line) => line.match(piece) ?? []);
+    const name = head[column] ?? '';
+    return [
+      `${styleHead(name)}${' '.repeat(indent.length - name.length)}${first}`,
+      ...rest.map((line) => indent + line),
+    ];
+  };
+  const records = rows.map((row) => row.flatMap((cell, column) => (cell === '' ? [] : field(cell, column))).join('\n'));
+  return `${records.join('\n\n')}\n`;
+}
 
 export interface Column {
   readonly head: string;

@@ -62,3 +62,26 @@ export function wrap(text: string, width: number): string[] {
   }
   return [...lines, line];
 }
+
+// A command that a sentence ends with, or that stands in backticks: it is copied as one line.
+const commands = /`[^`]*`|(?<=: )(?:kleis|kubectl|kleis-broker) .*$/g;
+/** Stands for a blank that is none to break at. `clean` leaves none in text from outside. */
+const bound = '\u0000';
+
+/**
+ * Text whose lines are no wider than a terminal, broken at blanks; what continues a line stands below its beginning. URLs
+ * and commands stay whole. As it is where there is no `width`.
+ */
+export function fold(text: string, width: number | undefined, hanging = ''): string {
+  if (width === undefined) return text;
+  const one = (line: string): string => {
+    if (line.length <= width) return line;
+    const indent = /^ */.exec(line)?.[0] ?? '';
+    const kept = line.slice(indent.length).replace(commands, (command) => command.replaceAll(' ', bound));
+    const parts = wrap(kept, Math.max(8, width - indent.length - hanging.length));
+    return parts
+      .map((part, index) => `${indent}${index === 0 ? '' : hanging}${part.replaceAll(bound, ' ')}`)
+      .join('\n');
+  };
+  return text.split('\n').map(one).join('\n');
+}

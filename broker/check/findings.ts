@@ -1,5 +1,5 @@
 import type { Finding } from '../../shared/findings.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, fold } from '../../shared/text.ts';
 
 type Severity = Finding['severity'];
 
@@ -21,14 +21,16 @@ export function countFindings(findings: readonly Finding[]): Record<Severity, nu
 }
 
 /** Names of a cluster's objects come from the cluster: what a terminal would obey is taken out. */
-export function printTable(findings: readonly Finding[]): string {
+export function printTable(findings: readonly Finding[], columns?: number): string {
   const sorted = sortFindings(findings);
   const width = Math.min(40, Math.max(0, ...sorted.map(({ about }) => about.length)));
-  const lines = sorted.flatMap(({ severity, about, what, why, next }) => [
-    `${severity.padEnd(7)}  ${clean(about, 400).padEnd(width)}  ${clean(what, 2000)}`,
-    ...(why === undefined ? [] : [`         why   ${clean(why, 2000)}`]),
-    ...(next === undefined ? [] : [`         next  ${clean(next, 2000)}`]),
-  ]);
+  const lines = sorted
+    .flatMap(({ severity, about, what, why, next }) => [
+      `${severity.padEnd(7)}  ${clean(about, 400).padEnd(width)}  ${clean(what, 2000)}`,
+      ...(why === undefined ? [] : [`         why   ${clean(why, 2000)}`]),
+      ...(next === undefined ? [] : [`         next  ${clean(next, 2000)}`]),
+    ])
+    .map((line) => fold(line, columns, ' '.repeat(line.startsWith(' ') ? 6 : 15)));
   const { error, warning, ok } = countFindings(findings);
   return `${[...lines, '', `${plural(error, 'error')}, ${plural(warning, 'warning')}, ${ok} ok`].join('\n')}\n`;
 }

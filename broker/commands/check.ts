@@ -9,6 +9,7 @@ import { openClusters } from '../cluster/clusters.ts';
 import { checkCluster } from '../check/cluster.ts';
 import { checkFiles } from '../check/files.ts';
 import type { Finding } from '../../shared/findings.ts';
+import { widthOf } from '../../shared/table.ts';
 import { countFindings, placeOf, printTable, sortFindings } from '../check/findings.ts';
 import { checkIssuers } from '../check/issuers.ts';
 
@@ -32,7 +33,7 @@ export async function check(flags: CheckFlags, deps: Pick<Deps, 'env' | 'stdout'
   deps.stdout.write(
     flags.output === 'json'
       ? `${JSON.stringify({ ok: counts.error === 0, cluster, counts, findings: sortFindings(findings) }, null, 2)}\n`
-      : printTable(findings),
+      : printTable(findings, widthOf(deps.stdout)),
   );
   return counts.error === 0 ? exitCodes.ok : exitCodes.configuration;
 }

@@ -8,7 +8,7 @@ import { readTextFile } from '../../shared/read-file.ts';
 import { Secret } from '../../shared/secret.ts';
 import { clean, shown } from '../../shared/text.ts';
 import type { Deps } from '../surroundings.ts';
-import { formatTable } from '../../shared/table.ts';
+import { fitTable, formatTable, widthOf } from '../../shared/table.ts';
 
 /** A running broker, and the token of one of its admins. */
 export interface RemoteFlags {
@@ -32,7 +32,9 @@ export async function listRemote(flags: LeasesFlags, deps: Deps): Promise<void> 
   const rows = leases.map(({ id, grant, cluster, state, holder, created, expires }) =>
     [id, grant, cluster, state, created, expires, holder].map((cell) => clean(cell, 120)),
   );
-  deps.stdout.write(formatTable(['ID', 'GRANT', 'CLUSTER', 'STATE', 'CREATED', 'ENDS BY', 'HOLDER'], rows));
+  deps.stdout.write(
+    fitTable(['ID', 'GRANT', 'CLUSTER', 'STATE', 'CREATED', 'ENDS BY', 'HOLDER'], rows, widthOf(deps.stdout)),
+  );
 }
 
 /** `kleis-broker revoke ID…`, or all of a grant. Gives 0 if all of them are dead or will be at once. */

@@ -24,6 +24,12 @@ export function keyOfAccess({ kind, name, namespace = '' }: Access): string {
   return `${kind} ${namespace}/${name}`;
 }
 
+/** Where all of it is; undefined where that is more than one namespace. */
+export function onlyNamespace(access: readonly Access[] | undefined): string | undefined {
+  const namespaces = new Set(access?.map(({ namespace }) => namespace));
+  return namespaces.size === 1 ? [...namespaces][0] : undefined;
+}
+
 const mostNamespaces = 5;
 
 /** For people, a part for each Role: `deployer in web`, `view in api and web`, `node-reader in the whole cluster`. */

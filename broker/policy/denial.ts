@@ -47,7 +47,9 @@ function wordsFor({ reason, idClaimsMatched }: Denied, failed: readonly FailedCo
   return ['grant_denied', 'There is no grant of that name for this token.'];
 }
 
-const forKnown = { hint: 'Compare `seen` with what the grant is meant for; an admin sees both with /explain.' };
+const forKnown = {
+  hint: '`kleis explain` says what to change: run it where this failed, with the same --context, or --broker and --grant.',
+};
 
 type KleisErrorWords = ConstructorParameters<typeof KleisError>;
 

@@ -6,6 +6,7 @@ import type { Answer } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
+import { onlyNamespace } from '../policy/access.ts';
 import type { CompiledGrant } from '../policy/compile.ts';
 import type { Services } from '../service/services.ts';
 import { accessOf } from './well-known.ts';
@@ -68,10 +69,13 @@ function writeKubeconfig(
         },
       })),
     users: reachable.map(user),
-    contexts: reachable.map((grant) => ({
-      name: names.get(grant.name),
-      context: { cluster: grant.cluster, user: `kleis-${grant.name}` },
-    })),
+    contexts: reachable.map(({ name, cluster, config }) => {
+      const namespace = onlyNamespace(config.access);
+      return {
+        name: names.get(name),
+        context: { cluster, user: `kleis-${name}`, ...(namespace !== undefined && { namespace }) },
+      };
+    }),
     'current-context': reachable.length === 1 ? names.get(reachable[0]!.name) : '',
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;

@@ -11,7 +11,7 @@ import { type Answer, json } from '../http/answer.ts';
 import { signedIn } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
-import { accessInWords } from '../policy/access.ts';
+import { accessInWords, onlyNamespace } from '../policy/access.ts';
 import { CompiledPolicy, type CompiledGrant } from '../policy/compile.ts';
 import { decide } from '../policy/decide.ts';
 import type { Subject } from '../issuers/issuers.ts';
@@ -71,6 +71,7 @@ async function grantsOf(policy: CompiledPolicy, subject: Subject, now: number): 
 }
 
 export function describeGrant({ name, cluster, config }: CompiledGrant): WellKnownGrant {
+  const namespace = onlyNamespace(config.access);
   return {
     name,
     cluster,
@@ -78,5 +79,6 @@ export function describeGrant({ name, cluster, config }: CompiledGrant): WellKno
     max_expires_in: config.ttl.max / 1000,
     revocable: config.revocable,
     ...(config.access && { access: accessInWords(config.access) }),
+    ...(namespace !== undefined && { namespace }),
   };
 }

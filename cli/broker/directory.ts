@@ -99,7 +99,7 @@ class Judge {
       if (typeof value !== 'number' || !(value > 0) || value > 2 ** 32) throw this.#fault('how long a token lives');
       return value;
     };
-    const { access } = item;
+    const { access, namespace } = item;
     if (access !== undefined && (!Array.isArray(access) || access.length > maxAccess))
       throw this.#fault('what a grant gives');
     return {
@@ -109,6 +109,7 @@ class Judge {
       max_expires_in: seconds('max_expires_in'),
       revocable: item['revocable'] === true,
       ...(access !== undefined && { access: access.map((part) => this.line(part, 'what a grant gives')) }),
+      ...(namespace !== undefined && { namespace: this.line(namespace, 'the namespace of a grant') }),
     };
   }
 

@@ -4,8 +4,7 @@ import { type ConfigRow, configRows, loadConfig } from '../settings/person.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { OutputFlags } from '../settings/flags.ts';
 import { placesOf } from '../settings/paths.ts';
-import { boldOn } from '../surroundings/report.ts';
-import { formatTable } from '../../shared/table.ts';
+import { printTable } from '../surroundings/print-table.ts';
 
 /** `kleis config`: the person's settings as they hold, and where each comes from. */
 export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> {
@@ -16,12 +15,10 @@ export async function showConfig(flags: OutputFlags, deps: Deps): Promise<void> 
     deps.stdout.write(formatJson({ file: config.path, settings }));
     return;
   }
-  deps.stdout.write(
-    formatTable(
-      ['SETTING', 'VALUE', 'FROM'],
-      rows.map(({ key, text, source }) => [key, text, source]),
-      boldOn(deps.stdout, deps.env),
-    ),
+  printTable(
+    ['SETTING', 'VALUE', 'FROM'],
+    rows.map(({ key, text, source }) => [key, text, source]),
+    deps,
   );
   deps.report.info(`\nThe file is ${config.path ?? 'nowhere: HOME is not set'}. A flag of the same name wins over it.`);
 }

@@ -45,7 +45,7 @@ export async function init({ kubeconfig }: KubeconfigFlags, deps: Deps): Promise
     address === undefined
       ? [await askEntry(loaded, kubeconfig, choices, deps)]
       : (await askOffers(address, choices, deps)).map((offer) => ({
-          entry: toEntry(offer, undefined),
+          entry: toEntry(offer),
           settings: resolveRequest(offer.flags, undefined, choices),
         }));
   const [first] = wanted;

@@ -3,7 +3,8 @@ import { formatDuration, formatTime } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { type Claims, claimOf } from '../../shared/jwt.ts';
 import { shellWord } from '../../shared/shell.ts';
-import { clean, revealUnseen } from '../../shared/text.ts';
+import { widthOf } from '../../shared/table.ts';
+import { clean, fold, revealUnseen } from '../../shared/text.ts';
 import { openCluster } from '../cluster/client.ts';
 import { type SeenUser, whoAmI } from '../cluster/questions.ts';
 import { openPresent, type Present, readToken } from '../get-token/present.ts';
@@ -44,7 +45,10 @@ export async function whoami(flags: WhoamiFlags, surroundings: Deps): Promise<vo
     return;
   }
   const rows = toRows(present, settings, claims, seen, deps.clock.now());
-  const text = rows.map(([name, value]) => `${name.padEnd(14)}${clean(value, 2000)}`.trimEnd());
+  const width = widthOf(deps.stdout);
+  const text = rows.map(([name, value]) =>
+    fold(`${name.padEnd(14)}${clean(value, 2000)}`, width, ' '.repeat(14)).trimEnd(),
+  );
   if (flags.claims === true)
     text.push(
       '',

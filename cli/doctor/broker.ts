@@ -1,7 +1,11 @@
+import { BrokerRefusal } from '../../shared/broker-client.ts';
 import { KleisError } from '../../shared/errors.ts';
+import { adviceFor } from '../broker/advice.ts';
 import type { BrokerAddress } from '../broker/connection.ts';
+import type { WellKnownGrant } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
 import { type Directory, readDirectory } from '../broker/directory.ts';
+import { explainGrant } from '../broker/explain.ts';
 import { hintOfGrants } from '../broker/own-grants.ts';
 import { addressOf } from '../get-token/exchange.ts';
 import { type Present, readToken } from '../get-token/present.ts';
@@ -35,16 +39,32 @@ export async function checkBroker(
   const refusal = compareWith(directory, present, place);
   if (refusal !== undefined) return [...findings, refusal];
   try {
-    const mine = (await readDirectory(ask, present.token)).grants.map(({ name }) => name);
-    if (mine.includes(grant)) {
+    const { grants } = await readDirectory(ask, present.token);
+    const mine = grants.map(({ name }) => name);
+    const own = grants.find(({ name }) => name === grant);
+    if (own !== undefined) {
       return [
         ...findings,
-        ok('grant', `The grant ${clean(grant)} is yours${others(mine.filter((name) => name !== grant))}.`),
+        ok('grant', `The grant ${clean(grant)} is yours${gives(own)}${others(mine.filter((name) => name !== grant))}.`),
       ];
     }
-    return [...findings, failed('grant', noGrant(place, grant, mine))];
+    const misfit = await misfitOf(ask, present, grant);
+    return [...findings, misfit ?? failed('grant', noGrant(place, grant, mine))];
   } catch (error) {
     return [...findings, failed('broker', toFailure(error, deps))];
+  }
+}
+
+/** Of a grant for who asks: which claims of the token do not fit it. Undefined where the broker says nothing of that. */
+async function misfitOf(ask: BrokerAddress, { token }: Present, grant: string): Promise<DoctorFinding | undefined> {
+  try {
+    const advice = adviceFor((await explainGrant(ask, token, grant)).conditions);
+    if (advice.length === 0) return undefined;
+    const what = `The grant ${clean(grant)} is for you, and your token does not fit it.`;
+    return failed('grant', new KleisError('grant_denied', what, { hint: advice.join(' ') }));
+  } catch (error) {
+    if (error instanceof BrokerRefusal && error.code === 'grant_denied') return undefined;
+    throw error;
   }
 }
 
@@ -116,6 +136,10 @@ function noGrant(place: string, grant: string, mine: readonly string[]): KleisEr
   return new KleisError('grant_denied', `${place} has no grant ${clean(grant)} for you.`, {
     hint: hintOfGrants(grant, mine),
   });
+}
+
+function gives({ access = [] }: WellKnownGrant): string {
+  return access.length === 0 ? '' : `, and gives ${clean(access.slice(0, 5).join('; '), 300)}`;
 }
 
 function others(names: readonly string[]): string {

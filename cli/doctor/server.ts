@@ -102,10 +102,10 @@ export async function askServer(
       case 'silent':
         return [
           ok('identity', 'The API server takes the token; it is too old to say for whose (before Kubernetes 1.27).'),
-          ...(await rights(cluster, presented.token, namespace, undefined)),
+          ...(await rights(cluster, presented, { namespace, user: undefined }, deps)),
         ];
       case 'known':
-        return [describeUser(seen.user), ...(await rights(cluster, presented.token, namespace, seen.user))];
+        return [describeUser(seen.user), ...(await rights(cluster, presented, { namespace, user: seen.user }, deps))];
     }
   } catch (error) {
     return [failed('identity', toFailure(error, deps))];
@@ -155,9 +155,9 @@ function isEverybodys({ apiGroups, resources }: Rule): boolean {
 
 async function rights(
   cluster: ClusterClient,
-  token: Secret,
-  namespace: string,
-  user: SeenUser | undefined,
+  { token, ofBroker, context }: PresentedToken,
+  { namespace, user }: { readonly namespace: string; readonly user: SeenUser | undefined },
+  { platform }: Deps,
 ): Promise<DoctorFinding[]> {
   const place = clean(namespace);
   const found = await rulesIn(cluster, token, namespace);
@@ -169,11 +169,16 @@ async function rights(
     return [unknown('rights', `RBAC gives ${who} nothing in ${place}; another authorizer may, which does not tell.`)];
   }
   const groups = user?.groups.filter((group) => group !== 'system:authenticated') ?? [];
+  const whom = groups.length === 0 ? who : `${who} or one of ${groups.slice(0, 8).join(', ')}`;
+  // No binding for the groups of a service account: every account of a namespace, or of the cluster, is in them.
+  const asking = ofBroker
+    ? 'Else ask the administrator of the broker for a grant with `access` here.'
+    : `Else ask for a RoleBinding here for ${whom}.`;
   const error = new KleisError(
     'grant_denied',
     `${who} may do nothing in the namespace ${place}: kubectl is answered with 403.`,
     {
-      hint: `Ask for a RoleBinding there for ${who}${groups.length === 0 ? '' : ` or one of ${groups.slice(0, 8).join(', ')}`}, or name another namespace in the context.`,
+      hint: `If your namespace is another one: kubectl config set-context ${shellWord(context, platform)} --namespace NAME. ${asking}`,
     },
   );
   return [

@@ -16,6 +16,8 @@ export interface Offer {
   readonly context: string;
   readonly cluster: WellKnownCluster;
   readonly user: string;
+  /** Where the caller may do something, if that is one namespace. */
+  readonly namespace?: string | undefined;
   readonly flags: SignInFlags;
 }
 
@@ -37,7 +39,7 @@ export async function readOffers(
   const mine = await readDirectory(ask, token);
   if (mine.grants.length === 0) {
     throw new KleisError('grant_denied', `${clean(broker.url)} has no grant for ${clean(who)}.`, {
-      hint: 'Ask whoever runs that broker for one.',
+      hint: `Ask whoever runs that broker for one. If you know its name, this says what it wants of you: kleis explain --broker ${clean(broker.url)} --grant NAME`,
     });
   }
   return ofGrants(mine, { ...caller, ...brokerFlags(broker, typed) });
@@ -57,10 +59,11 @@ function ofGrants({ grants, clusters }: Directory, flags: SignInFlags): Offer[] 
   const places = new Map(clusters.map((cluster) => [cluster.name, cluster]));
   const reachable = grants.filter((grant) => places.has(grant.cluster));
   const names = contextNames(reachable);
-  return reachable.map(({ name, cluster }) => ({
+  return reachable.map(({ name, cluster, namespace }) => ({
     context: names.get(name)!,
     cluster: places.get(cluster)!,
     user: `kleis-${name}`,
+    namespace,
     flags: { ...flags, grant: name },
   }));
 }
@@ -81,7 +84,8 @@ function withoutBroker(directory: Directory, typed: SignInFlags): Offer[] {
 }
 
 /** As it is to stand in a kubeconfig. Throws `usage` for what cannot stand there. */
-export function toEntry({ context, cluster, user, flags }: Offer, namespace: string | undefined): WantedEntry {
+export function toEntry({ context, cluster, user, flags, ...offer }: Offer, typed?: string): WantedEntry {
+  const namespace = typed ?? offer.namespace;
   const { server, certificate_authority: certificateAuthority, tls_server_name: tlsServerName } = cluster;
   return {
     names: {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { KleisError } from '../../shared/errors.ts';
-import { clean, revealUnseen, wrap } from '../../shared/text.ts';
+import { clean, fold, revealUnseen } from '../../shared/text.ts';
 import { widthOf } from '../../shared/table.ts';
 import type { Deps } from './deps.ts';
 import { boldOn } from './report.ts';
@@ -104,7 +104,7 @@ export function tell(text: string, deps: Pick<Deps, 'stderr'>): void {
 }
 
 function lines(text: string, { stderr }: Pick<Deps, 'stderr'>): string {
-  return wrap(text, widthOf(stderr) ?? Infinity).join('\n');
+  return fold(text, widthOf(stderr));
 }
 
 /** An arrow key, for one, writes what nobody sees. */
@@ -117,7 +117,7 @@ function visible(answer: string): string {
 
 /** A question on the terminal, after which only a y means yes: the end of the input is no consent. */
 export async function askYesNo(question: string, deps: Deps): Promise<boolean> {
-  const answer = await readAnswer(`${question} [y/N] `, deps);
+  const answer = await readAnswer(`${lines(`${question} [y/N]`, deps)} `, deps);
   return answer !== undefined && /^y(es)?$/i.test(answer.trim());
 }
 

@@ -1,5 +1,7 @@
 import { inspect, styleText } from 'node:util';
 import { useColour } from '../../shared/colour.ts';
+import { widthOf } from '../../shared/table.ts';
+import { fold } from '../../shared/text.ts';
 import type { WriteStream } from 'node:tty';
 import type { KleisError } from '../../shared/errors.ts';
 
@@ -31,6 +33,8 @@ export function createReport(
   const colour = useColour(stderr, env);
   const paint = (format: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(format, text, { validateStream: false }) : text;
+  /** Behind a word of so many columns, which it stands below from the second line on. */
+  const prose = (text: string, before = 0) => fold(' '.repeat(before) + text, widthOf(stderr)).slice(before);
   const write = (needed: LogLevel, text: string) => {
     if (logLevels.indexOf(level) >= logLevels.indexOf(needed)) stderr.write(`${text}\n`);
   };
@@ -41,15 +45,15 @@ export function createReport(
     setLevel(next) {
       level = next;
     },
-    info: (text) => write('info', text),
-    warn: (text) => write('info', `${paint('yellow', 'warning:')} ${text}`),
+    info: (text) => write('info', prose(text)),
+    warn: (text) => write('info', `${paint('yellow', 'warning:')} ${prose(text, 9)}`),
     debug(text, fields) {
       const rest = fields === undefined ? '' : ` ${inspect(fields, { breakLength: Infinity, depth: 3 })}`;
       write('debug', paint('dim', `debug: ${text}${rest}`));
     },
     error(error) {
-      write('error', `${paint('red', 'error:')} ${error.message}`);
-      write('error', `${paint('bold', 'next:')}  ${error.hint}`);
+      write('error', `${paint('red', 'error:')} ${prose(error.message, 7)}`);
+      write('error', `${paint('bold', 'next:')}  ${prose(error.hint, 7)}`);
       if (error.detail !== undefined) write('debug', paint('dim', `debug: ${error.code}: ${error.detail}`));
     },
   };

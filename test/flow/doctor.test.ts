@@ -469,7 +469,12 @@ describe('the broker', () => {
     access: [{ namespace: 'web', role: 'deployer' }],
   };
   const startBroker = async (audience: string) => {
-    const grants = { view: grant, secret: { ...grant, where: { groups: { contains: 'admins' } } } };
+    const admins = { contains: 'admins' };
+    const grants = {
+      view: grant,
+      secret: { ...grant, where: { groups: admins } },
+      mine: { ...grant, where: { sub: 'alice', groups: admins } },
+    };
     ({ url } = await startSsoBroker({ world, app }, { sso: { audience }, grants }));
   };
   const through = async (wanted: string) => {
@@ -487,7 +492,7 @@ describe('the broker', () => {
   it('is fine: the API server sees the account of the grant', async () => {
     const seen = await examine(await through('view'));
     expect(cause(seen)).toBeUndefined();
-    expect(seen.of('grant')).toMatchObject({ severity: 'ok', what: expect.stringContaining('view') });
+    expect(seen.of('grant')).toMatchObject({ severity: 'ok', what: expect.stringContaining('gives deployer in web') });
     expect(seen.of('identity')).toMatchObject({
       severity: 'ok',
       what: expect.stringContaining('system:serviceaccount:kleis-identities:deploy-web'),
@@ -503,6 +508,17 @@ describe('the broker', () => {
     });
     expect(seen.code).toBe(4);
     expect(seen.of('identity')).toMatchObject({ severity: 'unknown' });
+  });
+
+  it('has a grant for me that my token does not fit: which claim, and what to change', async () => {
+    const seen = await examine(await through('mine'));
+    expect(cause(seen)).toMatchObject({
+      about: 'grant',
+      code: 'grant_denied',
+      what: expect.stringContaining('The grant mine is for you'),
+      next: expect.stringMatching(/^groups is .*developers.*sign in anew/),
+    });
+    expect(seen.code).toBe(4);
   });
 
   it('is down', async () => {

@@ -58,6 +58,8 @@ describe('one address is enough, with a broker', () => {
     expect(await person.windows()).toHaveLength(1);
     const text = await readFile(person.kubeconfig, 'utf8');
     expect(text).not.toContain('secret');
+    // The one namespace that the grants are about: kubectl needs no -n.
+    expect(parse(text).contexts[0].context).toEqual({ cluster: 'prod', user: 'kleis-view', namespace: 'web' });
     // The entry works on another machine: no path of this one is in it.
     expect(text).not.toContain(app.folder);
 
@@ -130,11 +132,11 @@ describe('one address is enough, with a broker', () => {
 
   it('with a cluster and a grant writes one context, under the name that is given', async () => {
     const person = await world.person();
-    expect(said(await add(person, 'mine', '--grant', 'view', '--yes', '--namespace', 'web'))).toMatchObject({
+    expect(said(await add(person, 'mine', '--grant', 'view', '--yes', '--namespace', 'mine'))).toMatchObject({
       code: 0,
     });
     const { contexts } = parse(await readFile(person.kubeconfig, 'utf8'));
-    expect(contexts).toEqual([{ name: 'mine', context: { cluster: 'prod', user: 'kleis-view', namespace: 'web' } }]);
+    expect(contexts).toEqual([{ name: 'mine', context: { cluster: 'prod', user: 'kleis-view', namespace: 'mine' } }]);
   });
 
   it('a name, or --current, for several contexts is refused, with what there is', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { asText, clean, shown } from '../../shared/text.ts';
+import { asText, clean, fold, shown } from '../../shared/text.ts';
 
 const anything = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -42,5 +42,28 @@ describe('what a person typed', () => {
     expect(shown('pro\u200bd')).toBe('"pro\\u{200b}d"');
     expect(shown('prod ')).toBe('"prod "');
     expect(shown('')).toBe('""');
+  });
+});
+
+describe('what is folded for a terminal', () => {
+  test('says the same words in the same order, in lines as wide as it or of one word', () => {
+    const words = fc.array(fc.stringMatching(/^[!-~]{1,30}$/), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(words, fc.integer({ min: 20, max: 120 }), fc.constantFrom('', '  '), (list, width, indent) => {
+        const text = indent + list.map((word) => word.replaceAll('`', "'")).join(' ');
+        const lines = fold(text, width, '   ').split('\n');
+        expect(lines.join(' ').split(/\s+/)).toEqual(text.split(/\s+/));
+        for (const line of lines) if (line.length > width) expect(line.trim()).toMatch(/^\S+$|: (?:kleis|kubectl)/);
+        expect(fold(text, undefined)).toBe(text);
+      }),
+    );
+  });
+
+  test('a command that is to be copied stays one line', () => {
+    const command = 'kleis explain --broker https://kleis.example.com --grant deploy-web';
+    expect(fold(`Find out what to change: ${command}`, 40)).toBe(`Find out what to change:\n${command}`);
+    expect(fold('Run `kleis login --context prod` to sign in, please.', 30)).toBe(
+      'Run\n`kleis login --context prod`\nto sign in, please.',
+    );
   });
 });

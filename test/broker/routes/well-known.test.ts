@@ -51,6 +51,7 @@ describe('GET /.well-known/kleis', () => {
         max_expires_in: 3600,
         revocable: true,
         access: ['deployer in web'],
+        namespace: 'web',
       },
     ]);
     expect(body.clusters).toEqual([
