@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
@@ -54,35 +55,35 @@ export async function requestToken(cluster: ClusterClient, account: Account, dur
 
 /**
  * Makes a Secret that the cluster puts a token without an end into, and waits for it. Throws as `requestToken`, and
- * `cluster_unavailable` where none comes; then the Secret is removed.
+ * `cluster_unavailable` where none comes.
+ *
+ * @param takeBack is told the name of the Secret where something fails after it was, or may have been, made
  */
 export async function createEndlessToken(
   cluster: ClusterClient,
   account: Account,
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  takeBack: (secret: string) => Promise<void>,
 ): Promise<AccountToken> {
   const path = `/api/v1/namespaces/${account.namespace}/secrets`;
   const there = await cluster.ask({ method: 'GET', path: pathOf(account) });
   if (there.status === 404) throw refusal(there, '', account);
-  const made = await cluster.ask({
-    method: 'POST',
-    path,
-    body: {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      type: 'kubernetes.io/service-account-token',
-      metadata: {
-        generateName: `${account.name.slice(0, 200)}-token-`,
-        annotations: { 'kubernetes.io/service-account.name': account.name },
-      },
-    },
-  });
-  const metadata = made.body?.['metadata'];
-  const name = isObject(metadata) ? asText(metadata['name'] ?? '') : '';
-  if (made.status !== 201 || !/^[a-z0-9][a-z0-9.-]{0,252}$/.test(name)) {
-    throw refusal(made, `create Secrets in ${account.namespace}`, account);
-  }
+  // A name that the server chose would be lost with its answer, and the token would have no end that anybody knows of.
+  const name = `${account.name.slice(0, 200).replace(/[.-]+$/, '')}-token-${randomBytes(5).toString('hex')}`;
+  let refused = false;
   try {
+    const made = await cluster.ask({
+      method: 'POST',
+      path,
+      body: {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        type: 'kubernetes.io/service-account-token',
+        metadata: { name, annotations: { 'kubernetes.io/service-account.name': account.name } },
+      },
+    });
+    refused = made.status >= 400 && made.status < 500;
+    if (made.status !== 201) throw refusal(made, `create Secrets in ${account.namespace}`, account);
     const deadline = clock.now() + patience;
     for (;;) {
       const answer = await cluster.ask({ method: 'GET', path: `${path}/${name}` });
@@ -102,14 +103,15 @@ export async function createEndlessToken(
       await clock.sleep(pause, signal);
     }
   } catch (error) {
-    await removeSecret(cluster, account.namespace, name).catch(() => undefined);
+    if (!refused) await takeBack(name);
     throw error;
   }
 }
 
 /** Whether it is gone. Throws as `ClusterClient.ask`. */
 export async function removeSecret(cluster: ClusterClient, namespace: string, name: string): Promise<boolean> {
-  const { status } = await cluster.ask({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/secrets/${name}` });
+  const path = `/api/v1/namespaces/${namespace}/secrets/${name}`;
+  const { status } = await cluster.ask({ method: 'DELETE', path, anyway: true });
   return status === 200 || status === 404;
 }
 

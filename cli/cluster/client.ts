@@ -19,6 +19,8 @@ export interface ClusterCall {
   readonly token?: Secret | undefined;
   /** `application/json` if not given. */
   readonly accept?: string | undefined;
+  /** Also when the person has stopped the command: it takes back what the command did. */
+  readonly anyway?: boolean;
 }
 
 export interface ClusterAnswer {
@@ -72,7 +74,7 @@ export function openCluster(
     );
   }
   const data = cluster['certificate-authority-data'];
-  const fetch = createFetch({
+  const options = {
     certificateAuthority:
       data &&
       checkCertificates(Buffer.from(data, 'base64').toString(), 'The certificate authority of the cluster entry'),
@@ -81,17 +83,18 @@ export function openCluster(
     proxy: cluster['proxy-url'],
     env,
     now: () => clock.now(),
-    debug: (text) => report.debug(text),
-    signal,
+    debug: (text: string) => report.debug(text),
     attempts: 2,
     timeout: 15_000,
     maxBody,
-  });
+  };
+  const usual = createFetch({ ...options, signal });
 
   return {
     host: clean(host),
-    async ask({ method, path, body, token = credential.token, accept = 'application/json' }) {
+    async ask({ method, path, body, token = credential.token, accept = 'application/json', anyway = false }) {
       const sent = clock.now();
+      const fetch = anyway ? createFetch(options) : usual;
       const response = await fetch(`${server}${path}`, {
         method,
         redirect: 'manual',

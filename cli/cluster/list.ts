@@ -20,8 +20,10 @@ export type Listed<T> =
   | { readonly kind: 'refused'; readonly status: number; readonly message: string };
 
 const pageSize = 500;
-/** Objects that are looked at; whoever has more reads so. */
+/** Objects that are looked at; whoever has more reads so. An empty page counts as a full one, or some lists have no end. */
 const most = 250_000;
+/** Characters of all pages, and so of what is kept of them. */
+const mostText = 256 * 1024 * 1024;
 const metadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
 /**
@@ -35,6 +37,7 @@ export async function listObjects<T>(
   const items: T[] = [];
   let limit = pageSize;
   let seen = 0;
+  let size = 0;
   let after = '';
   for (;;) {
     const query = new URLSearchParams({
@@ -53,7 +56,7 @@ export async function listObjects<T>(
       limit = Math.floor(limit / 2);
       continue;
     }
-    const { status, body } = answer;
+    const { status, body, text } = answer;
     const page = status === 200 ? itemsOf(body) : undefined;
     if (page === undefined) {
       return { kind: 'refused', status, message: clean(body?.['message'] ?? `HTTP ${status}`, 300) };
@@ -62,12 +65,12 @@ export async function listObjects<T>(
       const kept = isObject(item) ? read(item) : undefined;
       if (kept !== undefined) items.push(kept);
     }
-    seen += page.length;
+    seen += Math.max(page.length, limit);
+    size += text.length;
     const metadata = body?.['metadata'];
     const next = isObject(metadata) ? asText(metadata['continue'] ?? '') : '';
     if (next === '') return { kind: 'read', items, complete: true };
-    // A server that goes round in a circle ends here too.
-    if (seen >= most || next === after) return { kind: 'read', items, complete: false };
+    if (seen >= most || size >= mostText || next === after) return { kind: 'read', items, complete: false };
     after = next;
     limit = Math.min(pageSize, limit * 2);
   }

@@ -128,11 +128,12 @@ async function withToken(given: string | undefined, flags: KubeconfigServiceAcco
   }
   await confirm(duration, account, yes === true, deps);
   const { cluster } = await openOwnCluster(found, { kubeconfig, signIn: true }, deps);
+  const takeBack = async (secret: string) => remove(secret, account, { cluster, deps });
   const made =
     duration === undefined
-      ? await createEndlessToken(cluster, account, deps)
+      ? await createEndlessToken(cluster, account, deps, takeBack)
       : await requestToken(cluster, account, duration);
-  await keepOrRemove(made, account, { cluster, deps }, async () => {
+  await keepOrRemove(made, takeBack, async () => {
     await warnOfPower(cluster, made.token, account, deps);
     const { outcome, plan } = await addEntries([entryOf(made.token)], options, deps);
     if (outcome !== 'written') {
@@ -216,23 +217,28 @@ async function confirm(duration: number | undefined, account: Account, yes: bool
 /** A token without an end that nobody has a use for is taken away again. */
 async function keepOrRemove(
   { secret }: AccountToken,
-  { namespace }: Account,
-  { cluster, deps }: { readonly cluster: ClusterClient; readonly deps: Deps },
+  takeBack: (secret: string) => Promise<void>,
   write: () => Promise<boolean>,
 ): Promise<void> {
   let kept = false;
   try {
     kept = await write();
   } finally {
-    if (!kept && secret !== undefined) {
-      const gone = await removeSecret(cluster, namespace, secret).catch(() => false);
-      const what = `the Secret ${namespace}/${secret} with its token`;
-      if (gone) deps.report.info(`Removed ${what} again.`);
-      else
-        deps.report.warn(
-          `Could not remove ${what}: remove it yourself, kubectl -n ${namespace} delete secret ${secret}`,
-        );
-    }
+    if (!kept && secret !== undefined) await takeBack(secret);
+  }
+}
+
+async function remove(
+  secret: string,
+  { namespace }: Account,
+  { cluster, deps }: { readonly cluster: ClusterClient; readonly deps: Deps },
+): Promise<void> {
+  const gone = await removeSecret(cluster, namespace, secret).catch(() => false);
+  const what = `the Secret ${namespace}/${secret} with its token`;
+  if (gone) deps.report.info(`Removed ${what} again.`);
+  else {
+    const itself = `kubectl -n ${namespace} delete secret ${secret}`;
+    deps.report.warn(`Could not remove ${what}, which never ends: remove it yourself, ${itself}`);
   }
 }
 

@@ -28,7 +28,7 @@ export function printFindings(
   const paint = (severity: Severity, text: string) =>
     colour ? styleText(colours[severity], text, { validateStream: false }) : text;
   const columns = stdout.isTTY ? Math.max(narrowest, Math.min(widthOf(stdout) ?? 80, 120)) : Infinity;
-  const width = Math.max(...findings.map(({ about }) => about.length));
+  const width = findings.reduce((widest, { about }) => Math.max(widest, about.length), 0);
   const indent = 9 + width + 2;
   const lines = findings.flatMap(({ severity, about, what, why, next, grant }) => {
     const parts = [

@@ -55,7 +55,7 @@ export function checkAccounts(rbac: RbacState, bindingsOf: BindingsOf, words: Wo
       holder.reasons.push(reason);
     }
   }
-  const rank = ({ reasons }: Holder) => Math.min(...reasons.map(({ reach }) => order.indexOf(reach)));
+  const rank = ({ reasons }: Holder) => order.findIndex((reach) => reasons.some((reason) => reason.reach === reach));
   const sorted = [...holders.values()].toSorted((a, b) => rank(a) - rank(b));
   if (sorted.length === 0)
     return [ok(about, 'Nobody but the control plane reaches cluster-admin or mints tokens for others.')];

@@ -45,26 +45,29 @@ export async function examineCluster(request: ClusterExamination, deps: Deps): P
   }
   const { context, kubeconfig } = found;
   const findings: DoctorFinding[] = [];
-  const find = (...more: readonly DoctorFinding[]) => void findings.push(...more);
+  // Not as arguments: a call takes a hundred thousand at most, and a cluster has more Secrets than that.
+  const find = (more: readonly DoctorFinding[]) => {
+    for (const each of more) findings.push(each);
+  };
 
   const server = await reachServer(found, deps);
   const ofUsers = await checkUsers(kubeconfig, { now: deps.clock.now(), platform: deps.platform });
   if (!('cluster' in server)) {
-    find(
+    find([
       ...server,
       ...ofUsers,
       unknown('cluster', 'Nothing of the cluster was looked at: the API server was not asked.'),
-    );
+    ]);
     return { findings, context };
   }
-  find(...server.findings);
+  find(server.findings);
 
   const { own, finding } = await openOwn(found, request, deps);
   const words = wordsFor(found, server.cluster, deps);
   const visit = { anonymous: server.cluster, words, attempt: attempting(deps) };
   const version = own === undefined ? server.version : await versionOf({ ...server, cluster: own.cluster });
-  find(finding, checkSupport(version, deps.clock.now()), ...ofUsers);
-  find(...(own === undefined ? await checkAsNobody(visit) : await checkAll(own, visit)));
+  find([finding, checkSupport(version, deps.clock.now()), ...ofUsers]);
+  find(own === undefined ? await checkAsNobody(visit) : await checkAll(own, visit));
   return { findings, context };
 }
 

@@ -74,6 +74,26 @@ describe('a list of an API server', () => {
   });
 
   it.each([
+    ['without objects', () => answer({ kind: 'SecretList', metadata: { continue: String(Math.random()) } }), 500],
+    [
+      'of endless objects',
+      () => ({
+        ...answer({ kind: 'SecretList', metadata: { continue: String(Math.random()) }, items: [{ name: 1 }] }),
+        text: { length: 32 * 1024 * 1024 } as string,
+      }),
+      8,
+    ],
+  ])('whose pages %s never end ends, and says that it is not whole', async (_, page, pages) => {
+    let calls = 0;
+    const ask = async () => {
+      calls += 1;
+      return page();
+    };
+    expect(await listObjects({ host: 'x', ask }, { path, read })).toMatchObject({ kind: 'read', complete: false });
+    expect(calls).toBe(pages);
+  });
+
+  it.each([
     ['a refusal', said({ kind: 'Status', message: 'no\u001b[2J' }, 403), { status: 403, message: 'no [2J' }],
     ['a page of something else', said({ hello: 1 }), { status: 200, message: 'HTTP 200' }],
     ['items that are none', said({ kind: 'SecretList', items: 'x' }), { status: 200 }],

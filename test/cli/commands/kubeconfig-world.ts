@@ -39,6 +39,8 @@ interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** Whoever waits for an answer waits no longer. */
   readonly impatient?: boolean;
+  /** Ctrl-C. */
+  readonly signal?: AbortSignal;
 }
 
 export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
@@ -54,7 +56,7 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
     read: (name = 'config') => readFile(at(name), 'utf8'),
     files: async () => (await readdir(folder)).toSorted(),
     kubeconfig: async (args, surroundings) => world.kleis(['kubeconfig', ...args], surroundings),
-    async kleis(args, { answer, answers, columns, files = ['config'], env = {}, impatient = false } = {}) {
+    async kleis(args, { answer, answers, columns, files = ['config'], env = {}, impatient = false, signal } = {}) {
       const streams = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
         Object.assign(stream, { isTTY: (answer ?? answers ?? columns) !== undefined, columns }),
       );
@@ -78,7 +80,7 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
         startedAt: Date.now(),
         parentIsGone: () => false,
         report: createReport(stderr, all),
-        signal: new AbortController().signal,
+        signal: signal ?? new AbortController().signal,
       });
       return { code, stdout: readAll(stdout), stderr: readAll(stderr) };
     },
