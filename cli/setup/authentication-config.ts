@@ -114,6 +114,9 @@ function quote(text: string): string {
   return `'${text.replaceAll(/[\\']/g, (char) => `\\${char}`)}'`;
 }
 
+/** What a shell, a unit of systemd or a manifest would take for the end of a flag, or act on. */
+const notInFlags = /[\s"'`\\$;&|<>#]/u;
+
 /** The flags of kube-apiserver that mean the same, or why there are none. */
 export function oidcFlags(
   wants: ApiServerWants,
@@ -123,17 +126,19 @@ export function oidcFlags(
   if (!isPlain(username) || (groups !== undefined && !isPlain(groups))) {
     return { why: 'The flags take a claim by its name alone, and none that is within another.' };
   }
-  return {
-    flags: [
-      `--oidc-issuer-url=${issuer}`,
-      `--oidc-client-id=${audience}`,
-      ...(certificateAuthority === undefined ? [] : [`--oidc-ca-file=${caFile}`]),
-      `--oidc-username-claim=${username.path[0]}`,
-      // An empty one means the issuer (oidc.go), and a dash none.
-      `--oidc-username-prefix=${username.prefix === '' ? '-' : username.prefix}`,
-      ...(groups === undefined ? [] : [`--oidc-groups-claim=${groups.path[0]}`]),
-      ...(groups === undefined || groups.prefix === '' ? [] : [`--oidc-groups-prefix=${groups.prefix}`]),
-      ...(algorithms.every((each) => each === 'RS256') ? [] : [`--oidc-signing-algs=${algorithms.join(',')}`]),
-    ],
-  };
+  const flags = [
+    `--oidc-issuer-url=${issuer}`,
+    `--oidc-client-id=${audience}`,
+    ...(certificateAuthority === undefined ? [] : [`--oidc-ca-file=${caFile}`]),
+    `--oidc-username-claim=${username.path[0]}`,
+    // An empty one means the issuer (oidc.go), and a dash none.
+    `--oidc-username-prefix=${username.prefix === '' ? '-' : username.prefix}`,
+    ...(groups === undefined ? [] : [`--oidc-groups-claim=${groups.path[0]}`]),
+    ...(groups === undefined || groups.prefix === '' ? [] : [`--oidc-groups-prefix=${groups.prefix}`]),
+    ...(algorithms.every((each) => each === 'RS256') ? [] : [`--oidc-signing-algs=${algorithms.join(',')}`]),
+  ];
+  const odd = flags.find((flag) => notInFlags.test(flag));
+  if (odd === undefined) return { flags };
+  const [name] = odd.split('=');
+  return { why: `${name} would hold a character that whoever starts the API server may act on.` };
 }

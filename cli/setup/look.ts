@@ -4,7 +4,7 @@ import type { Claims } from '../../shared/jwt.ts';
 import { claimOf } from '../../shared/jwt.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { createFetch } from '../../shared/net/http.ts';
-import { clean } from '../../shared/text.ts';
+import { clean, shown } from '../../shared/text.ts';
 import { openPresent, readToken } from '../get-token/present.ts';
 import { discover, type ProviderMetadata } from '../provider/discovery.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -98,10 +98,22 @@ export async function lookAtToken(settings: Settings, deps: Deps): Promise<SeenT
   return { name: present.name, claims, audience: audienceIn(claims, settings), algorithm };
 }
 
+const maxAudience = 400;
+
 function audienceIn(claims: Claims, settings: Settings): string {
   const found = [claimOf(claims, 'aud') ?? []].flat().filter((each) => typeof each === 'string');
   const expected = expectedAudience(settings);
   const audience = found.includes(expected) ? expected : found[0];
+  // It goes into files and flags of the API server.
+  if (audience !== undefined && clean(audience, maxAudience) !== audience) {
+    throw new KleisError(
+      'token_unusable',
+      `The audience of the token is too long, or holds what cannot be seen: ${shown(audience, 80)}.`,
+      {
+        hint: 'Ask for another with --audience or --resource.',
+      },
+    );
+  }
   if (audience !== undefined) return audience;
   throw new KleisError('token_unusable', 'The token has no audience, and an API server wants one.', {
     hint: 'Ask for one with --audience or --resource.',

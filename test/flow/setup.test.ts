@@ -207,6 +207,41 @@ it('a sign-in that is refused prints nothing, and says how to go on without one'
   expect(said(refused)).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^next: .*--no-sign-in/m) });
 });
 
+describe('an access token that a hostile provider signs', () => {
+  const flag = '--authorization-mode=AlwaysAllow';
+  const seen = async (person: Person, claims: Record<string, unknown>) => {
+    const { provider } = world;
+    const token = provider.signed({ iss: provider.issuer, sub: 'alice', aud: 'kleis', ...claims });
+    provider.quirks.token = (body) => ({ json: { ...body, access_token: token } });
+    const made = await setup(person, ['--token', 'access', '-o', 'json']);
+    delete provider.quirks.token;
+    return said(made);
+  };
+
+  it('is refused where its audience cannot be seen', async () => {
+    const person = await world.person();
+    for (const aud of [`x\n${flag}`, 'a\u202eb', 'x'.repeat(1000)]) {
+      expect(await seen(person, { aud })).toMatchObject({
+        code: 6,
+        stdout: '',
+        stderr: expect.stringContaining('audience'),
+      });
+    }
+  });
+
+  it('makes no second flag of the API server out of a word', async () => {
+    const person = await world.person();
+    for (const claims of [{ aud: `x ${flag}` }, { [`x ${flag} --y=/groups`]: ['a'] }]) {
+      const { code, stdout } = await seen(person, claims);
+      expect(code).toBe(0);
+      const made = JSON.parse(stdout) as Printed & { readonly flags: unknown };
+      expect(made.flags).toBeNull();
+      expect(Object.keys(made.files)).not.toContain('oidc-flags.txt');
+      expect(JSON.stringify(entryIn(made))).toContain(flag);
+    }
+  });
+});
+
 type Entry = Readonly<Record<string, unknown>> & { readonly issuer: Readonly<Record<string, unknown>> };
 
 interface Printed {
