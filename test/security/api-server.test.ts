@@ -1,4 +1,5 @@
 import { chmod } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -20,16 +21,20 @@ let server: Server;
 let answer: (asked: Asked) => Answer | undefined;
 let asked: Asked[];
 
+async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname: path } = new URL(request.url ?? '', 'https://x');
+  const sent = await text(request);
+  const call = { method: request.method ?? '', path, body: sent === '' ? undefined : JSON.parse(sent) };
+  asked.push(call);
+  const said = answer(call) ?? [404, { kind: 'Status', message: 'nothing here' }];
+  if (said === 'never') return;
+  response.writeHead(said[0], { 'content-type': 'application/json' }).end(JSON.stringify(said[1]));
+}
+
 beforeAll(async () => {
   const authority = await createAuthority();
-  server = createServer(await authority.issueServer(['127.0.0.1']), async (request, response) => {
-    const { pathname: path } = new URL(request.url ?? '', 'https://x');
-    const sent = await text(request);
-    const call = { method: request.method ?? '', path, body: sent === '' ? undefined : JSON.parse(sent) };
-    asked.push(call);
-    const said = answer(call) ?? [404, { kind: 'Status', message: 'nothing here' }];
-    if (said === 'never') return;
-    response.writeHead(said[0], { 'content-type': 'application/json' }).end(JSON.stringify(said[1]));
+  server = createServer(await authority.issueServer(['127.0.0.1']), (request, response) => {
+    void respond(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   world = await createKubeconfigWorld();

@@ -56,7 +56,10 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
     read: (name = 'config') => readFile(at(name), 'utf8'),
     files: async () => (await readdir(folder)).toSorted(),
     kubeconfig: async (args, surroundings) => world.kleis(['kubeconfig', ...args], surroundings),
-    async kleis(args, { answer, answers, columns, files = ['config'], env = {}, impatient = false, signal } = {}) {
+    async kleis(
+      args,
+      { answer, answers, columns, files = ['config'], env = {}, impatient = false, signal: stop } = {},
+    ) {
       const streams = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
         Object.assign(stream, { isTTY: (answer ?? answers ?? columns) !== undefined, columns }),
       );
@@ -80,7 +83,7 @@ export async function createKubeconfigWorld(): Promise<KubeconfigWorld> {
         startedAt: Date.now(),
         parentIsGone: () => false,
         report: createReport(stderr, all),
-        signal: signal ?? new AbortController().signal,
+        signal: stop ?? new AbortController().signal,
       });
       return { code, stdout: readAll(stdout), stderr: readAll(stderr) };
     },
