@@ -21,6 +21,7 @@ import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import { checkName, checkNamespace } from '../kubeconfig/cluster-fields.ts';
 import type { ClusterFields } from '../kubeconfig/entry.ts';
 import { findContext, type FoundContext } from '../kubeconfig/find.ts';
+import { isOurs, unsafe } from '../files/private-folder.ts';
 import { kubeconfigSources, loadKubeconfig } from '../kubeconfig/load.ts';
 import { type KubeconfigServiceAccountFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
 import { flagNames } from '../settings/table.ts';
@@ -260,11 +261,19 @@ function endInWords({ expiresAt }: AccountToken, asked: number | undefined, { cl
   return `${end}, in ${formatDuration(Math.round(lives / 60_000) * 60_000)}.`;
 }
 
-/** Throws `storage_unsafe` for a file that others could read the token in. */
-async function refuseReadable(path: string, { platform }: Pick<Deps, 'platform'>): Promise<void> {
+/** Throws `storage_unsafe` for a file that others could read the token in: it keeps its mode and its owner. */
+async function refuseReadable(path: string, { platform, env }: Pick<Deps, 'platform' | 'env'>): Promise<void> {
   if (thisProcess.uid === undefined || platform === 'win32') return;
   const there = await stat(path).catch(() => undefined);
-  if (there === undefined || !there.isFile() || (there.mode & 0o077) === 0) return;
+  if (there === undefined || !there.isFile()) return;
+  if (!isOurs(there, env)) {
+    throw unsafe(
+      path,
+      'belongs to another user, who would read the token there',
+      'Write to another file with --out FILE.',
+    );
+  }
+  if ((there.mode & 0o077) === 0) return;
   throw new KleisError('storage_unsafe', `${clean(path, 400)} is open to others, who would read the token there.`, {
     hint: `chmod go= ${shellWord(path, platform)}, or write to another file with --out FILE.`,
   });

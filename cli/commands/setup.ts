@@ -194,7 +194,10 @@ async function write(
     const agreed = dialog.asks && (await askYesNo(`Replace ${list} in ${clean(folder, 400)}?`, dialog.deps));
     if (!agreed) throw alreadyThere(folder, taken);
   }
-  const paths = writeFiles(folder, files, { replace: force === true || taken.length > 0 });
+  const paths = writeFiles(folder, files, {
+    replace: force === true || taken.length > 0,
+    env: dialog.deps.env,
+  });
   dialog.deps.report.info(`Wrote ${names.join(', ')} to ${clean(folder, 400)}.`);
   return names.map((file, index) => [file, paths[index] ?? file] as const);
 }

@@ -123,6 +123,12 @@ export function isPrivate(stat: Pick<Stats, 'uid' | 'mode'>): boolean {
   return uid === undefined || (stat.uid === uid && (stat.mode & 0o077) === 0);
 }
 
+/** Of this user, or of the person who runs this as root with sudo. */
+export function isOurs({ uid }: Pick<Stats, 'uid'>, env: Readonly<Record<string, string | undefined>>): boolean {
+  const me = thisProcess.uid;
+  return me === undefined || uid === me || (me === 0 && String(uid) === env['SUDO_UID']);
+}
+
 /** @throws KleisError `storage_unsafe` */
 export function checkRights(path: string, stat: Pick<Stats, 'uid' | 'mode'>): void {
   checkOwner(path, stat);

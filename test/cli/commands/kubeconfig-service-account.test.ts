@@ -1,4 +1,4 @@
-import { chmod, stat } from 'node:fs/promises';
+import { chmod, chown, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { parse } from 'yaml';
 import { createAuthority } from '../../support/certificates.ts';
@@ -47,6 +47,16 @@ describe('a token that lives long', () => {
     // The server is asked only then.
     expect(await run([...account, ...args], { answer: 'y\n' })).toMatchObject({ code: 5 });
     expect(await world.read()).toBe(text);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('does not go into a file that another user has put there', async () => {
+    const out = await world.write('theirs', '');
+    await chmod(out, 0o600);
+    await chown(out, 12_345, 12_345);
+    const refused = await run([...account, '--out', out]);
+    expect(refused).toMatchObject({ code: 6, stderr: expect.stringContaining('belongs to another user') });
+    // Of who runs this with sudo it is their own: the server is asked.
+    expect(await run([...account, '--out', out], { env: { SUDO_UID: '12345' } })).toMatchObject({ code: 5 });
   });
 
   it('of a day is not asked about', async () => {

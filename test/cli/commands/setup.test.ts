@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -328,7 +328,29 @@ describe('files', () => {
     expect(await readFile(join(out(), 'authentication.yaml'), 'utf8')).toContain('AuthenticationConfiguration');
   });
 
+  it('go into no folder where others could put theirs in the place of them', async () => {
+    const open = join(home, 'open');
+    const inside = join(open, 'mine');
+    await mkdir(inside, { recursive: true });
+    await chmod(open, 0o777);
+    for (const folder of [open, inside, join(open, 'new')]) {
+      const { code, stdout, stderr } = await yes('--output-dir', folder);
+      expect({ code, stdout }).toEqual({ code: 6, stdout: '' });
+      expect(stderr).toMatch(/open can be written by others\.\nnext: {2}Name a folder of your own/);
+    }
+    await chmod(open, 0o1777);
+    expect(await yes('--output-dir', inside)).toMatchObject({ code: 0 });
+    if (process.getuid?.() !== 0) return;
+    await mkdir(out());
+    await chown(out(), 12_345, 0);
+    const foreign = await yes('--output-dir', out());
+    expect(foreign).toMatchObject({ code: 6, stderr: expect.stringContaining('belongs to another user (id 12345)') });
+    expect(await readdir(out())).toEqual([]);
+  });
+
   it('a folder that cannot be is said', async () => {
+    const nowhere = await yes('--output-dir', '/proc/nowhere');
+    expect(nowhere).toMatchObject({ code: 6, stderr: expect.stringMatching(/Cannot write/) });
     await writeFile(join(home, 'file'), '');
     expect(await yes('--output-dir', join(home, 'file', 'x'))).toMatchObject({
       code: 6,
