@@ -44,7 +44,7 @@ export async function timeCachedCall(stage: Stage): Promise<Timing> {
     await forgetWhoAsked(join(home, 'run/kleis'));
     cached?.push(timed(words, watched, credential));
     cat?.push(timed(['sh', '-c', `cat ${file}`], watched, credential));
-    if (round % 8 === 0) bare?.push(timed([process.execPath, '-e', '0'], watched, ''));
+    if (round % 8 === 0) bare?.push(timed([process.execPath, '-e', '0'], env, ''));
     // For Ctrl-C.
     await setImmediate();
     // oxlint-enable no-await-in-loop
