@@ -277,8 +277,9 @@ export class Credentials {
   #wake(key: CredentialKey): void {
     for (const id of [key.name, key.lengths]) {
       const list = this.#folder.read(`waiting-${id}`);
-      if (list === undefined) continue;
+      // One that is too long to be read too: or nobody would be woken any more.
       this.#folder.remove(`waiting-${id}`);
+      if (list === undefined) continue;
       for (const pid of new Set(list.text.split('\n'))) if (/^[1-9]\d{0,9}$/.test(pid)) thisProcess.wake(Number(pid));
     }
   }

@@ -10,15 +10,14 @@ export interface RbacObjects {
 
 export function readRbac({ roles, clusterRoles, roleBindings, clusterRoleBindings }: RbacObjects): RbacState {
   const byKey = new Map(roles.map((role) => [`${role.metadata.namespace}/${role.metadata.name}`, rulesIn(role)]));
-  const clusterRules = aggregate(clusterRoles);
+  const clusterRules = aggregator(clusterRoles);
   return {
     bindings: [
       ...roleBindings.map((object) => toBinding('RoleBinding', object)),
       ...clusterRoleBindings.map((object) => toBinding('ClusterRoleBinding', object)),
     ],
     rulesOf: ({ namespace, roleRef }) =>
-      (roleRef.kind === 'ClusterRole' ? clusterRules.get(roleRef.name) : byKey.get(`${namespace}/${roleRef.name}`)) ??
-      [],
+      (roleRef.kind === 'ClusterRole' ? clusterRules(roleRef.name) : byKey.get(`${namespace}/${roleRef.name}`)) ?? [],
   };
 }
 
@@ -41,18 +40,37 @@ interface Selector {
   }[];
 }
 
-/** The controller writes the aggregated rules into `rules`, a moment later: here they count at once. */
-function aggregate(clusterRoles: readonly KubeObject[]): Map<string, readonly Rule[]> {
+/**
+ * The controller writes the aggregated rules into `rules`, a moment later: here they count at once. Only of roles that are
+ * asked for, and each role once: many that select one another are no more than all of them.
+ */
+function aggregator(clusterRoles: readonly KubeObject[]): (name: string) => readonly Rule[] | undefined {
   const byName = new Map(clusterRoles.map((role) => [role.metadata.name, role]));
-  const collect = (role: KubeObject, seen: Set<string>): Rule[] => {
-    if (seen.has(role.metadata.name)) return [];
-    seen.add(role.metadata.name);
-    const { clusterRoleSelectors = [] } =
-      (role['aggregationRule'] as { clusterRoleSelectors?: readonly Selector[] } | undefined) ?? {};
-    const parts = clusterRoles.filter((other) => clusterRoleSelectors.some((selector) => selects(selector, other)));
-    return [...rulesIn(role), ...parts.flatMap((part) => collect(part, seen))];
+  const known = new Map<string, readonly Rule[]>();
+  const collect = (first: KubeObject): readonly Rule[] => {
+    const left = new Set(clusterRoles);
+    const reached = new Set([first]);
+    // A set gives what is added while it is gone through too.
+    for (const role of reached) {
+      left.delete(role);
+      const { clusterRoleSelectors = [] } =
+        (role['aggregationRule'] as { clusterRoleSelectors?: readonly Selector[] } | undefined) ?? {};
+      if (clusterRoleSelectors.length === 0) continue;
+      for (const other of left) {
+        if (!clusterRoleSelectors.some((selector) => selects(selector, other))) continue;
+        left.delete(other);
+        reached.add(other);
+      }
+    }
+    return [...reached].flatMap(rulesIn);
   };
-  return new Map([...byName].map(([name, role]) => [name, collect(role, new Set())]));
+  return (name) => {
+    const role = byName.get(name);
+    if (role === undefined) return undefined;
+    const rules = known.get(name) ?? collect(role);
+    known.set(name, rules);
+    return rules;
+  };
 }
 
 function selects({ matchLabels = {}, matchExpressions = [] }: Selector, { metadata }: KubeObject): boolean {

@@ -83,6 +83,21 @@ describe('kleis doctor --cluster', () => {
     expect(stdout).toMatch(/And 149990 more like these/);
     expect(stdout).toMatch(/User eve may do everything/);
   }, 60_000);
+
+  it('follows roles that all select one another', async () => {
+    const everything = { apiGroups: ['*'], resources: ['*'], verbs: ['*'] };
+    const clusterroles = Array.from({ length: 8000 }, (_, index) => ({
+      metadata: { name: `r${index}` },
+      aggregationRule: { clusterRoleSelectors: [{ matchLabels: {} }] },
+      rules: index === 7999 ? [everything] : [],
+    }));
+    const subjects = [{ kind: 'User', name: 'eve' }];
+    const binding = { metadata: { name: 'b' }, roleRef: { kind: 'ClusterRole', name: 'r0' }, subjects };
+    lists({ clusterroles, clusterrolebindings: [binding] });
+    const { stdout, stderr } = await world.kleis(['doctor', '--cluster']);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/User eve may do everything/);
+  });
 });
 
 describe('kleis kubeconfig service-account --never-expires', () => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { processStart } from '../../../cli/files/process-identity.ts';
@@ -187,6 +187,20 @@ test('a list of those who wait that somebody else wrote ends no process, and hol
   expect(existsSync(list)).toBe(false);
   expect(processStart(other.pid)).toBeDefined();
   await other.kill();
+});
+
+test.each([
+  ['too long to be read', (path: string) => writeFileSync(path, '1\n'.repeat(600_000), { mode: 0o600 })],
+  ['a link', (path: string) => symlinkSync('/etc/passwd', path)],
+  ['open to others', (path: string) => writeFileSync(path, '1\n', { mode: 0o666 })],
+])('a list of those who wait that is %s goes too, so that the next ones are woken', async (_, make) => {
+  const world = await createWorld();
+  const list = world.file('waiting-');
+  make(list);
+  const turn = { mode: 'normal', deadline: 60_000, purpose: 'signing in' } as const;
+  await inTurn(store(world.cache), world.key(), turn, async () => {});
+  expect(lstatSync(list, { throwIfNoEntry: false })).toBeUndefined();
+  expect(existsSync('/etc/passwd')).toBe(true);
 });
 
 test('two hundred processes at expiry start one Node and succeed within a moment', { timeout: 60_000 }, async () => {
