@@ -239,7 +239,7 @@ mends it, what cannot be known with the reason. It ends with 0, or with the code
   kleis doctor --context prod
   kleis doctor --authentication-config /etc/kubernetes/authentication.yaml
   kleis doctor --bundle support.json
-  kleis doctor --cluster                    for whoever may read Secrets and Roles of all namespaces`;
+  kleis doctor --cluster`;
 
 function createRoot(name: string, argv: readonly string[], deps: Deps): Command {
   return createTree({ name, version, argv, ...deps }).hook('preAction', (_, command) => {

@@ -2,6 +2,7 @@ import { type ErrorCode, type ErrorDetails, isErrorCode, KleisError, statusOf } 
 import { isObject, parseObject } from './json.ts';
 import { createFetch, type Fetch } from './net/http.ts';
 import { isTrustFailure } from './net/network-errors.ts';
+import { tellIfSlow } from './net/patience.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './net/retry.ts';
 import { withoutLastSlash } from './net/url.ts';
 import { type ErrorResponse, type FailedCondition, requestIdHeader, type RevokeResponse } from './protocol.ts';
@@ -23,6 +24,8 @@ export interface BrokerConnectionOptions {
   readonly maxBody: number;
   /** Told before each repetition. */
   readonly debug?: (text: string) => void;
+  /** Told of the host when it has not answered for a second. */
+  readonly waiting?: (host: string) => void;
 }
 
 export interface BrokerCall {
@@ -73,7 +76,7 @@ const patience = 35_000;
 
 /** The one way in which both programs talk to a broker. */
 export function openBrokerConnection(options: BrokerConnectionOptions): BrokerConnection {
-  const { url, certificateAuthority, authorityFlag, proxy, env, clock, signal, maxBody, debug } = options;
+  const { url, certificateAuthority, authorityFlag, proxy, env, clock, signal, maxBody, debug, waiting } = options;
   const base = withoutLastSlash(url);
   const host = clean(new URL(base).host);
   const fetch = createFetch({
@@ -99,24 +102,26 @@ export function openBrokerConnection(options: BrokerConnectionOptions): BrokerCo
   return {
     host,
     notABroker: (why) => notABroker(host, why),
-    async request(call) {
-      const deadline = clock.now() + patience;
-      for (let attempt = 1; ; attempt += 1) {
-        const sentAt = clock.now();
-        const outcome = await send(fetch, base, call).catch((error: unknown) => unreachable(error, authorityFlag));
-        if (outcome instanceof KleisError) {
-          await again(outcome, attempt, deadline);
-          continue;
-        }
-        const body = parseObject(await outcome.text());
-        const answered = outcome.status === call.alsoAnswers && body !== undefined && body['error'] === undefined;
-        const refusal = answered ? undefined : readRefusal(outcome, body, host, clock.now());
-        if (refusal === undefined) return { body: body ?? {}, sentAt };
-        if (!isPassing(refusal)) throw refusal;
-        await again(refusal, attempt, deadline);
-      }
-    },
+    request: async (call) => tellIfSlow(waiting && (() => waiting(host)), async () => request(call)),
   };
+
+  async function request(call: BrokerCall): Promise<BrokerAnswer> {
+    const deadline = clock.now() + patience;
+    for (let attempt = 1; ; attempt += 1) {
+      const sentAt = clock.now();
+      const outcome = await send(fetch, base, call).catch((error: unknown) => unreachable(error, authorityFlag));
+      if (outcome instanceof KleisError) {
+        await again(outcome, attempt, deadline);
+        continue;
+      }
+      const body = parseObject(await outcome.text());
+      const answered = outcome.status === call.alsoAnswers && body !== undefined && body['error'] === undefined;
+      const refusal = answered ? undefined : readRefusal(outcome, body, host, clock.now());
+      if (refusal === undefined) return { body: body ?? {}, sentAt };
+      if (!isPassing(refusal)) throw refusal;
+      await again(refusal, attempt, deadline);
+    }
+  }
 }
 
 /** What a broker says of a token that it was to end. Throws `broker_invalid`. */
@@ -150,8 +155,8 @@ function unreachable(error: unknown, authorityFlag: string): KleisError {
   if (!(error instanceof KleisError) || !error.code.startsWith('provider_')) throw error;
   const untrusted = isTrustFailure(error);
   const hint = untrusted
-    ? `Check --broker, and give ${authorityFlag} if the broker has a certificate of your own authority.`
-    : 'Check --broker and the network, and try again.';
+    ? `Check the address of the broker, and give ${authorityFlag} if the broker has a certificate of your own authority.`
+    : 'Check the address of the broker and the network, and try again.';
   const { code, message, detail } = error;
   const failure = new KleisError(code, message, { hint, cause: error, ...(detail !== undefined && { detail }) });
   if (code !== 'provider_unavailable' || untrusted) throw failure;

@@ -95,7 +95,7 @@ const table = {
   },
   broker_invalid: {
     exit: 'unavailable',
-    hint: 'Check that --broker names a Kleis broker, and that nothing else answers for it.',
+    hint: 'Check that the address is that of a Kleis broker, and that nothing else answers for it.',
   },
   claim_held: { exit: 'unavailable', hint: 'Wait for it to end, or end that process, and try again.' },
 

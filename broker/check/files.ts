@@ -24,6 +24,9 @@ export async function checkFiles({ named }: LoadedConfig, env: Env): Promise<Fin
   return [{ severity: 'ok', code: 'files', about: 'configuration', what }];
 }
 
+const firstToken =
+  'Apply what `kleis-broker rbac` prints, then `kubectl create token kleis-broker --namespace kleis-system --duration 24h` prints one. ';
+
 async function checkFile(named: Named, certificate: Named | undefined, env: Env): Promise<Finding[]> {
   const { file, place } = named;
   const report = (code: string, why: string): Finding[] => [
@@ -33,7 +36,7 @@ async function checkFile(named: Named, certificate: Named | undefined, env: Env)
       about: placeOf(place),
       what: `${place.path} names ${clean(file, 400)}: ${why}.`,
       why: 'The broker reads it when it runs, and could not do what the configuration says.',
-      next: 'Put it there, or correct the path: it is relative to the file that names it. If the broker runs elsewhere, add --no-files.',
+      next: `${place.path.endsWith('.tokenFile') ? firstToken : ''}Put it there, or correct the path: it is relative to the file that names it. If the broker runs elsewhere, add --no-files.`,
     },
   ];
   try {

@@ -27,5 +27,6 @@ export function connectTo(
     signal,
     maxBody,
     debug: (text) => report.debug(text),
+    waiting: (host) => report.waiting(host),
   });
 }

@@ -67,6 +67,7 @@ export async function openProvider(
     env,
     now: () => clock.now(),
     debug: (text) => report.debug(text),
+    waiting: (host) => report.waiting(host),
     signal,
   });
 }

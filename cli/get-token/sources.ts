@@ -56,6 +56,7 @@ export async function identityOf(settings: Settings | AmbientSettings, deps: Dep
     env,
     now: () => clock.now(),
     debug: (text) => deps.report.debug(text),
+    waiting: (host) => deps.report.waiting(host),
     signal,
     maxBody: 64 * 1024,
   });

@@ -64,6 +64,11 @@ function withoutAuthority(flags: SignInFlags, replaced: boolean): SignInFlags {
   return replaced ? rest : flags;
 }
 
+/** With commas between them, where the provider has no scope with a comma. */
+function separated(typed: string, listed: readonly string[] | undefined): string {
+  return listed?.some((scope) => scope.includes(',')) === true ? typed : typed.replaceAll(/\s*,\s*/g, ' ');
+}
+
 async function askScopes(
   before: readonly string[] | undefined,
   { scopes_supported: listed }: ProviderMetadata,
@@ -74,7 +79,7 @@ async function askScopes(
     {
       text: 'The scopes to ask for beside openid (- for none)',
       usual: usual.length === 0 ? '-' : usual.join(' '),
-      check: (typed) => (typed === '-' ? [] : readFlags({ scope: [typed] }).scope!),
+      check: (typed) => (typed === '-' ? [] : readFlags({ scope: [separated(typed, listed)] }).scope!),
     },
     deps,
   );

@@ -146,6 +146,7 @@ async function fetchFor(settings: ProviderSettings, { env, clock, signal, report
     env,
     now: () => clock.now(),
     debug: (text) => report.debug(text),
+    waiting: (host) => report.waiting(host),
     signal,
   });
   return async (url, init) => {

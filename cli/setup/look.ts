@@ -37,6 +37,7 @@ export async function findProvider(settings: Settings, { env, clock, report, sig
     env,
     now: () => clock.now(),
     debug: (text) => report.debug(text),
+    waiting: (host) => report.waiting(host),
     signal,
   });
   let document: Readonly<Record<string, unknown>> = {};

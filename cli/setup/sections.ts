@@ -169,7 +169,8 @@ export function developersSection({ command, kubeconfig }: Pieces, placeOf: Plac
       files.length === 0
         ? ''
         : ` (${files.join(' and ')} ${files.length === 1 ? 'is a file' : 'are files'} that you give them)`;
-    parts.push({ text: `Each runs this once, with your values in place of capitals${given}:`, lines: command });
+    const open = command.some((line) => /API-SERVER|=FILE/.test(line)) ? ', with your values in place of capitals' : '';
+    parts.push({ text: `Each runs this once${open}${given}:`, lines: command });
   }
   if (kubeconfig !== undefined) {
     parts.push(

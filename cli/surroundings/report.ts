@@ -19,6 +19,8 @@ export interface Report {
   /** Something the person wants to know or must do. */
   info(text: string): void;
   warn(text: string): void;
+  /** On a terminal, once for each host: it takes its time. */
+  waiting(host: string): void;
   /** For `--verbose`. Fields are printed with `inspect`, so a `Secret` prints `[redacted]`; never pass a bare token. */
   debug(text: string, fields?: Readonly<Record<string, unknown>>): void;
   error(error: KleisError): void;
@@ -30,6 +32,7 @@ export function createReport(
   initial: LogLevel = 'info',
 ): Report {
   let level = initial;
+  const waitedFor = new Set<string>();
   const colour = useColour(stderr, env);
   const paint = (format: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(format, text, { validateStream: false }) : text;
@@ -47,6 +50,11 @@ export function createReport(
     },
     info: (text) => write('info', prose(text)),
     warn: (text) => write('info', `${paint('yellow', 'warning:')} ${prose(text, 9)}`),
+    waiting(host) {
+      if (!stderr.isTTY || waitedFor.has(host)) return;
+      waitedFor.add(host);
+      write('info', `Waiting for ${host} …`);
+    },
     debug(text, fields) {
       const rest = fields === undefined ? '' : ` ${inspect(fields, { breakLength: Infinity, depth: 3 })}`;
       write('debug', paint('dim', `debug: ${text}${rest}`));

@@ -109,12 +109,16 @@ export function listIn(lines: readonly string[]): HelpItem[] | undefined {
   return items.map((item) => ({ term: item?.[1] ?? '', text: item?.[2] ?? '' }));
 }
 
-/** A command that is too long goes on in the next line, as a shell takes it. */
+/** A command that is too long goes on in the next line, as a shell takes it; a flag stays with its value if both fit. */
 function fitCommand(line: string, width: number): string[] {
   if (line.length <= width) return [line];
   const indent = /^\s*/.exec(line)?.[0] ?? '';
-  const parts = wrap(line.trim(), width - indent.length - 2, '    ');
-  return parts.map((part, index) => `${indent}${part}${index < parts.length - 1 ? ' \\' : ''}`);
+  const room = width - indent.length - 2;
+  const bound = line
+    .trim()
+    .replace(/(--[\w-]+) ([^\s-]\S*)/g, (pair, flag, value) => (pair.length + 4 > room ? pair : `${flag}\0${value}`));
+  const parts = wrap(bound, room, '    ');
+  return parts.map((part, index) => `${indent}${part.replaceAll('\0', ' ')}${index < parts.length - 1 ? ' \\' : ''}`);
 }
 
 /** At blanks; runs of them stay within a line. `hanging` stands before every line but the first. */

@@ -5,6 +5,7 @@ import { checkCertificates } from './certificates.ts';
 import { KleisError } from '../errors.ts';
 import { lazy } from './lazy.ts';
 import { explainNetworkError, isTrustFailure, neverSent } from './network-errors.ts';
+import { tellIfSlow } from './patience.ts';
 import { proxyChooser } from './proxy.ts';
 import { backoff, isPassingStatus, readRetryAfter } from './retry.ts';
 import type { Secret } from '../secret.ts';
@@ -46,6 +47,8 @@ export interface FetchOptions {
   readonly maxBody?: number;
   /** Told of each attempt: method, host, what came of it, how long it took. Never a path, a header or a body. */
   readonly debug?: ((text: string) => void) | undefined;
+  /** Told of the host of a call that has had no answer for a second. */
+  readonly waiting?: ((host: string) => void) | undefined;
   /** Ends every call; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -96,7 +99,8 @@ export function createFetch(options: FetchOptions): Fetch {
     return agent;
   };
 
-  return async (input, init = {}) => {
+  const { waiting } = options;
+  const call: Fetch = async (input, init = {}) => {
     let url = new URL(input);
     const total = AbortSignal.timeout(options.timeout ?? 20_000);
     const method = init.method ?? 'GET';
@@ -132,6 +136,12 @@ export function createFetch(options: FetchOptions): Fetch {
       }
     }
   };
+  if (waiting === undefined) return call;
+  return async (input, init) =>
+    tellIfSlow(
+      () => waiting(clean(new URL(input).host)),
+      async () => call(input, init),
+    );
 }
 
 async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -22,6 +22,7 @@ const store = openSessions({
     level: 'silent',
     setLevel: () => undefined,
     info: () => undefined,
+    waiting: () => undefined,
     warn: () => undefined,
     debug: () => undefined,
     error: () => undefined,

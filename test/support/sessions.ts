@@ -72,6 +72,7 @@ export function reportTo(said: string[]): Report {
     level: 'info',
     setLevel: () => undefined,
     info: (text) => void said.push(text),
+    waiting: () => undefined,
     warn: (text) => void said.push(text),
     debug: () => undefined,
     error: () => undefined,

@@ -123,15 +123,17 @@ describe('without a cluster', () => {
       ['jwks.json', '{"keys":[]}', 'file-unusable', 'no public key'],
       ['jwks.json', undefined, 'file-missing', 'it does not exist'],
       ['token', '', 'file-unusable', 'it is empty'],
+      ['token', undefined, 'file-missing', 'it does not exist'],
     ];
     for (const [name, text, code, what] of spoilt) {
+      const next = expect.stringMatching(name === 'token' ? /kubectl create token kleis-broker/ : /^Put it there/);
       const held = await readFile(join(folder, name), 'utf8');
       await (text === undefined ? rm(join(folder, name)) : put(name, text));
       const { code: exit, found } = await look();
       expect([name, exit, found]).toMatchObject([
         name,
         6,
-        [{ severity: 'error', code, what: expect.stringContaining(what) }],
+        [{ severity: 'error', code, what: expect.stringContaining(what), next }],
       ]);
       expect(found[0]!.about).toMatch(/\.yaml:\d+:\d+$/);
       expect(JSON.stringify(found)).not.toContain('PRIVATE');

@@ -48,6 +48,7 @@ function client(options: { url?: string; memory?: Memory; certificateAuthority?:
         level: 'debug',
         setLevel: () => undefined,
         info: note,
+        waiting: () => undefined,
         warn: note,
         debug: note,
         error: () => undefined,
@@ -261,7 +262,7 @@ describe('what is no broker', () => {
     server.answer((_, response) => void response.end('x'.repeat(400_000)));
     expect(await failureOf(exchange())).toMatchObject({
       code: 'provider_invalid',
-      hint: expect.stringContaining('--broker'),
+      hint: expect.stringContaining('address of the broker'),
     });
   });
 });

@@ -28,7 +28,7 @@ afterAll(() => {
   server.closeAllConnections();
 });
 
-const say = { level: 'silent', setLevel() {}, info() {}, warn() {}, debug() {}, error() {} } as const;
+const say = { level: 'silent', setLevel() {}, info() {}, warn() {}, waiting() {}, debug() {}, error() {} } as const;
 const deps = {
   env: {},
   report: say,

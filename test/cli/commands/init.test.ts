@@ -103,7 +103,7 @@ describe('an entry by questions', () => {
 
   test('of a context keeps its cluster, and says what becomes of it before it is written', async () => {
     const before = await world.read();
-    const { code, stderr } = await init(['', 'lab', '', url!, 'mine', 'a b', 'y', 'n', 'y']);
+    const { code, stderr } = await init(['', 'lab', '', url!, 'mine', 'a, b', 'y', 'n', 'y']);
     expect(code).toBe(0);
     expect(stderr).toMatch(/signs in with kubectl oidc-login now\. kleis kubeconfig migrate/);
     expect(stderr).toContain('The provider does not list a b; it may refuse it.');

@@ -33,6 +33,7 @@ function keyringWith(env: Readonly<Record<string, string>>, options: Partial<Key
     level: 'info' as const,
     setLevel: () => undefined,
     info: (text: string) => void said.push(text),
+    waiting: () => undefined,
     warn: () => undefined,
     debug: () => undefined,
     error: () => undefined,

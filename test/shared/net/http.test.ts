@@ -379,3 +379,21 @@ describe('proxies', () => {
     expect(() => through('https://a.example', {}, 'socks4://p:1')).toThrow(/not an http/);
   });
 });
+
+test('whoever waits is told once for whom, with the retries, and not where the answer comes soon', async () => {
+  const told: string[] = [];
+  const options = { env: {}, now: Date.now, waiting: (host: string) => told.push(host) };
+  let calls = 0;
+  const slow: RequestListener = (request, response) => {
+    if (request.url === '/soon') return void response.end('ok');
+    calls += 1;
+    setTimeout(() => response.writeHead(calls === 1 ? 503 : 200).end('ok'), calls === 1 ? 1100 : 0);
+  };
+  await plain(slow, async (origin) => {
+    const fetch = createFetch(options);
+    await fetch(`${origin}/soon`);
+    expect(told).toEqual([]);
+    expect((await fetch(`${origin}/slow`)).status).toBe(200);
+    expect(told).toEqual([new URL(origin).host]);
+  });
+});
