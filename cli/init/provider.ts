@@ -3,6 +3,7 @@ import { openProvider } from '../doctor/provider.ts';
 import { discover, type ProviderMetadata } from '../provider/discovery.ts';
 import type { SignInFlags } from '../settings/flags.ts';
 import { authorityOf, type PersonChoices, readFlags } from '../settings/gather.ts';
+import { betweenBlanks } from '../settings/values.ts';
 import { pemDataUrl } from '../../shared/net/url.ts';
 import { ask, tell } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
@@ -64,11 +65,6 @@ function withoutAuthority(flags: SignInFlags, replaced: boolean): SignInFlags {
   return replaced ? rest : flags;
 }
 
-/** With commas between them, where the provider has no scope with a comma. */
-function separated(typed: string, listed: readonly string[] | undefined): string {
-  return listed?.some((scope) => scope.includes(',')) === true ? typed : typed.replaceAll(/\s*,\s*/g, ' ');
-}
-
 async function askScopes(
   before: readonly string[] | undefined,
   { scopes_supported: listed }: ProviderMetadata,
@@ -79,7 +75,7 @@ async function askScopes(
     {
       text: 'The scopes to ask for beside openid (- for none)',
       usual: usual.length === 0 ? '-' : usual.join(' '),
-      check: (typed) => (typed === '-' ? [] : readFlags({ scope: [separated(typed, listed)] }).scope!),
+      check: (typed) => (typed === '-' ? [] : readFlags({ scope: [betweenBlanks(typed, listed)] }).scope!),
     },
     deps,
   );

@@ -210,3 +210,8 @@ export function authParams(value: unknown): Readonly<Record<string, string>> | F
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= maxText && clean(value, maxText) === value;
 }
+
+/** Scopes that a person typed with commas between them, unless a scope of the provider has one itself. */
+export function betweenBlanks(typed: string, listed: readonly string[] | undefined): string {
+  return listed?.some((scope) => scope.includes(',')) === true ? typed : typed.replaceAll(/\s*,\s*/g, ' ');
+}

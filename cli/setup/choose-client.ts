@@ -3,6 +3,7 @@ import { widthOf } from '../../shared/table.ts';
 import type { PersonChoices } from '../settings/gather.ts';
 import { readFlags } from '../settings/gather.ts';
 import { resolveSettings, type Settings } from '../settings/sign-in.ts';
+import { betweenBlanks } from '../settings/values.ts';
 import { tell } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
@@ -72,7 +73,11 @@ export async function chooseClient(typed: SetupFlags, person: PersonChoices, dia
       given: typed.scope?.join(' '),
       usual: scopesOf(provider, found.metadata.scopes_supported).join(' ') || '-',
       check: (text) =>
-        text === '-' ? [] : [...resolve({ ...flags, scope: [text] }).scopes].filter((each) => each !== 'openid'),
+        text === '-'
+          ? []
+          : [...resolve({ ...flags, scope: [betweenBlanks(text, found.metadata.scopes_supported)] }).scopes].filter(
+              (each) => each !== 'openid',
+            ),
     },
     dialog,
   );

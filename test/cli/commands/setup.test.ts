@@ -198,7 +198,7 @@ const questions: readonly (readonly [
   ],
   [/What it is/, ['samba', 'oktaa'], 'other', /none of them/],
   [/client ID/, ['a\u001b[Ab', 'x'.repeat(3000)], 'my-client', /cannot be seen|at most/],
-  [/Scopes to ask for/, ['gr"oups', 'ä'], 'email groups', /must be scopes/],
+  [/Scopes to ask for/, ['gr"oups', 'ä'], 'email, groups', /must be scopes/],
   [/Sign in there now/, ['maybe', 'perhaps'], 'no', /neither yes nor no/],
   [/What the cluster is/, ['openshift', '7'], 'other', /none of them/],
   [/version of its configuration/, ['v2', 'v1alpha1'], 'v1beta1', /none of them/],
