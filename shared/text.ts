@@ -78,10 +78,11 @@ export function fold(text: string, width: number | undefined, hanging = ''): str
     if (line.length <= width) return line;
     const indent = /^ */.exec(line)?.[0] ?? '';
     const kept = line.slice(indent.length).replace(commands, (command) => command.replaceAll(' ', bound));
-    const parts = wrap(kept, Math.max(8, width - indent.length - hanging.length));
-    return parts
-      .map((part, index) => `${indent}${index === 0 ? '' : hanging}${part.replaceAll(bound, ' ')}`)
-      .join('\n');
+    const room = width - indent.length;
+    const [first = ''] = wrap(kept, room);
+    const rest = kept.slice(first.length + 1);
+    const lines = rest === '' ? [] : wrap(rest, Math.max(8, room - hanging.length)).map((part) => hanging + part);
+    return [first, ...lines].map((part) => indent + part.replaceAll(bound, ' ')).join('\n');
   };
   return text.split('\n').map(one).join('\n');
 }

@@ -84,7 +84,7 @@ export function openCluster(
     env,
     now: () => clock.now(),
     debug: (text: string) => report.debug(text),
-    waiting: (host: string) => report.waiting(host),
+    waiting: (whom: string) => report.waiting(whom),
     attempts: 2,
     timeout: 15_000,
     maxBody,
