@@ -1,5 +1,5 @@
 import { readAuthority } from '../../shared/net/certificates.ts';
-import { shellWord } from '../../shared/shell.ts';
+import { shellFlag, shellWord } from '../../shared/shell.ts';
 import { buildCluster, buildContext, buildUser } from '../kubeconfig/entry.ts';
 import type { CheckedCluster } from '../kubeconfig/cluster-fields.ts';
 import { type SignInFlags, toArguments } from '../settings/flags.ts';
@@ -58,7 +58,7 @@ export function kubeconfigCommand(
     ...(clientKeyFile === undefined ? [] : ['--client-key-file=FILE']),
     ...((file ?? data) === undefined ? [] : [`--certificate-authority=${files.provider}`]),
   ];
-  const quoted = words.map((word) => shellWord(word, 'linux', 4000));
+  const quoted = words.map((word) => shellFlag(word, 'linux', 4000));
   return fold(['kleis kubeconfig add', shellWord(name, 'linux', 4000), ...quoted]);
 }
 

@@ -1,4 +1,4 @@
-import { shellWord } from '../../shared/shell.ts';
+import { shellFlag, shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import { addressesToTry } from '../sign-in/listener.ts';
@@ -143,7 +143,7 @@ export function bindingsSection(
   const title = 'What groups may do';
   if (bindings === undefined) {
     const who = groups === undefined ? `--user=${username.prefix}NAME` : `--group=${groups.prefix}GROUP`;
-    const words = ['kubectl create clusterrolebinding developers --clusterrole=view', shellWord(who, platform)];
+    const words = ['kubectl create clusterrolebinding developers --clusterrole=view', shellFlag(who, platform)];
     return {
       title,
       parts: [

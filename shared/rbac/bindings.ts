@@ -107,10 +107,12 @@ export function describeRole({ roleRef }: Binding): string {
   return `${roleRef.kind} ${roleRef.name}`;
 }
 
-/** What every cluster comes with: the control plane, and the group that certificates of its admins have. */
+/** The control plane, and the group that certificates of its admins have. */
+const ownUsers = /^(?:user system:(?:kube-|serviceaccount:kube-system:)|group system:(?:masters|nodes|monitoring)$)/;
+
+/** What every cluster comes with. Whoever makes a binding can label it: not everybody whose name begins with system: is meant. */
 export function isKubernetesOwn({ object }: Binding, subject: Subject): boolean {
-  if (object.metadata.labels?.['kubernetes.io/bootstrapping'] !== 'rbac-defaults') return false;
-  return subject.kind === 'ServiceAccount' ? subject.namespace === 'kube-system' : subject.name.startsWith('system:');
+  return object.metadata.labels?.['kubernetes.io/bootstrapping'] === 'rbac-defaults' && ownUsers.test(userOf(subject));
 }
 
 export function listSubjects(subjects: readonly Subject[]): string {

@@ -84,6 +84,35 @@ describe('kleis doctor --cluster', () => {
     expect(stdout).toMatch(/User eve may do everything/);
   }, 60_000);
 
+  it.each<[string, { name?: string; twin?: string; labels?: Record<string, string> }]>([
+    ['a role with a twin that nobody can tell from it', { twin: '\u200b' }],
+    ['a role with a name as long as that of another', { name: 'r'.repeat(400), twin: 'r' }],
+    ['a binding that says it is Kubernetes’ own', { labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' } }],
+  ])('is not deceived by %s', async (_, { name = 'helper', twin = '', labels = {} }) => {
+    const everything = { apiGroups: ['*'], resources: ['*'], verbs: ['*'] };
+    const roles = [
+      { metadata: { name }, rules: [everything] },
+      { metadata: { name: `${name}${twin}` }, rules: twin === '' ? [everything] : [] },
+    ];
+    const bind = (subject: object, index: number) => ({
+      metadata: { name: `b${index}\u200b`, labels },
+      roleRef: { kind: 'ClusterRole', name },
+      subjects: [subject],
+    });
+    const subjects = [
+      { kind: 'Group', name: 'system:authenticated' },
+      { kind: 'Group', name: 'system:serviceaccounts:web' },
+      { kind: 'User', name: 'system:serviceaccount:web:x' },
+    ];
+    lists({ clusterroles: roles, clusterrolebindings: subjects.map(bind) });
+    const { code, stdout } = await world.kleis(['doctor', '--cluster']);
+    expect(code).toBe(6);
+    for (const subject of subjects) expect(stdout).toContain(`${subject.kind} ${subject.name} may do everything`);
+    // What is not shown as it is names perhaps another.
+    expect(stdout).toContain('delete clusterrolebinding NAME');
+    expect(stdout).not.toMatch(/delete clusterrolebinding b\d/);
+  });
+
   it('follows roles that all select one another', async () => {
     const everything = { apiGroups: ['*'], resources: ['*'], verbs: ['*'] };
     const clusterroles = Array.from({ length: 8000 }, (_, index) => ({

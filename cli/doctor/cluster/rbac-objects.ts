@@ -1,7 +1,7 @@
 import { isObject } from '../../../shared/json.ts';
 import { readRbac } from '../../../shared/rbac/bindings.ts';
 import type { KubeObject, RbacState, Rule, Subject } from '../../../shared/rbac/kinds.ts';
-import { asText, clean } from '../../../shared/text.ts';
+import { asText } from '../../../shared/text.ts';
 import type { ClusterClient } from '../../cluster/client.ts';
 import { listObjects } from '../../cluster/list.ts';
 import { sentence } from './words.ts';
@@ -120,4 +120,5 @@ function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.map(word) : [];
 }
 
-const word = (value: unknown) => clean(value ?? '', 300);
+// To the letter: what is cleaned here could pass for another. It is made fit for a terminal where it is shown.
+const word = (value: unknown) => asText(value ?? '');
