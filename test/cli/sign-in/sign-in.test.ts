@@ -276,16 +276,17 @@ describe('what the person reads', () => {
     const [, url = ''] = await readUntil(deps, /^ {2}(http\S+)$/m);
     await at.browser().open(url);
     await tokens;
-    return deps.written();
+    // Broken where the terminal ends.
+    return deps.written().replaceAll(/\s+/g, ' ');
   };
 
   test('a sign-in that is not renewed, and why', async () => {
     await withProvider({ quirks: answering }, async (at) => {
-      expect(await signIn(at, {})).toMatch(/no refresh token, so .* ends with its token\. [^]* has not granted it/);
+      expect(await signIn(at, {})).toMatch(/no refresh token, so .* ends with its token\. .* has not granted it/);
     });
     const unlisted: Quirks = { ...answering, discovery: (document) => ({ ...document, scopes_supported: ['openid'] }) };
     await withProvider({ quirks: unlisted }, async (at) => {
-      expect(await signIn(at, {})).toMatch(/It lists no\s+scope\s+offline_access/);
+      expect(await signIn(at, {})).toContain('It lists no scope offline_access');
     });
   });
 
