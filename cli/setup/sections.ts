@@ -123,6 +123,11 @@ export function serverSection({ recipe, title, flags, authorities }: Pieces, pla
       text: `- A server that takes no file takes these flags, which mean the same${where}:`,
       lines: flags.flags,
     });
+    if (authorities.provider === undefined) {
+      parts.push({
+        text: '- It trusts the provider by the authorities of its own machine. Where the provider has one of yours, run this again with --certificate-authority FILE.',
+      });
+    }
   }
   if (flags !== undefined && 'why' in flags) parts.push({ text: `- There are no --oidc-… flags for it. ${flags.why}` });
   return { title: title === 'the API server' ? `At ${title}` : `At the API server: ${title}`, parts };
