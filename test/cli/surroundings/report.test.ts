@@ -1,12 +1,13 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { createReport } from '../../../cli/surroundings/report.ts';
+import { readAll } from '../../support/read-all.ts';
 import { KleisError } from '../../../shared/errors.ts';
 
 function reporting(isTTY: boolean, columns?: number) {
   const stderr = Object.assign(new PassThrough(), { isTTY, columns });
   const report = createReport(stderr as never, { NO_COLOR: '1' });
-  return { report, text: () => String(stderr.read() ?? '') };
+  return { report, text: () => readAll(stderr) };
 }
 
 test('an error on a terminal breaks at words, and what is to be copied is one line', () => {
