@@ -53,10 +53,12 @@ const { NODE_OPTIONS: _, ...env } = process.env;
 const compiler = fileURLToPath(new URL('code-cache.mjs', import.meta.url));
 for (const node of [process.execPath, ...process.argv.slice(2)]) {
   const compile = (files, flags = []) => execFileSync(node, [compiler, 'dist/cache', ...flags, ...files], { env });
-  const [kleis, broker, getToken] = builds.map(({ metafile }) => metafile);
+  const [kleis, broker, getToken, help] = builds.map(({ metafile }) => metafile);
   // With every function, not only those that would have run by now.
   compile(
-    [kleis, getToken].flatMap((each) => [...waitedFor(each, /\bcli.(?:main[\w-]*|provider.provider)\.ts$/)]),
+    [kleis, getToken, help].flatMap((each) => [
+      ...waitedFor(each, /\b(?:cli.(?:main[\w-]*|provider.provider)|shared.commands.at-once)\.ts$/),
+    ]),
     ['--no-lazy'],
   );
   // A broker would keep those for weeks; and what is loaded after its main has set flags is taken with the same flags alone.
