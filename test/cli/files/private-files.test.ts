@@ -160,7 +160,8 @@ describe('refused as unsafe, naming the path and what to do', () => {
 
   test('a pipe in the place of the file, without waiting for whoever writes to it', async () => {
     await rm(path);
-    execFileSync('mkfifo', ['-m', '600', path]);
+    execFileSync('mkfifo', [path]);
+    await chmod(path, 0o600);
     expect(await refusal()).toMatch(/is not a regular file/);
   });
 
