@@ -1,5 +1,5 @@
 import type { WriteStream } from 'node:tty';
-import { wrap } from './text.ts';
+import { shorten, wrap } from './text.ts';
 
 const gap = '   ';
 
@@ -42,7 +42,7 @@ export function fitTable(
   const fits = () => widths.reduce((sum, each) => sum + Math.min(each, most), 0) <= room;
   while (most > least && !fits()) most -= 1;
   if (!fits() && rows.length > 0) return formatRecords(head, rows, width, styleHead);
-  const cut = (cell: string) => (cell.length > most ? `${cell.slice(0, most - 1).replace(/\p{Cs}$/u, '')}…` : cell);
+  const cut = (cell: string) => shorten(cell, most);
   return formatTable(
     head.map(cut),
     rows.map((row) => row.map(cut)),
@@ -91,10 +91,7 @@ export function streamTable(
   const parts = columns.reduce((sum, { grows = 0 }) => sum + grows, 0);
   const room = Math.max(0, (width ?? used) - used);
   const widths = columns.map(({ width: own, grows = 0 }) => own + Math.floor((room * grows) / (parts || 1)));
-  const cell = (text: string, most: number) =>
-    (width !== undefined && text.length > most ? `${text.slice(0, most - 1).replace(/\p{Cs}$/u, '')}…` : text).padEnd(
-      most,
-    );
+  const cell = (text: string, most: number) => (width === undefined ? text : shorten(text, most)).padEnd(most);
   return (cells) =>
     cells
       .map((text, index) => cell(text, widths[index]!))

@@ -11,7 +11,7 @@ export function clean(text: unknown, max = 200): string {
     .slice(0, max * 4)
     .replace(unsafe, ' ')
     .trim();
-  return line.length > max ? cut(line, max) : line;
+  return shorten(line, max);
 }
 
 /** Of whatever JSON or YAML gives: `String` throws for what says `toString` itself, and for lists deep in one another. */
@@ -23,9 +23,9 @@ export function asText(value: unknown): string {
   }
 }
 
-/** Not through the middle of a character that takes two units. */
-function cut(text: string, max: number): string {
-  return `${text.slice(0, max - 1).replace(/\p{Cs}$/u, '')}…`;
+/** At most `max` characters, cut where it has more: not through the middle of one that takes two units. */
+export function shorten(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max - 1).replace(/\p{Cs}$/u, '')}…` : text;
 }
 
 // What looks like nothing, or like a blank that it is not.
@@ -47,7 +47,7 @@ export function shown(text: unknown, max = 200): string {
     .replace(/:\/\/[^/?#\s]*@/g, '://…@');
   const revealed = revealUnseen(typed);
   if (revealed === typed && typed.trim() === typed && typed !== '') return clean(typed, max);
-  return `"${revealed.length > max ? cut(revealed, max) : revealed}"`;
+  return `"${shorten(revealed, max)}"`;
 }
 
 /** Lines no wider than `width`, broken at blanks; a word that is longer stays whole, so that it can be copied. */

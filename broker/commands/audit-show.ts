@@ -3,6 +3,7 @@ import { useColour } from '../../shared/colour.ts';
 import { exitCodes } from '../../shared/errors.ts';
 import { escapeUnseen } from '../../shared/json.ts';
 import { streamTable, widthOf } from '../../shared/table.ts';
+import { shorten } from '../../shared/text.ts';
 import { type Said, textOf, tokenNoteOf, whoOf, whyOf } from '../audit/describe.ts';
 import type { Entry } from '../audit/entries.ts';
 import { parseSpan, type SpanFlags } from '../audit/times.ts';
@@ -75,7 +76,7 @@ function asTable({ stdout, env }: Deps): (entry: Entry) => string {
     { head: 'CLUSTER', width: 7, grows: 1 },
   ];
   const row = streamTable(width === undefined ? [...columns, { head: 'WHY', width: 3 }] : columns, width);
-  const fit = (line: string) => (width === undefined || line.length <= width ? line : `${line.slice(0, width - 1)}…`);
+  const fit = (line: string) => shorten(line, width ?? Infinity);
   let head = `${paint('bold', fit(row([...columns.map((column) => column.head), 'WHY'].slice(0, width === undefined ? 7 : 6))))}\n`;
   return ({ record, sealed }) => {
     const time = textOf(record, 'time', 40);

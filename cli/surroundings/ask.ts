@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { KleisError } from '../../shared/errors.ts';
-import { clean, fold, revealUnseen } from '../../shared/text.ts';
+import { clean, fold, revealUnseen, shorten } from '../../shared/text.ts';
 import { widthOf } from '../../shared/table.ts';
 import type { Deps } from './deps.ts';
 import { boldOn } from './report.ts';
@@ -76,8 +76,7 @@ export async function choose<T>({ text, choices, usual, other }: ChoiceQuestion<
   const width = shown.reduce((widest, { name }) => Math.max(widest, clean(name, 80).length), 0);
   for (const [index, { name, more = '' }] of shown.entries()) {
     const line = `${String(index + 1).padStart(4)}  ${clean(name, 80).padEnd(width)}  ${clean(more, 200)}`;
-    const most = widthOf(deps.stderr) ?? Infinity;
-    deps.stderr.write(`${line.length > most ? `${line.slice(0, most - 1)}…` : line.trimEnd()}\n`);
+    deps.stderr.write(`${shorten(line.trimEnd(), widthOf(deps.stderr) ?? Infinity)}\n`);
   }
   if (choices.length > shown.length) {
     tell(`and ${choices.length - shown.length} more: type the name of one of them.`, deps);
