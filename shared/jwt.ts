@@ -87,6 +87,16 @@ export function decodeUnverified(token: unknown, { maxLength = defaultMaxLength 
   };
 }
 
+/** The same, or undefined for what cannot be read: an opaque token, a damaged one. */
+export function readUnverified(token: unknown): UnverifiedJwt | undefined {
+  try {
+    return decodeUnverified(token);
+  } catch (error) {
+    if (error instanceof JwtFault) return undefined;
+    throw error;
+  }
+}
+
 /** SHA-256 of a token, in hex: what a log may hold instead of it. */
 export function tokenHash(token: string): string {
   return hash('sha256', token);

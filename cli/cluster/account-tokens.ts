@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { formatDuration } from '../../shared/duration.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
-import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
+import { readUnverified } from '../../shared/jwt.ts';
 import { Secret } from '../../shared/secret.ts';
 import { asText, clean } from '../../shared/text.ts';
 import type { Clock } from '../surroundings/deps.ts';
@@ -166,11 +166,6 @@ function readToken(value: unknown, { host }: ClusterClient): string {
 }
 
 function endOf(token: Secret): number | undefined {
-  try {
-    const { exp } = decodeUnverified(token.reveal()).claims;
-    return typeof exp === 'number' && exp > 0 && exp < 8.64e12 ? exp * 1000 : undefined;
-  } catch (error) {
-    if (error instanceof JwtFault) return undefined;
-    throw error;
-  }
+  const exp = readUnverified(token.reveal())?.claims['exp'];
+  return typeof exp === 'number' && exp > 0 && exp < 8.64e12 ? exp * 1000 : undefined;
 }

@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { decodeUnverified, JwtFault } from '../../../shared/jwt.ts';
+import { readUnverified } from '../../../shared/jwt.ts';
 import { formatTime } from '../../../shared/duration.ts';
 import { KleisError } from '../../../shared/errors.ts';
-import { isObject } from '../../../shared/json.ts';
 import { shellWord } from '../../../shared/shell.ts';
 import { clean } from '../../../shared/text.ts';
 import { readBeside, readPem } from '../../kubeconfig/credential.ts';
@@ -68,7 +67,7 @@ async function checkUser(user: KubeconfigEntry, context: string | undefined, pla
 }
 
 function tokenFinding(user: KubeconfigEntry, token: string, next: string, { now, platform }: Place): DoctorFinding {
-  const claims = claimsOf(token);
+  const claims = readUnverified(token)?.claims;
   const { exp, sub } = claims ?? {};
   const whose = typeof sub === 'string' ? ` of ${clean(sub)}` : '';
   if (typeof exp === 'number' && exp * 1000 <= now) {
@@ -133,16 +132,6 @@ function nextOf(user: string, context: string | undefined, platform: NodeJS.Plat
   if (context === undefined) return `No context uses it: kubectl config delete-user ${shellWord(user, platform)}`;
   const name = shellWord(context, platform);
   return `A person: kleis kubeconfig migrate ${name} --issuer-url URL (or --from URL of a broker). A tool: kleis kubeconfig service-account ${name} --broker URL --grant NAME --cluster NAME`;
-}
-
-function claimsOf(token: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const { claims } = decodeUnverified(token);
-    return isObject(claims) ? claims : undefined;
-  } catch (error) {
-    if (error instanceof JwtFault) return undefined;
-    throw error;
-  }
 }
 
 function nameOf({ name }: KubeconfigEntry): string {
