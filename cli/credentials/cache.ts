@@ -222,7 +222,7 @@ export class Credentials {
         const cached = failed || options.mode === 'background' ? undefined : this.read(key);
         if (cached !== undefined) this.#noteAnswer(key, cached.generation);
         claim?.release();
-        this.#wake(key);
+        this.#wake(key.name);
       },
     };
   }
@@ -246,6 +246,7 @@ export class Credentials {
     const isNew = error !== undefined && !(error instanceof ToldFailure) && error !== this.#noted;
     if (isNew && mode === 'normal') this.#failures.note(key.name, error);
     for (const path of ours) releaseLauncherClaim(path, pids, this.#deps.clock.now());
+    if (ours.length > 0) for (const id of [key.name, key.lengths]) this.#wake(id);
   }
 
   async #enter(dir: string, key: CredentialKey, options: TurnOptions): Promise<Claim | undefined> {
@@ -265,6 +266,7 @@ export class Credentials {
       // Others with arguments of these lengths wait there, perhaps for a credential of quite another provider.
       this.#makeName(key);
       releaseLauncherClaim(byLengths, pids, this.#deps.clock.now());
+      this.#wake(key.lengths);
       return claim ?? (await takeClaim(path, claimOptions));
     } catch (error) {
       if (!(error instanceof KleisError) || error.code !== 'storage_unavailable') throw error;
@@ -273,15 +275,13 @@ export class Credentials {
     }
   }
 
-  /** Those launchers who wait for a claim that was given back. */
-  #wake(key: CredentialKey): void {
-    for (const id of [key.name, key.lengths]) {
-      const list = this.#folder.read(`waiting-${id}`);
-      // One that is too long to be read too: or nobody would be woken any more.
-      this.#folder.remove(`waiting-${id}`);
-      if (list === undefined) continue;
-      for (const pid of new Set(list.text.split('\n'))) if (/^[1-9]\d{0,9}$/.test(pid)) thisProcess.wake(Number(pid));
-    }
+  /** Those launchers who wait for the claim `claim-ID`, which was given back. */
+  #wake(id: string): void {
+    const list = this.#folder.read(`waiting-${id}`);
+    // One that is too long to be read too: or nobody would be woken any more.
+    this.#folder.remove(`waiting-${id}`);
+    const pids = new Set(list?.text.split('\n'));
+    for (const pid of pids) if (/^[1-9]\d{0,9}$/.test(pid)) thisProcess.wake(Number(pid));
   }
 
   /** Once a month: where credentials are kept instead, and why. */

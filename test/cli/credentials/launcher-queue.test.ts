@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { KleisError } from '../../../shared/errors.ts';
 import { processStart } from '../../../cli/files/process-identity.ts';
 import { args, createWorld, execInfo, type Outcome, setTime, shells, store } from './launcher-world.ts';
 import { inTurn } from './in-turn.ts';
@@ -24,6 +25,19 @@ async function createProcess(): Promise<{ pid: number; kill: () => Promise<void>
     await exited;
   };
   return { pid: child.pid ?? 0, kill };
+}
+
+/** A `sleep` that lasts a minute, whatever it is told, and says who runs it. */
+function createSleep(world: World): { env: Record<string, string>; asleep: () => number[] } {
+  const sleeps = join(world.root, 'sleeps');
+  writeFileSync(sleeps, '');
+  mkdirSync(join(world.root, 'first'));
+  const sleep = `#!/bin/sh\necho $$ >>'${sleeps}'\nPATH=/usr/bin:/bin\nexec sleep 60\n`;
+  writeFileSync(join(world.root, 'first', 'sleep'), sleep, { mode: 0o755 });
+  return {
+    env: { PATH: `${join(world.root, 'first')}:${process.env['PATH']}` },
+    asleep: () => readFileSync(sleeps, 'utf8').split('\n').filter(Boolean).map(Number),
+  };
 }
 
 describe.each(shells)('the queue on $name', ({ command }) => {
@@ -122,13 +136,7 @@ describe.each(shells)('the queue on $name', ({ command }) => {
     const world = await createWorld(command);
     const key = world.key();
     const node = store(world.cache);
-    const sleeps = join(world.root, 'sleeps');
-    writeFileSync(sleeps, '');
-    mkdirSync(join(world.root, 'first'));
-    const sleep = `#!/bin/sh\necho $$ >>'${sleeps}'\nPATH=/usr/bin:/bin\nexec sleep 60\n`;
-    writeFileSync(join(world.root, 'first', 'sleep'), sleep, { mode: 0o755 });
-    const env = { PATH: `${join(world.root, 'first')}:${process.env['PATH']}` };
-    const asleep = () => readFileSync(sleeps, 'utf8').split('\n').filter(Boolean).map(Number);
+    const { env, asleep } = createSleep(world);
     let arrived: Promise<Outcome[]> = Promise.resolve([]);
     await inTurn(node, key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
       arrived = many(3, () => world.run({ env }));
@@ -226,6 +234,34 @@ test('other callers whose arguments have the same lengths do not wait for a sign
   expect(quick).toMatchObject({ code: 0, stdout: brought });
   expect(quick.took).toBeLessThan(2500);
   expect(await slow).toMatchObject({ code: 0, stdout: brought });
+});
+
+test('other callers whose arguments have the same lengths are woken when it shows that it is not theirs', async () => {
+  const world = await createWorld();
+  const { env, asleep } = createSleep(world);
+  const key = world.key({ args: ['--account', 'alice'] });
+  // A launcher that is about to become this process.
+  writeFileSync(join(world.cache, `claim-${key.lengths}`), `${process.pid}\n`, { mode: 0o600 });
+  const other = world.run({ args: ['--account', 'bobby'], env });
+  await until('it sleeps', () => asleep().length === 1);
+  await inTurn(store(world.cache), key, { mode: 'normal', deadline: 60_000, purpose: 'signing in' }, async () => {
+    const { code, stdout, took } = await other;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: brought });
+    expect(took).toBeLessThan(30_000);
+  });
+});
+
+test('who waits for one that fails before its turn is woken', async () => {
+  const world = await createWorld();
+  const { env, asleep } = createSleep(world);
+  const key = world.key();
+  writeFileSync(join(world.cache, `claim-${key.lengths}`), `${process.pid}\n`, { mode: 0o600 });
+  const waiting = world.run({ env });
+  await until('it sleeps', () => asleep().length === 1);
+  store(world.cache).settle(key, 'normal', new KleisError('config_invalid', 'No such file.'));
+  const { code, stderr, took } = await waiting;
+  expect({ code, stderr }).toEqual({ code: 6, stderr: expect.stringContaining('No such file.') });
+  expect(took).toBeLessThan(30_000);
 });
 
 test('the folder is made, for its owner alone, when there is none', async () => {
