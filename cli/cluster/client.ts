@@ -8,6 +8,7 @@ import { clean } from '../../shared/text.ts';
 import { checkServer } from '../kubeconfig/cluster-fields.ts';
 import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { netDeps } from '../surroundings/net-deps.ts';
 
 export interface ClusterCall {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -61,7 +62,7 @@ const usualBody = 4 * 1024 * 1024;
  */
 export function openCluster(
   cluster: ExecCluster,
-  { env, clock, report, signal }: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
+  deps: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
   { credential = {}, maxBody = usualBody }: ClusterOptions = {},
 ): ClusterClient {
   const server = withoutLastSlash(checkServer('The server of the cluster', cluster.server));
@@ -74,6 +75,7 @@ export function openCluster(
     );
   }
   const data = cluster['certificate-authority-data'];
+  const { signal, ...surroundings } = netDeps(deps);
   const options = {
     certificateAuthority:
       data &&
@@ -81,10 +83,7 @@ export function openCluster(
     clientCertificate: credential.certificate,
     serverName: cluster['tls-server-name'],
     proxy: cluster['proxy-url'],
-    env,
-    now: () => clock.now(),
-    debug: (text: string) => report.debug(text),
-    waiting: (whom: string) => report.waiting(whom),
+    ...surroundings,
     attempts: 2,
     timeout: 15_000,
     maxBody,
@@ -94,7 +93,7 @@ export function openCluster(
   return {
     host: clean(host),
     async ask({ method, path, body, token = credential.token, accept = 'application/json', anyway = false }) {
-      const sent = clock.now();
+      const sent = deps.clock.now();
       const fetch = anyway ? createFetch(options) : usual;
       const response = await fetch(`${server}${path}`, {
         method,
@@ -108,7 +107,7 @@ export function openCluster(
       }).catch((error: unknown) => {
         throw unavailable(error, signal);
       });
-      const ahead = clockAhead(response, sent, clock.now());
+      const ahead = clockAhead(response, sent, deps.clock.now());
       const text = await response.text();
       return { status: response.status, body: parseObject(text), text, ahead };
     },

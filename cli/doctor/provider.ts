@@ -9,6 +9,7 @@ import { discover, type ProviderMetadata, usableEndpoint } from '../provider/dis
 import type { Settings } from '../settings/sign-in.ts';
 import { chooseWay, lookAround, type Way } from '../sign-in/choice.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { netDeps } from '../surroundings/net-deps.ts';
 import { toFailure } from '../surroundings/failure.ts';
 import { describeClock } from './clock.ts';
 import { type DoctorFinding, failed, ok, unknown, warning } from './finding.ts';
@@ -59,16 +60,12 @@ export async function describeProvider(
 /** How Kleis asks a provider. Throws `config_invalid` for an authority that cannot be used. */
 export async function openProvider(
   { certificateAuthority, proxy }: Pick<Settings, 'certificateAuthority' | 'proxy'>,
-  { env, clock, report, signal }: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
+  deps: Pick<Deps, 'env' | 'clock' | 'report' | 'signal'>,
 ): Promise<Fetch> {
   return createFetch({
     certificateAuthority: await readAuthority(certificateAuthority),
     proxy,
-    env,
-    now: () => clock.now(),
-    debug: (text) => report.debug(text),
-    waiting: (host) => report.waiting(host),
-    signal,
+    ...netDeps(deps),
   });
 }
 

@@ -12,6 +12,7 @@ import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
 import { noteNode, openSignInFailures, storeOf } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { netDeps } from '../surroundings/net-deps.ts';
 import { audienceOf } from './audience.ts';
 import { brokerIdentity } from '../session/destinations.ts';
 
@@ -53,11 +54,7 @@ export async function identityOf(settings: Settings | AmbientSettings, deps: Dep
   const fetch = createFetch({
     certificateAuthority: await readAuthority(settings.certificateAuthority),
     proxy: settings.proxy,
-    env,
-    now: () => clock.now(),
-    debug: (text) => deps.report.debug(text),
-    waiting: (host) => deps.report.waiting(host),
-    signal,
+    ...netDeps(deps),
     maxBody: 64 * 1024,
   });
   const { openIdentity } = await import('../identity/identity.ts');

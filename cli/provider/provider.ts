@@ -7,6 +7,7 @@ import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { netDeps } from '../surroundings/net-deps.ts';
 import type { Answer } from './answer.ts';
 import {
   type AuthorizationRequest,
@@ -138,22 +139,18 @@ export async function connect(
   };
 }
 
-async function fetchFor(settings: ProviderSettings, { env, clock, signal, report }: ProviderDeps): Promise<Fetch> {
+async function fetchFor(settings: ProviderSettings, deps: ProviderDeps): Promise<Fetch> {
   const certificateAuthority = await readAuthority(settings.certificateAuthority);
   const fetch = createFetch({
     certificateAuthority,
     proxy: settings.proxy,
-    env,
-    now: () => clock.now(),
-    debug: (text) => report.debug(text),
-    waiting: (host) => report.waiting(host),
-    signal,
+    ...netDeps(deps),
   });
   return async (url, init) => {
     try {
       return await fetch(url, init);
     } catch (error) {
-      if (signal.aborted && !(error instanceof KleisError)) throw new KleisError('interrupted', 'Interrupted.');
+      if (deps.signal.aborted && !(error instanceof KleisError)) throw new KleisError('interrupted', 'Interrupted.');
       throw error;
     }
   };

@@ -2,9 +2,8 @@ import { KleisError } from '../../shared/errors.ts';
 import { parseObject } from '../../shared/json.ts';
 import type { Claims } from '../../shared/jwt.ts';
 import { claimOf } from '../../shared/jwt.ts';
-import { readAuthority } from '../../shared/net/certificates.ts';
-import { createFetch } from '../../shared/net/http.ts';
 import { clean, shown } from '../../shared/text.ts';
+import { openProvider } from '../doctor/provider.ts';
 import { openPresent, readToken } from '../get-token/present.ts';
 import { discover, type ProviderMetadata } from '../provider/discovery.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -20,7 +19,7 @@ export interface FoundProvider {
 }
 
 /** Throws what `discover` throws, and `issuer_invalid` for an issuer that no API server takes. */
-export async function findProvider(settings: Settings, { env, clock, report, signal }: Deps): Promise<FoundProvider> {
+export async function findProvider(settings: Settings, deps: Deps): Promise<FoundProvider> {
   const { issuerUrl } = settings;
   if (!issuerUrl.startsWith('https:')) {
     throw new KleisError(
@@ -31,15 +30,7 @@ export async function findProvider(settings: Settings, { env, clock, report, sig
       },
     );
   }
-  const fetch = createFetch({
-    certificateAuthority: await readAuthority(settings.certificateAuthority),
-    proxy: settings.proxy,
-    env,
-    now: () => clock.now(),
-    debug: (text) => report.debug(text),
-    waiting: (host) => report.waiting(host),
-    signal,
-  });
+  const fetch = await openProvider(settings, deps);
   let document: Readonly<Record<string, unknown>> = {};
   const metadata = await discover(async (url, init) => {
     const response = await fetch(url, init);
