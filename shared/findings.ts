@@ -10,3 +10,8 @@ export interface Finding<Severity extends string = 'error' | 'warning' | 'ok'> {
   /** What to do. */
   readonly next?: string;
 }
+
+/** What, why, and what to do, one after the other. */
+export function sentencesOf({ what, why, next }: Pick<Finding, 'what' | 'why' | 'next'>): string {
+  return [what, why, next].filter((part) => part !== undefined).join(' ');
+}

@@ -48,8 +48,18 @@ export async function kubeconfigAdd(name: string | undefined, flags: KubeconfigA
   await afterwards(outcome, settings, deps);
   if (outcome === 'written') {
     deps.report.info(`Wrote the context ${clean(name)} to ${filesOf(plan)}.`);
-    deps.report.info(`Try it: kubectl --context ${shellWord(name, deps.platform)} auth whoami`);
+    tellTry(name, undefined, deps);
   } else tellUnwritten(outcome, deps);
+}
+
+/** @param kubeconfig a file, where kubectl does not look there by itself */
+export function tellTry(
+  name: string,
+  kubeconfig: string | undefined,
+  { report, platform }: Pick<Deps, 'report' | 'platform'>,
+): void {
+  const file = kubeconfig === undefined ? '' : ` --kubeconfig ${shellWord(kubeconfig, platform)}`;
+  report.info(`Try it: kubectl${file} --context ${shellWord(name, platform)} auth whoami`);
 }
 
 /** What every command does that has written, or found, entries. */

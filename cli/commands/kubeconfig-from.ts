@@ -1,4 +1,3 @@
-import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { type Offer, readOffers, toEntry } from '../init/offers.ts';
 import { addEntries } from '../kubeconfig/add.ts';
@@ -9,7 +8,7 @@ import type { AmbientSettings } from '../settings/ambient.ts';
 import { checkBefore, refuseFaults } from '../doctor/before.ts';
 import { usage } from '../settings/values.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { afterwards, embedAuthorities, filesOf, tellUnwritten } from './kubeconfig-add.ts';
+import { afterwards, embedAuthorities, filesOf, tellTry, tellUnwritten } from './kubeconfig-add.ts';
 
 /** More contexts than these are written with --all alone: nobody would find one among them. */
 const manyContexts = 100;
@@ -43,7 +42,7 @@ export async function kubeconfigFrom(
   if (outcome !== 'written') return tellUnwritten(outcome, deps);
   deps.report.info(`Wrote ${wanted.length === 1 ? 'the context' : `${wanted.length} contexts`} to ${filesOf(plan)}:`);
   for (const { context, cluster } of wanted) deps.report.info(`  ${clean(context)}  ${clean(cluster.server)}`);
-  deps.report.info(`Try it: kubectl --context ${shellWord(first?.context ?? '', deps.platform)} auth whoami`);
+  if (first !== undefined) tellTry(first.context, undefined, deps);
 }
 
 /** The address itself was just read; what it says of providers was not. */

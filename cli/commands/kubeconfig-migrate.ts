@@ -1,6 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
 import { withoutLastSlash } from '../../shared/net/url.ts';
-import { shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import { writePrivate } from '../files/private-files.ts';
 import { changeKubeconfig, describePlan } from '../kubeconfig/change.ts';
@@ -11,7 +10,7 @@ import type { KubeconfigMigrateFlags, SignInFlags } from '../settings/flags.ts';
 import { loadConfig } from '../settings/person.ts';
 import { noteNode } from '../stores.ts';
 import type { Deps } from '../surroundings/deps.ts';
-import { embedAuthorities, filesOf } from './kubeconfig-add.ts';
+import { embedAuthorities, filesOf, tellTry } from './kubeconfig-add.ts';
 import { type Offer, readOffers } from '../init/offers.ts';
 
 /** `kleis kubeconfig migrate [NAME…|--all]`: says what becomes of each entry, keeps a backup, then writes. */
@@ -56,8 +55,7 @@ export async function kubeconfigMigrate(
     deps.report.info(`What was there, secrets and all, is in ${clean(backup, 400)}: remove it when all works.`);
   }
   const [context] = plan.contexts;
-  if (context !== undefined)
-    deps.report.info(`Try it: kubectl --context ${shellWord(context, deps.platform)} auth whoami`);
+  if (context !== undefined) tellTry(context, undefined, deps);
 }
 
 function checkNames(names: readonly string[], all: boolean, says: boolean): void {

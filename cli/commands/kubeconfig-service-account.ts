@@ -24,13 +24,15 @@ import { findContext, type FoundContext } from '../kubeconfig/find.ts';
 import { isOurs, unsafe } from '../files/private-folder.ts';
 import { kubeconfigSources, loadKubeconfig } from '../kubeconfig/load.ts';
 import { type KubeconfigServiceAccountFlags, type SignInFlags, toArguments } from '../settings/flags.ts';
+import { longOf } from '../settings/gather.ts';
 import { flagNames } from '../settings/table.ts';
 import { loadConfig } from '../settings/person.ts';
 import { resolveRequest } from '../settings/sign-in.ts';
+import { usage } from '../settings/values.ts';
 import { askYesNo, requireTerminal } from '../surroundings/ask.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { thisProcess } from '../surroundings/process.ts';
-import { afterwards, embedAuthorities, filesOf, tellUnwritten } from './kubeconfig-add.ts';
+import { afterwards, embedAuthorities, filesOf, tellTry, tellUnwritten } from './kubeconfig-add.ts';
 
 const hour = 3_600_000;
 /** Milliseconds: a longer life is for who says so. */
@@ -101,7 +103,7 @@ async function withToken(given: string | undefined, flags: KubeconfigServiceAcco
   const { out, dryRun, yes, kubeconfig } = flags;
   const odd = flagNames.find((name) => signInFlags(flags)[name] !== undefined);
   refuseFlags('is for --broker: without one it makes a token with your own credential', {
-    ...(odd !== undefined && { [`--${odd.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`]: true }),
+    ...(odd !== undefined && { [longOf(odd)]: true }),
     '--cluster': flags.cluster,
     '--server': flags.server,
     '--cluster-certificate-authority': flags.clusterCertificateAuthority,
@@ -289,11 +291,6 @@ async function targetOf(
   return (loaded.entries.users.get(user ?? `kleis-${name}`)?.file ?? loaded.defaultFile).path;
 }
 
-function tellTry(name: string, out: string | undefined, { report, platform }: Deps): void {
-  const file = out === undefined ? '' : ` --kubeconfig ${shellWord(out, platform)}`;
-  report.info(`Try it: kubectl${file} --context ${shellWord(name, platform)} auth whoami`);
-}
-
 function signInFlags(flags: KubeconfigServiceAccountFlags): SignInFlags {
   return Object.fromEntries(flagNames.flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])));
 }
@@ -301,8 +298,4 @@ function signInFlags(flags: KubeconfigServiceAccountFlags): SignInFlags {
 function refuseFlags(why: string, given: Readonly<Record<string, unknown>>): void {
   const [odd] = Object.keys(given).filter((flag) => given[flag] !== undefined && given[flag] !== false);
   if (odd !== undefined) throw usage(`${odd} ${why}.`, `Leave ${odd} away.`);
-}
-
-function usage(message: string, hint?: string): KleisError {
-  return new KleisError('usage', message, hint === undefined ? {} : { hint });
 }

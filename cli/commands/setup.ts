@@ -1,10 +1,10 @@
-import { KleisError } from '../../shared/errors.ts';
 import { formatJson } from '../../shared/json.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { widthOf } from '../../shared/table.ts';
 import { clean } from '../../shared/text.ts';
 import { allowClientFiles } from '../session/client-files.ts';
 import { loadConfig } from '../settings/person.ts';
+import { usage } from '../settings/values.ts';
 import type { Advice } from '../setup/advice.ts';
 import { authenticationConfiguration, oidcFlags } from '../setup/authentication-config.ts';
 import { bindingObject, judgeBindings } from '../setup/bindings.ts';
@@ -183,9 +183,7 @@ async function write(
   );
   if (folder === '') {
     if (outputDir === undefined) return [];
-    throw new KleisError('usage', '--output-dir names no folder.', {
-      hint: 'Name one, or leave it away to print all.',
-    });
+    throw usage('--output-dir names no folder.', 'Name one, or leave it away to print all.');
   }
   const names = Object.keys(files);
   const taken = force === true ? [] : takenIn(folder, names);
@@ -202,28 +200,26 @@ async function write(
   return names.map((file, index) => [file, paths[index] ?? file] as const);
 }
 
-const none = (what: string, hint: string) => new KleisError('usage', what, { hint });
-
 /** One part alone, for a pipe or a file. Throws `usage` where there is none. */
 function pieceOf(output: 'authentication' | 'flags' | 'bindings' | 'kubeconfig', pieces: Pieces): string {
   switch (output) {
     case 'authentication': {
       const text = pieces.recipe.files[authenticationFile];
       if (text === undefined)
-        throw none(`${pieces.title} takes no AuthenticationConfiguration.`, '-o guide says what it takes.');
+        throw usage(`${pieces.title} takes no AuthenticationConfiguration.`, '-o guide says what it takes.');
       return text;
     }
     case 'flags': {
-      if (pieces.flags === undefined) throw none(`${pieces.title} takes no flags.`, '-o guide says what it takes.');
-      if ('why' in pieces.flags) throw none(pieces.flags.why, 'Use -o authentication.');
+      if (pieces.flags === undefined) throw usage(`${pieces.title} takes no flags.`, '-o guide says what it takes.');
+      if ('why' in pieces.flags) throw usage(pieces.flags.why, 'Use -o authentication.');
       return lines(pieces.flags.flags);
     }
     case 'bindings':
-      if (pieces.bindings === undefined) throw none('No group is bound.', 'Give --bind GROUP=ROLE.');
+      if (pieces.bindings === undefined) throw usage('No group is bound.', 'Give --bind GROUP=ROLE.');
       return pieces.bindings;
     case 'kubeconfig':
       if (pieces.kubeconfig === undefined) {
-        throw none(
+        throw usage(
           'There is no kubeconfig to hand out.',
           'It needs --context or --server, and a client without a secret; -o guide has the line for each developer.',
         );

@@ -1,4 +1,5 @@
 import { exitCodes, KleisError } from '../../shared/errors.ts';
+import { sentencesOf } from '../../shared/findings.ts';
 import type { ExecCluster } from '../kubeconfig/cluster-identity.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
 import { isAmbient, type Settings } from '../settings/sign-in.ts';
@@ -43,10 +44,7 @@ export async function checkBefore(
 export function refuseFaults(findings: readonly DoctorFinding[], deps: Pick<Deps, 'report'>): void {
   const of = (severity: Severity) => findings.filter((finding) => finding.severity === severity);
   const [first, ...others] = of('error');
-  for (const finding of [...of('warning'), ...others]) {
-    const { what, why, next } = finding;
-    deps.report.warn([what, why, next].filter((part) => part !== undefined).join(' '));
-  }
+  for (const finding of [...of('warning'), ...others]) deps.report.warn(sentencesOf(finding));
   if (first === undefined) return;
   const error = errorOf(first);
   if (error.exitCode !== exitCodes.unavailable) throw error;

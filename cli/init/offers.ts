@@ -28,7 +28,7 @@ export async function readOffers(
   { yes, choices }: { readonly yes: boolean; readonly choices: PersonChoices },
   deps: Deps,
 ): Promise<readonly Offer[]> {
-  const { from: _, ...typed } = { from, ...flags, broker: from };
+  const typed = { ...flags, broker: from };
   const given = readFlags(typed);
   const broker = { url: given.broker!, certificateAuthority: authorityOf(given, 'brokerCertificateAuthority') };
   const ask = await addressOf(broker, choices.proxy, deps);

@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import { longFlag } from '../../shared/kube/broker-entries.ts';
 import { checkCertificates } from '../../shared/net/certificates.ts';
 import { checkCluster, checkName } from '../kubeconfig/cluster-fields.ts';
 import { findContext } from '../kubeconfig/find.ts';
@@ -72,7 +73,7 @@ const ofServers = [
 function refuseUnused(flags: SetupFlags, names: readonly (keyof SetupFlags)[], server: DistributionName): void {
   const found = names.find((name) => flags[name] !== undefined);
   if (found === undefined) return;
-  const flag = `--${found.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const flag = longFlag(found);
   const { title, throughBroker } = distribution(server);
   throw throughBroker === true
     ? new KleisError(

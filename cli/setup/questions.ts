@@ -10,8 +10,7 @@ export interface Dialog {
   readonly deps: Deps;
 }
 
-const answers = [
-  '--issuer-url',
+const withDefaults = [
   '--provider',
   '--client-id',
   '--scope',
@@ -33,7 +32,7 @@ export function openDialog({ yes }: SetupFlags, deps: Deps): Dialog {
   if (yes === true) return { asks: false, deps };
   requireTerminal(
     'kleis setup asks',
-    `Give --yes and --issuer-url; the default of every other question can be changed with ${answers.slice(1).join(', ')}.`,
+    `Give --yes and --issuer-url; the default of every other question can be changed with ${withDefaults.join(', ')}.`,
     deps,
   );
   return { asks: true, deps };

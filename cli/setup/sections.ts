@@ -1,3 +1,4 @@
+import { sentencesOf } from '../../shared/findings.ts';
 import { shellFlag, shellWord } from '../../shared/shell.ts';
 import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -76,9 +77,8 @@ export function mappingSection(
   return { title: 'Whom the cluster sees', parts: [{ rows }, ...said] };
 }
 
-/** What, why, and what to do. */
-export function spellAdvice({ what, why, next }: Advice): string {
-  return clean([what, why, next].filter((each) => each !== undefined).join(' '), 2000);
+export function spellAdvice(advice: Advice): string {
+  return clean(sentencesOf(advice), 2000);
 }
 
 /** As the API server will call them. */

@@ -38,11 +38,15 @@ export function subjectFlags({ broker }: Pick<WellKnown, 'broker'>, issuer: Well
   };
 }
 
+/** `--issuer-url`, of `issuerUrl` */
+export function longFlag(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 /** `--issuer-url=…`, in one order: one token, one credential in the cache. */
 export function toArguments(flags: EntryFlags): string[] {
   return Object.entries(flags).flatMap(([name, value]: [string, string | readonly string[]]) => {
-    const long = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return [value].flat().map((each) => `--${long}=${each}`);
+    return [value].flat().map((each) => `${longFlag(name)}=${each}`);
   });
 }
 
