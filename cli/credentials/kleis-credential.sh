@@ -19,8 +19,8 @@
 #                       Its mtime is how long those who waited are told so.
 #   told-LA-LE-HASH     the parents of those who were told: a line W=$W,O-PARENT for each
 #   claim-LA-LE-HASH    the process that is getting a new one; claim-LA-LE until Node, which can hash, has made the name
-#   waiting-LA-LE-HASH  the pids of launchers that wait for that claim, one a line, or waiting-LA-LE: whoever gives the
-#                       claim back wakes them
+#   waiting-LA-LE-HASH  the pids of launchers that wait for that claim, one a line, or waiting-LA-LE: Node wakes them
+#                       when it gives the claim back
 #   asked-0 … asked-63  who asked last and what was answered: P (the parent's pid), N (name) and L (generation) of the
 #                       credential. Written by everyone who asks, each is the stamp for "now".
 #

@@ -5,7 +5,7 @@ import { clean } from '../../shared/text.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { AmbientSettings } from '../settings/ambient.ts';
-import { thisProcess } from '../surroundings/process.ts';
+import type { Deps } from '../surroundings/deps.ts';
 
 /**
  * Whom the token of a platform must be for, known before it is asked for or sent: what the person or the kubeconfig says,
@@ -19,6 +19,7 @@ export async function audienceOf(
   { audience, broker: settings }: AmbientSettings,
   { issuer }: Identity,
   broker: BrokerClient | undefined,
+  { platform }: Pick<Deps, 'platform'>,
 ): Promise<string> {
   if (audience !== undefined) return audience;
   if (broker === undefined || settings === undefined) throw new Error('No audience is given, and no broker.');
@@ -40,7 +41,7 @@ export async function audienceOf(
     `The broker at ${clean(settings.url)} names ${list}, not its own URL ${clean(settings.url)}: a token for that might be for somebody else.`,
     {
       hint:
-        `If it is this broker's, say so: --audience ${shellWord(first, thisProcess.platform)}, or in config.yaml ` +
+        `If it is this broker's, say so: --audience ${shellWord(first, platform)}, or in config.yaml ` +
         `\`brokerAudiences: { ${JSON.stringify(settings.url)}: ${JSON.stringify(clean(first))} }\`.`,
     },
   );

@@ -70,7 +70,7 @@ async function ofPlatform(settings: AmbientSettings, deps: Deps): Promise<Presen
   const identity = await identityOf(settings, deps);
   if (identity === undefined) throw new KleisError('identity_missing', 'Nothing here says that this is a job.');
   const broker = settings.broker && (await brokerOf(settings.broker, settings.proxy, deps));
-  const { token, expiresAt } = await identity.token(await audienceOf(settings, identity, broker));
+  const { token, expiresAt } = await identity.token(await audienceOf(settings, identity, broker, deps));
   return { name: identity.title, token, expiresAt, session: undefined, platform: identity.title };
 }
 

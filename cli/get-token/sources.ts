@@ -91,7 +91,7 @@ export async function fromPlatform(
 ): Promise<Source> {
   if (identity === undefined) throw new Error('The identity has not been found yet.');
   if (settings.identity === 'auto') deps.report.info(`The identity is that of ${clean(identity.title)}.`);
-  const audience = await audienceOf(settings, identity, broker);
+  const audience = await audienceOf(settings, identity, broker, deps);
   const token = await identity.token(audience);
   return {
     token,
