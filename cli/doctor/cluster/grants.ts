@@ -21,13 +21,10 @@ export function indexBindings({ bindings }: RbacState): BindingsOf {
 
 /** The grant that gives a job what an account has now, with an end: a few lines for the configuration of a broker. */
 export function grantForAccount(name: string, bindings: readonly Binding[], { cluster }: Words): string {
-  const access = bindings.slice(0, mostAccess).map(({ namespace, roleRef }) => {
-    const role = `${roleRef.kind === 'Role' ? 'role' : 'clusterRole'}: ${plain(roleRef.name)}`;
-    return `    - { ${namespace === undefined ? `${role}, scope: cluster` : `namespace: ${plain(namespace)}, ${role}`} }`;
-  });
+  const access = bindings.slice(0, mostAccess).map((binding) => `    - ${accessOf(binding)}`);
   const more = bindings.length > mostAccess ? [`    # and ${bindings.length - mostAccess} more bindings`] : [];
   return [
-    ...head(name, 'where: { repository_id: "123456", environment: production }', cluster),
+    ...head(name, { issuer: 'github', where: '{ repository_id: "123456", environment: production }', cluster }),
     '  access:',
     ...(access.length === 0 ? ['    - { namespace: web, role: deployer }'] : [...access, ...more]),
   ].join('\n');
@@ -35,31 +32,33 @@ export function grantForAccount(name: string, bindings: readonly Binding[], { cl
 
 /** The grant by which people get a ClusterRole for an hour at most. */
 export function grantForPeople(group: string, binding: Binding, { cluster }: Words): string {
-  const { roleRef, namespace } = binding;
-  const role = `${roleRef.kind === 'Role' ? 'role' : 'clusterRole'}: ${plain(roleRef.name)}`;
-  const where = namespace === undefined ? `${role}, scope: cluster` : `namespace: ${plain(namespace)}, ${role}`;
+  const name = describeRole(binding).split(' ')[1] ?? 'admin';
   return [
-    ...head(
-      describeRole(binding).split(' ')[1] ?? 'admin',
-      `where: { groups: { contains: ${plain(group)} } }`,
-      cluster,
-    ),
-    `  access: [{ ${where} }]`,
+    ...head(name, { issuer: 'sso', where: `{ groups: { contains: ${plain(group)} } }`, cluster }),
+    `  access: [${accessOf(binding)}]`,
     '  ttl: { max: 1h }',
   ].join('\n');
 }
 
-function head(name: string, where: string, cluster: string): string[] {
+/** What a binding gives, as `access` of a grant has it. */
+function accessOf({ roleRef, namespace }: Binding): string {
+  const role = `${roleRef.kind === 'Role' ? 'role' : 'clusterRole'}: ${plain(roleRef.name)}`;
+  return `{ ${namespace === undefined ? `${role}, scope: cluster` : `namespace: ${plain(namespace)}, ${role}`} }`;
+}
+
+function head(
+  name: string,
+  { issuer, where, cluster }: { readonly issuer: string; readonly where: string; readonly cluster: string },
+): string[] {
   const grant =
     name
       .toLowerCase()
       .replaceAll(/[^a-z0-9-]+/g, '-')
       .replaceAll(/^-+|-+$/g, '') || 'deploy';
-  const issuer = where.includes('groups') ? 'sso' : 'github';
   return [
     `${plain(grant)}:`,
     `  issuer: ${issuer}`,
-    `  ${where}`,
+    `  where: ${where}`,
     `  cluster: ${plain(cluster)}`,
     `  serviceAccount: ${plain(grant)}`,
   ];
