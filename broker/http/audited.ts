@@ -21,32 +21,37 @@ export function audited(
   event: AuditEvent['event'],
   work: (call: Call, services: Services, trail: Trail) => Promise<Answer>,
 ): Route {
-  return {
-    event,
-    async handle(call, services) {
-      const { audit, telemetry, loaded } = services;
-      const trail = openTrail(call, loaded.hash);
-      const count = (outcome: string, reason: string): void => {
-        const labels = { outcome, reason, grant: trail.knownGrant ?? '', issuer: trail.facts.issuer ?? '' };
-        telemetry.settled(event, labels, (performance.now() - call.startedAt) / 1000);
-      };
-      let recording = false;
-      try {
-        const answer = await work(call, services, trail);
-        recording = true;
-        await audit.record({ event, outcome: trail.outcome, ...trail.facts });
-        count(trail.outcome, trail.facts.reason ?? 'ok');
-        return answer;
-      } catch (thrown) {
-        const error = translate(thrown);
-        const failure = failureOf(error);
-        count(failure.outcome, error.code);
-        // The audit log keeps an event that it could not write, and writes it later: no second one.
-        if (!recording) await audit.record({ event, ...trail.facts, ...failure }).catch(() => undefined);
-        throw error;
-      }
-    },
+  return { event, handle: (call, services) => settle(event, call, services, (trail) => work(call, services, trail)) };
+}
+
+/** The same for what is one of several things that a request does: each has an event of its own. Throws `KleisError` alone. */
+export async function settle<T>(
+  event: AuditEvent['event'],
+  call: Call,
+  services: Services,
+  work: (trail: Trail) => Promise<T>,
+): Promise<T> {
+  const { audit, telemetry, loaded } = services;
+  const trail = openTrail(call, loaded.hash);
+  const count = (outcome: string, reason: string): void => {
+    const labels = { outcome, reason, grant: trail.knownGrant ?? '', issuer: trail.facts.issuer ?? '' };
+    telemetry.settled(event, labels, (performance.now() - call.startedAt) / 1000);
   };
+  let recording = false;
+  try {
+    const result = await work(trail);
+    recording = true;
+    await audit.record({ event, outcome: trail.outcome, ...trail.facts });
+    count(trail.outcome, trail.facts.reason ?? 'ok');
+    return result;
+  } catch (thrown) {
+    const error = translate(thrown);
+    const failure = failureOf(error);
+    count(failure.outcome, error.code);
+    // The audit log keeps an event that it could not write, and writes it later: no second one.
+    if (!recording) await audit.record({ event, ...trail.facts, ...failure }).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** A route that leaves no event: its answer is public, or it is asked all the time. */
