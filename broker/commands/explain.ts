@@ -4,6 +4,7 @@ import { createFetch } from '../../shared/net/http.ts';
 import { decodeUnverified, JwtFault } from '../../shared/jwt.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
+import { claimedIssuer } from '../config/claimed-issuer.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { explainAll } from '../policy/explain.ts';
@@ -76,12 +77,8 @@ async function verify(token: string, { config }: LoadedConfig, { clock, env }: D
 function believe(token: string, grant: string, { config }: LoadedConfig): Asker {
   try {
     const { claims } = decodeUnverified(token);
-    const { issuers, grants } = config;
-    // A cluster alone says its URL, and nobody is asked here: it is the one that the grant is for.
-    const meant = Object.hasOwn(grants, grant) ? issuers[grants[grant]!.issuer] : undefined;
-    const unsaid = meant?.url === undefined ? meant : undefined;
-    const issuer = Object.values(issuers).find(({ url }) => url === claims['iss']) ?? unsaid;
-    if (issuer !== undefined) return { issuer: issuer.name, claims };
+    const issuer = claimedIssuer(claims, grant, config);
+    if (issuer !== undefined) return { issuer, claims };
   } catch (error) {
     if (error instanceof JwtFault) throw new KleisError('subject_malformed', error.message);
     throw error;
