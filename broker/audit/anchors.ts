@@ -117,6 +117,8 @@ export interface Anchoring {
   readonly health: { readonly ok: boolean; readonly at: number | undefined; readonly lastError: string | undefined };
   /** Anchors what is written now. Never throws. */
   anchor(): Promise<void>;
+  /** Those of all replicas. Throws `KubeError`. */
+  list(): Promise<readonly Anchor[]>;
   stop(): void;
 }
 
@@ -171,6 +173,7 @@ export function startAnchoring(
       return { ok: lastError === undefined, at, lastError };
     },
     anchor,
+    list: () => store.list(),
     stop: () => clearInterval(timer),
   };
 }

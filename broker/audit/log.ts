@@ -47,6 +47,8 @@ export interface AuditOptions {
   readonly policy: string;
   /** Milliseconds that one event waits to be written; 5 s if not given. */
   readonly patience?: number;
+  /** Hears of each line when it is sealed, before it is written. Must not throw. */
+  readonly onLine?: (event: AuditEvent, line: string, now: number) => void;
 }
 
 /**
@@ -103,7 +105,7 @@ function cannotBegin(file: string, cause: unknown): KleisError {
 /** The same on a sink of any kind, without the first line. */
 export function createAuditLog(
   sink: Sink,
-  { now, host, patience = 5000 }: Pick<AuditOptions, 'now' | 'host' | 'patience'>,
+  { now, host, patience = 5000, onLine }: Pick<AuditOptions, 'now' | 'host' | 'patience' | 'onLine'>,
 ): AuditLog {
   let sealed = startOfChain(chainName(host));
   let written = sealed;
@@ -140,8 +142,10 @@ export function createAuditLog(
   };
 
   const append = (event: AuditEvent): Promise<void> => {
-    const { line, head } = seal(sealed, event, now());
+    const time = now();
+    const { line, head } = seal(sealed, event, time);
     sealed = head;
+    onLine?.(event, line, time);
     next ??= openBatch();
     next.text += `${line}\n`;
     next.head = head;

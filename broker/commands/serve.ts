@@ -95,15 +95,15 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
 }
 
 function createBroker(composition: Composition, condition: Condition, { clock }: Deps): Broker {
-  const { source, anchoring } = composition;
+  const { source } = composition;
   const inputs = (): HealthInputs => ({
     services: composition.current,
     reload: source.state,
     draining: condition.draining,
     stateFault: condition.stateFault,
     stateAsked: condition.stateAsked,
-    anchorFault: anchoring?.health.lastError,
-    anchoredAt: anchoring?.health.at,
+    anchorFault: composition.current.anchoring?.health.lastError,
+    anchoredAt: composition.current.anchoring?.health.at,
     certificate: condition.main?.certificate,
     certificateFault: condition.certificateFault,
   });

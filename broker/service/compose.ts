@@ -15,9 +15,11 @@ import type { Deps } from '../surroundings.ts';
 import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped-grants.ts';
 import { createCounters } from './counters.ts';
 import { createLog } from './log.ts';
+import { createRecent } from './recent.ts';
 import { createRightsReview } from './rights.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
+import { createOverview, noteChanges } from '../leases/overview.ts';
 import { limitLive } from '../leases/live-limits.ts';
 import { createMemoryStore } from '../leases/memory.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
@@ -31,8 +33,6 @@ export interface Composition {
   /** Of the configuration in force. */
   readonly current: Services;
   readonly source: ConfigSource;
-  /** Undefined where the state is in memory. */
-  readonly anchoring: Anchoring | undefined;
   /** Lets go of everything, with a last line in the audit and its anchor. */
   close(): Promise<void>;
 }
@@ -49,7 +49,9 @@ export async function compose(
   printWarnings(first, stderr);
   const log = createLog(stderr, env);
   const { version } = packageJson;
-  const audit = await openAuditLog({ file: first.config.audit.file, policy: first.hash, stdout, now, host, version });
+  const recent = createRecent(now());
+  const { file } = first.config.audit;
+  const audit = await openAuditLog({ file, policy: first.hash, stdout, now, host, version, onLine: recent.note });
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
   let inForce = first.config;
   const reviewRights = createRightsReview(() => inForce, now);
@@ -59,7 +61,9 @@ export async function compose(
     now,
     background: (what, work) => void background.run(what, work),
   });
-  const leases: LeaseServices = { store, clusters };
+  const overview = createOverview(store, { now });
+  const leases: LeaseServices = { store: noteChanges(store, overview), clusters };
+  const anchoring = startAnchors(first.config, clusters, () => audit.head, now);
   const gone = createDropped(now);
   const common = {
     leases,
@@ -67,6 +71,9 @@ export async function compose(
     publicIssuers: createPublicIssuers(now),
     dropped: gone,
     audit,
+    anchoring,
+    recent,
+    overview,
     telemetry: createTelemetry(),
     counters: createCounters(now),
     clock,
@@ -117,15 +124,14 @@ export async function compose(
       log.error({ faults: lines }, 'the configuration cannot be used; the last good one stays');
     },
   });
-  const anchoring = startAnchors(first.config, clusters, () => audit.head, now);
   return {
     get current() {
       return current;
     },
     source,
-    anchoring,
     async close() {
       source.close();
+      overview.forget();
       current.issuers.close();
       anchoring?.stop();
       await audit.close();

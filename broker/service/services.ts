@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Anchoring } from '../audit/anchors.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Background } from './background.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -7,8 +8,10 @@ import type { Clock } from '../surroundings.ts';
 import type { Dropped } from './dropped-grants.ts';
 import type { Counters } from './counters.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
+import type { Overview } from '../leases/overview.ts';
 import type { Issuers } from '../issuers/issuers.ts';
 import type { PublicIssuers } from '../issuers/public-issuers.ts';
+import type { Recent } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** What a request works with: one snapshot, taken when it comes, so that it is judged by one configuration to its end. */
@@ -22,6 +25,12 @@ export interface Services {
   readonly places: ClusterPlaces;
   readonly publicIssuers: PublicIssuers;
   readonly audit: AuditLog;
+  /** Undefined where the state is in memory. */
+  readonly anchoring: Anchoring | undefined;
+  /** What the audit of this replica told lately. */
+  readonly recent: Recent;
+  /** The leases, for people to look through. */
+  readonly overview: Overview;
   readonly telemetry: Telemetry;
   /** By issuer and tenant. */
   readonly counters: Counters;
