@@ -194,7 +194,7 @@ const table = {
 
   config_invalid: { exit: 'configuration', hint: 'Correct the configuration.' },
   kubeconfig_invalid: { exit: 'configuration', hint: 'Correct the kubeconfig.' },
-  identity_missing: { exit: 'configuration', hint: 'See docs/ci.md for what gives a job an identity.' },
+  identity_missing: { exit: 'configuration', hint: 'See docs/ci/README.md for what gives a job an identity.' },
   cluster_unknown: {
     exit: 'configuration',
     hint: 'Set `provideClusterInfo: true` in the exec section of the kubeconfig user.',

@@ -19,6 +19,6 @@ export const kubernetes: Platform = {
     fromFile(
       env[fileVariable] || usualFile,
       now(),
-      `Mount a projected serviceAccountToken at ${usualFile}, or name its file in ${fileVariable}; see docs/ci.md.`,
+      `Mount a projected serviceAccountToken at ${usualFile}, or name its file in ${fileVariable}; see docs/ci/README.md.`,
     ),
 };

@@ -37,7 +37,7 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
   } catch (error) {
     if (!(error instanceof JwtFault)) throw error;
     throw new KleisError('subject_malformed', `${where} cannot be used. ${error.message}`, {
-      hint: 'Give the ID token exactly as its platform made it; see docs/ci.md.',
+      hint: 'Give the ID token exactly as its platform made it; see docs/ci/README.md.',
     });
   }
   const expiresAt = time(claims, 'exp');
@@ -49,7 +49,7 @@ export function readSubject(text: unknown, where: string, now: number): SubjectT
     const missing = [expiresAt === undefined ? 'until when (exp)' : '', audiences.length === 0 ? 'for whom (aud)' : ''];
     const what = missing.filter((each) => each !== '').join(' nor ');
     throw new KleisError('subject_malformed', `${where} does not say ${what} it is, so it goes nowhere.`, {
-      hint: 'Use an ID token of a platform, or in Kubernetes a projected serviceAccountToken; see docs/ci.md.',
+      hint: 'Use an ID token of a platform, or in Kubernetes a projected serviceAccountToken; see docs/ci/README.md.',
     });
   }
   if (expiresAt + leeway <= now) {

@@ -1,4 +1,4 @@
-/** The variables that Kleis reads, beside those of CI platforms (docs/ci.md). For `kleis config --help` and docs/cli.md. */
+/** The variables that Kleis reads, beside those of CI platforms (docs/ci/README.md). For `kleis config --help` and docs/cli.md. */
 export const environment: Readonly<Record<string, { readonly help: string; readonly reference?: string }>> = {
   KLEIS_STATE_DIR: {
     help: 'where sessions are kept',

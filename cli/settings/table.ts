@@ -169,7 +169,7 @@ export const table = {
     parse: identity.parse,
     help: 'who asks: file:PATH, env:NAME or one of these (default: sso)',
     reference:
-      'who asks. `sso` (the default): a person; `client-credentials`: a machine that is the client itself; `github`, `gitlab`, `circleci`, `buildkite`, `kubernetes`, `file:PATH`, `env:NAME`: a CI job, a pod or whatever else has an ID token already; `auto`: the platform that this runs on. See [ci.md](ci.md)',
+      'who asks. `sso` (the default): a person; `client-credentials`: a machine that is the client itself; `github`, `gitlab`, `circleci`, `buildkite`, `kubernetes`, `file:PATH`, `env:NAME`: a CI job, a pod or whatever else has an ID token already; `auto`: the platform that this runs on. See [ci](ci/README.md)',
   },
   login: {
     flag: '--login <method>',

@@ -1,4 +1,5 @@
 import { words } from '../../shared/rbac/powers-table.ts';
+import { printStarterRoleYaml } from '../../broker/rbac/starter-roles.ts';
 import { brokerJsonSchema, type JsonSchema } from '../../broker/config/json-schema.ts';
 import { type Part, table } from './reference.ts';
 
@@ -7,6 +8,7 @@ export const brokerParts: readonly Part[] = [
   { file: 'docs/broker.md', name: 'settings', make: () => settingsTable((path) => !isOfGrant(path)) },
   { file: 'docs/grants.md', name: 'fields of a grant', make: () => settingsTable(isOfGrant) },
   { file: 'docs/rbac.md', name: 'powers', make: powersTable },
+  { file: 'docs/ci/README.md', name: 'role', make: starterRole },
 ];
 
 interface Setting {
@@ -74,4 +76,8 @@ function powersTable(): string {
       source,
     ]);
   return table(['', 'verbs', 'resources', 'API group', 'lets somebody', 'source'], rows);
+}
+
+function starterRole(): string {
+  return `\`\`\`yaml\n${printStarterRoleYaml('deployer', ['web']).trimEnd()}\n\`\`\``;
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
 import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
+import { clusterParts } from './cluster-reference.ts';
 import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
@@ -22,7 +23,7 @@ export const generated: readonly Generated[] = [
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
   { file: 'package.json', make: withManual },
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
-  ...[...referenceParts, ...brokerParts, ...providerParts].map(({ file, name, make }) => ({
+  ...[...referenceParts, ...brokerParts, ...providerParts, ...clusterParts].map(({ file, name, make }) => ({
     file,
     make: (page: string) => replacePart(page, name, make()),
   })),

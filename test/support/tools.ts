@@ -56,6 +56,11 @@ export const tools = {
     get: 'go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12',
     find: () => onPath('actionlint'),
   },
+  'check-jsonschema': {
+    what: 'check-jsonschema, with the schemas of CI platforms',
+    get: 'pip install check-jsonschema==0.39.0',
+    find: () => onPath('check-jsonschema'),
+  },
   dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },
   bash: { what: 'bash', get: debian('bash'), find: () => onPath('bash') },
   busybox: { what: 'busybox', get: debian('busybox'), find: () => onPath('busybox') },
