@@ -1,4 +1,4 @@
-import { type Command, CommanderError, Option } from 'commander';
+import { Argument, type Command, CommanderError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { addCompletion } from '../shared/commands/completion.ts';
 import { createRoot, finishTree } from '../shared/commands/tree.ts';
@@ -73,7 +73,7 @@ export function createProgram(argv: readonly string[], deps: Deps, finish: (code
     .option('--online', 'ask the issuers for their keys')
     .option('--no-files', 'do not look at the files that it names: they are on another machine')
     .option('--cluster <name>', 'the cluster, if the configuration has several')
-    .addOption(output('table', 'json'))
+    .addOption(output('table', 'json', 'sarif'))
     .action(async (flags: CheckFlags) => finish(await (await import('./commands/check.ts')).check(flags, deps)));
   withAdmin(
     program.command('rbac').option('--config <path>', configHelp),
@@ -183,6 +183,16 @@ export function createProgram(argv: readonly string[], deps: Deps, finish: (code
       finish(await (await import('./commands/audit-verify.ts')).auditVerify(files, flags, deps)),
     );
   program.commandsGroup('Other:');
+  program
+    .command('schema')
+    .addArgument(
+      new Argument('[document]', 'of a configuration (JSON Schema), or of what there is to call (OpenAPI)')
+        .choices(['config', 'openapi'])
+        .default('config'),
+    )
+    .description('print a schema, for editors and other machines')
+    .addHelpText('after', schemaHelp)
+    .action(async (which: 'config' | 'openapi') => (await import('./commands/schema.ts')).printSchema(which, deps));
   addCompletion(program, {
     names: ['kleis-broker'],
     write: (text) => deps.stdout.write(text),
@@ -193,8 +203,19 @@ export function createProgram(argv: readonly string[], deps: Deps, finish: (code
 }
 
 const checkHelp = `
+SARIF is for what shows findings beside the lines of a change, such as code scanning of GitHub.
+
   kleis-broker check --config broker.yaml
-  kleis-broker check --config broker.yaml --kubeconfig admin.kubeconfig`;
+  kleis-broker check --config broker.yaml --kubeconfig admin.kubeconfig
+  kleis-broker check --config deploy/kleis --no-files -o sarif > kleis.sarif`;
+
+const schemaHelp = `
+An editor with the YAML language server takes it by a line at the top of a configuration:
+
+  # yaml-language-server: $schema=broker-config.schema.json
+
+  kleis-broker schema > broker-config.schema.json
+  kleis-broker schema openapi > openapi.json`;
 
 const notVerified = `
 The lines are NOT verified: whether they are what the broker wrote, and all of it, says \`kleis-broker audit verify\`.`;

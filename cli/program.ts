@@ -119,12 +119,7 @@ export function createProgram(
     .addHelpText('after', initHelp)
     .action(async (flags: KubeconfigFlags) => (await import('./commands/init.ts')).init(flags, deps));
   describeKubeconfig(program.command('kubeconfig').description('write, list and change kubeconfig entries'), deps);
-  program
-    .command('config')
-    .description('show your settings and where each comes from')
-    .addOption(output())
-    .addHelpText('after', configHelp)
-    .action(async (flags: OutputFlags) => (await import('./commands/config.ts')).showConfig(flags, deps));
+  describeConfig(program.command('config'), deps);
   addCompletion(program, {
     names: ['kleis', 'kubectl-kleis'],
     write: (text) => deps.stdout.write(text),
@@ -219,6 +214,13 @@ ${Object.entries(environment)
   .map(([name, { help }]) => `  ${name.padEnd(36)}  ${help}`)
   .join('\n')}`;
 
+const configSchemaHelp = `
+An editor with the YAML language server takes it by a line at the top of config.yaml:
+
+  # yaml-language-server: $schema=config.schema.json
+
+  kleis config schema > ~/.config/kleis/config.schema.json`;
+
 const loginHelp = `
 Without --issuer-url it signs in for a context of your kubeconfig: --context, else the current one.
 
@@ -266,6 +268,18 @@ function describeGetToken(command: Command, args: readonly string[], deps: Deps)
       const { printCredential } = await import('./commands/get-token.ts');
       await printCredential({ flags, args: rest, mode }, deps);
     });
+}
+
+function describeConfig(command: Command, deps: Deps): void {
+  command
+    .description('show your settings and where each comes from')
+    .addOption(output())
+    .addHelpText('after', configHelp)
+    .action(async (flags: OutputFlags) => (await import('./commands/config.ts')).showConfig(flags, deps))
+    .command('schema')
+    .description('print what config.yaml may hold, as JSON Schema, for editors')
+    .addHelpText('after', configSchemaHelp)
+    .action(async () => (await import('./commands/config-schema.ts')).printConfigSchema(deps));
 }
 
 function describeDoctor(command: Command, deps: Deps, finish: (exitCode: number) => void): void {

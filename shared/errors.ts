@@ -50,16 +50,18 @@ export function exitCodesHelp(more: Partial<Record<keyof typeof exitCodes, strin
 }
 
 /** RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 7009 section 2.2.1, RFC 6750 section 3.1. */
-export type OAuthError =
-  | 'invalid_request'
-  | 'invalid_scope'
-  | 'invalid_target'
-  | 'unsupported_grant_type'
-  | 'unsupported_token_type'
-  | 'invalid_token'
-  | 'insufficient_scope'
-  | 'server_error'
-  | 'temporarily_unavailable';
+export const oauthErrors = [
+  'invalid_request',
+  'invalid_scope',
+  'invalid_target',
+  'unsupported_grant_type',
+  'unsupported_token_type',
+  'invalid_token',
+  'insufficient_scope',
+  'server_error',
+  'temporarily_unavailable',
+] as const;
+export type OAuthError = (typeof oauthErrors)[number];
 
 interface ErrorEntry {
   readonly exit: keyof typeof exitCodes;
@@ -219,7 +221,6 @@ const table = {
 
 export type ErrorCode = keyof typeof table;
 
-/** @internal */
 export const errorCodes = Object.keys(table).filter(isErrorCode);
 
 export function isErrorCode(value: string): value is ErrorCode {

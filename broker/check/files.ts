@@ -9,14 +9,13 @@ import { readTextFile, systemCode, systemReason } from '../../shared/read-file.t
 import { clean } from '../../shared/text.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { parseKeySet } from '../issuers/keys.ts';
-import type { Finding } from '../../shared/findings.ts';
-import { placeOf } from './findings.ts';
+import { type PlacedFinding, placeOf } from './findings.ts';
 
 type Named = LoadedConfig['named'][number];
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The files that a configuration names, as `serve` would find them here: are they there, and what they should be. */
-export async function checkFiles({ named }: LoadedConfig, env: Env): Promise<Finding[]> {
+export async function checkFiles({ named }: LoadedConfig, env: Env): Promise<PlacedFinding[]> {
   const certificate = named.find(({ kind }) => kind === 'certificate');
   const found = (await Promise.all(named.map((each) => checkFile(each, certificate, env)))).flat();
   if (named.length === 0 || found.length > 0) return found;
@@ -27,13 +26,14 @@ export async function checkFiles({ named }: LoadedConfig, env: Env): Promise<Fin
 const firstToken =
   'Apply what `kleis-broker rbac` prints, then `kubectl create token kleis-broker --namespace kleis-system --duration 24h` prints one. ';
 
-async function checkFile(named: Named, certificate: Named | undefined, env: Env): Promise<Finding[]> {
+async function checkFile(named: Named, certificate: Named | undefined, env: Env): Promise<PlacedFinding[]> {
   const { file, place } = named;
-  const report = (code: string, why: string): Finding[] => [
+  const report = (code: string, why: string): PlacedFinding[] => [
     {
       severity: 'error',
       code,
       about: placeOf(place),
+      place,
       what: `${place.path} names ${clean(file, 400)}: ${why}.`,
       why: 'The broker reads it when it runs, and could not do what the configuration says.',
       next: `${place.path.endsWith('.tokenFile') ? firstToken : ''}Put it there, or correct the path: it is relative to the file that names it. If the broker runs elsewhere, add --no-files.`,

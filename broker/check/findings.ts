@@ -1,7 +1,13 @@
 import type { Finding } from '../../shared/findings.ts';
+import type { ConfigFault } from '../config/documents.ts';
 import { clean, fold } from '../../shared/text.ts';
 
 type Severity = Finding['severity'];
+
+export interface PlacedFinding extends Finding {
+  /** Where in the configuration; absent of what was found elsewhere. */
+  readonly place?: Pick<ConfigFault, 'file' | 'line' | 'column' | 'path'>;
+}
 
 /** As compilers print it. */
 export function placeOf({ file, line, column }: { file: string; line: number; column: number }): string {
@@ -11,7 +17,7 @@ export function placeOf({ file, line, column }: { file: string; line: number; co
 const order: Readonly<Record<Severity, number>> = { error: 0, warning: 1, ok: 2 };
 
 /** Errors first; otherwise in the order in which they were found. */
-export function sortFindings(findings: readonly Finding[]): Finding[] {
+export function sortFindings<T extends Finding>(findings: readonly T[]): T[] {
   return findings.toSorted((a, b) => order[a.severity] - order[b.severity]);
 }
 

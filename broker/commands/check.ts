@@ -1,7 +1,8 @@
 import { exitCodes } from '../../shared/errors.ts';
+import { formatJson } from '../../shared/json.ts';
 import { createFetch } from '../../shared/net/http.ts';
 import { ConfigFaults } from '../config/documents.ts';
-import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, loadConfig, locateEntries } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { chooseCluster } from './rbac.ts';
 import { openAdmin } from '../cluster/admin-access.ts';
@@ -10,7 +11,7 @@ import { checkCluster } from '../check/cluster.ts';
 import { checkFiles } from '../check/files.ts';
 import type { Finding } from '../../shared/findings.ts';
 import { widthOf } from '../../shared/table.ts';
-import { countFindings, placeOf, printTable, sortFindings } from '../check/findings.ts';
+import { countFindings, type PlacedFinding, placeOf, printTable, sortFindings } from '../check/findings.ts';
 import { checkIssuers } from '../check/issuers.ts';
 
 export interface CheckFlags {
@@ -23,25 +24,40 @@ export interface CheckFlags {
   readonly files: boolean;
   /** Issuers are asked for their keys. */
   readonly online?: boolean;
-  readonly output: 'table' | 'json';
+  readonly output: 'table' | 'json' | 'sarif';
 }
 
 /** `kleis-broker check`. Gives the exit code: 0 if no finding is an error, else 6. Throws when it cannot look. */
 export async function check(flags: CheckFlags, deps: Pick<Deps, 'env' | 'stdout' | 'clock'>): Promise<number> {
   const { findings, cluster } = await look(flags, deps);
   const counts = countFindings(findings);
-  deps.stdout.write(
-    flags.output === 'json'
-      ? `${JSON.stringify({ ok: counts.error === 0, cluster, counts, findings: sortFindings(findings) }, null, 2)}\n`
-      : printTable(findings, widthOf(deps.stdout)),
-  );
+  deps.stdout.write(await print(findings, { flags, cluster, deps }));
   return counts.error === 0 ? exitCodes.ok : exitCodes.configuration;
+}
+
+async function print(
+  findings: readonly PlacedFinding[],
+  { flags, cluster, deps }: { flags: CheckFlags; cluster: string | undefined; deps: Pick<Deps, 'stdout'> },
+): Promise<string> {
+  switch (flags.output) {
+    case 'table':
+      return printTable(findings, widthOf(deps.stdout));
+    case 'sarif': {
+      const { toSarif } = await import('../check/sarif.ts');
+      return formatJson(toSarif(sortFindings(findings), await locateEntries(flags.config)));
+    }
+    case 'json': {
+      const counts = countFindings(findings);
+      const list = sortFindings(findings).map((finding) => ({ ...finding, place: undefined }));
+      return `${JSON.stringify({ ok: counts.error === 0, cluster, counts, findings: list }, null, 2)}\n`;
+    }
+  }
 }
 
 async function look(
   { config: path, kubeconfig, context, cluster: name, files, online = false }: CheckFlags,
   { env, clock }: Pick<Deps, 'env' | 'clock'>,
-): Promise<{ findings: readonly Finding[]; cluster?: string }> {
+): Promise<{ findings: readonly PlacedFinding[]; cluster?: string }> {
   let loaded: LoadedConfig;
   try {
     loaded = await loadConfig(path);
@@ -51,8 +67,8 @@ async function look(
   }
   const { config, warnings, hash } = loaded;
   const count = Object.keys(config.grants).length;
-  const findings: Finding[] = [
-    ...warnings.map((warning): Finding => ({ ...toFinding(warning), severity: 'warning', code: warning.code })),
+  const findings: PlacedFinding[] = [
+    ...warnings.map((warning): PlacedFinding => ({ ...toFinding(warning), severity: 'warning', code: warning.code })),
     {
       severity: 'ok',
       code: 'config',
@@ -86,7 +102,8 @@ async function askIssuers({ config }: LoadedConfig, { env, clock }: Pick<Deps, '
   }
 }
 
-function toFinding({ path, message, ...place }: ConfigFaults['faults'][number]): Finding {
+function toFinding({ path, message, file, line, column }: ConfigFaults['faults'][number]): PlacedFinding {
+  const place = { file, line, column, path };
   const what = `${path === '' ? '' : `${path} `}${message}`;
-  return { severity: 'error', code: 'config', about: placeOf(place), what };
+  return { severity: 'error', code: 'config', about: placeOf(place), what, place };
 }

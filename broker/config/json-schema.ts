@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { schemaId } from '../../shared/schema-id.ts';
 import type { Path } from '../policy/parse-where.ts';
 import { documentSchema, whereSchema } from './schema.ts';
 
@@ -51,8 +52,11 @@ export function brokerJsonSchema(): JsonSchema {
       Object.assign(jsonSchema, { minProperties: 1, additionalProperties: ref });
     },
   }) as JsonSchema;
+  const { $schema, ...rest } = schema;
   return {
-    ...schema,
+    $schema,
+    $id: schemaId('broker-config'),
+    ...rest,
     title: 'Kleis broker configuration',
     // A document of a folder may leave out what another one says.
     required: ['apiVersion', 'kind'],

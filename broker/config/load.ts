@@ -11,11 +11,12 @@ import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './broker-config.ts';
 import { checkShape } from './shape.ts';
 import { createLines, type Report, type SourceDocument, type TreeNode } from './tree.ts';
+import type { WarningCode } from './warning-codes.ts';
 import type { readAnyYaml } from './yaml.ts';
 
 /** Legal and unwise; `code` is stable and explained in docs/grants.md. */
 export interface Warning extends ConfigFault {
-  readonly code: string;
+  readonly code: WarningCode;
   /** Which it is about; absent where it is about no grant. */
   readonly grant?: string;
 }
@@ -49,6 +50,25 @@ export async function loadConfig(location: string): Promise<LoadedConfig> {
     if (done === true) return value;
     await new Promise(setImmediate);
   }
+}
+
+/**
+ * Where entries of a configuration that was loaded stand, like `grants.deploy`; the beginning of its first file for what is
+ * none. Read once more, since a broker has no use for it.
+ */
+export async function locateEntries(location: string): Promise<(entry: string) => ConfigFault> {
+  const { files } = await readSources(location).catch(() => ({ files: [] }));
+  const { readAnyYaml } = await import('./yaml.ts');
+  const documents = files.flatMap(({ file, text }): SourceDocument[] => {
+    const lines = createLines(text);
+    return (readPlainYaml(text) ?? readAnyYaml(text, () => undefined)).map((root) => ({ file, lines, root }));
+  });
+  if (documents.length === 0) return () => fileFault(files[0]?.file ?? location, '');
+  const merged = mergeDocuments(documents, []);
+  return (entry) => {
+    const [, section = '', name = ''] = /^(issuers|clusters|grants)\.(.+)$/.exec(entry) ?? [];
+    return merged.fault(section === '' ? [] : [section, name], '', true);
+  };
 }
 
 /** A file, and its documents if the plain reader could read them. */
@@ -105,7 +125,7 @@ export function* judgeInSteps(
     ...merged.fault(path, message),
   }));
   const empty = bare.map((fault) => ({
-    code: 'file-empty',
+    code: 'file-empty' as const,
     ...fault,
     message: `${fault.message}: it configures nothing`,
   }));

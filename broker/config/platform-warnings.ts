@@ -3,16 +3,17 @@ import type { Glob } from '../policy/glob.ts';
 import type { Path } from '../policy/parse-where.ts';
 import { accepts, answers, conditionNames, leaves, narrows, pinned, refIsTag, states } from './grant-claims.ts';
 import { type KnownPlatform, knownPlatform, type Platform } from './platforms.ts';
+import type { WarningCode } from './warning-codes.ts';
 
 export interface PolicyWarning {
   /** Stable; docs/grants.md explains each. */
-  readonly code: string;
+  readonly code: WarningCode;
   readonly path: Path;
   /** What is unwise, and what to write instead. */
   readonly message: string;
 }
 
-export type Warn = (code: string, path: Path, message: string) => void;
+export type Warn = (code: WarningCode, path: Path, message: string) => void;
 
 /** What is unwise about the claims that a grant demands of tokens of this platform. */
 export function warnAboutPlatform(

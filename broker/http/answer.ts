@@ -12,6 +12,8 @@ export interface Answer {
   readonly type: string;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** `Cache-Control`; if not given, nobody keeps it. */
+  readonly cache?: string;
   /** Nobody is to send anything more on the connection. */
   readonly last?: boolean;
 }
@@ -46,7 +48,8 @@ export function refusal(error: KleisError, requestId: string): Answer {
 }
 
 /** With every answer; names and values in turn. */
-const protection = Object.entries({ ...headersOfHelmet(), 'Cache-Control': 'no-store', Pragma: 'no-cache' }).flat();
+const protection = Object.entries(headersOfHelmet()).flat();
+const never = ['Cache-Control', 'no-store', 'Pragma', 'no-cache'];
 
 /** They are the same for all requests: it is asked once. */
 function headersOfHelmet(): Record<string, string> {
@@ -65,13 +68,15 @@ function headersOfHelmet(): Record<string, string> {
 
 export function send(
   response: ServerResponse,
-  { status, type, body, headers = {}, last = false }: Answer,
+  { status, type, body, headers = {}, cache, last = false }: Answer,
   { requestId, draining }: { readonly requestId: string; readonly draining: boolean },
 ): void {
-  const head = [...protection, 'X-Request-Id', requestId];
+  const keep = cache === undefined ? never : ['Cache-Control', cache];
+  const head = [...protection, ...keep, 'X-Request-Id', requestId];
   for (const [name, value] of Object.entries(headers)) head.push(name, value);
   if (last || draining) head.push('Connection', 'close');
-  head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
+  // RFC 9110 section 15.4.5: they would be those of the body that is not sent.
+  if (status !== 304) head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
   response.writeHead(status, head);
   // A text goes out with its headers in one piece. Of the answer to a HEAD Node leaves it away.
   response.end(body);

@@ -10,12 +10,11 @@ export type Bound = 'secret' | 'account' | 'none';
  * `withdrawing`, `withdrawn`: the broker took the token back itself, since its caller was gone; the same request may
  * come again. `revoking`, `revoked`: for good. The `-ing` ones say that something of the token may still be there.
  */
-export type LeaseState = 'active' | 'free' | 'withdrawing' | 'withdrawn' | 'revoking' | 'revoked';
-
-const states: readonly LeaseState[] = ['active', 'free', 'withdrawing', 'withdrawn', 'revoking', 'revoked'];
+export const leaseStates = ['active', 'free', 'withdrawing', 'withdrawn', 'revoking', 'revoked'] as const;
+export type LeaseState = (typeof leaseStates)[number];
 
 export function isLeaseState(text: string): text is LeaseState {
-  return (states as readonly string[]).includes(text);
+  return (leaseStates as readonly string[]).includes(text);
 }
 
 export interface Account {

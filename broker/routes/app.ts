@@ -12,6 +12,7 @@ import { kubeconfig } from './kubeconfig.ts';
 import { endLease, listLeases } from './leases.ts';
 import { oauthMetadata } from './oauth-metadata.ts';
 import { healthz, metrics, readyz, type Reader } from './operations.ts';
+import { openApi } from './openapi.ts';
 import { revoke } from './revoke.ts';
 import { describeAccess, describeBroker } from './well-known.ts';
 
@@ -29,8 +30,8 @@ export interface AppOptions {
   readonly operationsElsewhere: boolean;
 }
 
-/** Every address of the broker. */
-function publicRoutes(broker: Broker, reader: Reader): RouteTable {
+/** Every address of the broker; contract/operations.ts says what each is for. */
+export function publicRoutes(broker: Broker, reader: Reader): RouteTable {
   return {
     [routes.token]: { POST: audited('exchange', exchange) },
     [routes.revoke]: { POST: audited('revoke', revoke) },
@@ -41,6 +42,7 @@ function publicRoutes(broker: Broker, reader: Reader): RouteTable {
     [routes.kubeconfig]: { GET: audited('kubeconfig', kubeconfig) },
     [routes.wellKnown]: { GET: bySignIn(unaudited(describeBroker), audited('grants', describeAccess)) },
     [`${routes.oauthMetadata}{/*rest}`]: { GET: unaudited(oauthMetadata) },
+    [routes.openApi]: { GET: unaudited(openApi) },
     ...operations(broker, reader),
   };
 }

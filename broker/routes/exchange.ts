@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { idempotencyHeader, type TokenResponse } from '../../shared/protocol.ts';
+import type { TokenResponse } from '../../shared/protocol.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import type { Cluster } from '../cluster/clusters.ts';
 import { mint, type Minted, type MintRequest } from '../cluster/mint.ts';
@@ -31,7 +31,7 @@ const ceilingSlack = 60_000;
 export async function exchange(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { loaded, issuers, counters, audit, clock } = services;
   const form = parseTokenForm(await call.form());
-  const idempotencyHash = hashIdempotencyKey(call.header(idempotencyHeader));
+  const idempotencyHash = hashIdempotencyKey((name) => call.header(name));
   trail.addQuestion(form);
 
   const subject = await issuers.verify(form.subjectToken.reveal());

@@ -1,9 +1,10 @@
-import { KleisError } from '../../shared/errors.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
 import { contextNames, type EntryFlags, subjectFlags, toArguments } from '../../shared/kube/broker-entries.ts';
 import type { WellKnownCluster } from '../../shared/protocol.ts';
 import type { Answer } from '../http/answer.ts';
+import { kubeconfigQuery } from '../contract/requests.ts';
 import { signedIn } from '../http/caller.ts';
+import { parseParameters } from '../http/form.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import { onlyNamespace } from '../policy/access.ts';
@@ -18,19 +19,13 @@ const platforms = { posix: 'posix', windows: 'win32' } as const;
 export async function kubeconfig(call: Call, services: Services, trail: Trail): Promise<Answer> {
   const { config } = services.loaded;
   const subject = await signedIn(call, services, trail.addSubject);
-  const platform = platformOf(call.query['platform']);
+  const { platform } = parseParameters(kubeconfigQuery, call.query);
   const { grants, clusters } = await accessOf(subject, services);
   const urls = { [subject.issuer]: subject.claims['iss'] as string };
   const [issuer] = await services.publicIssuers.describe(config.issuers, urls);
   const broker = { broker: config.publicUrl };
-  const body = writeKubeconfig(platform, { ...subjectFlags(broker, issuer!), ...broker }, grants, clusters);
+  const body = writeKubeconfig(platforms[platform], { ...subjectFlags(broker, issuer!), ...broker }, grants, clusters);
   return { status: 200, type: 'application/yaml; charset=utf-8', body };
-}
-
-/** Asked for and not guessed: who fetches the file is not always who uses it. */
-function platformOf(asked: unknown = 'posix'): string {
-  if (typeof asked === 'string' && Object.hasOwn(platforms, asked)) return platforms[asked as keyof typeof platforms];
-  throw new KleisError('request_malformed', `platform is one of ${Object.keys(platforms).join(', ')}.`);
 }
 
 /**

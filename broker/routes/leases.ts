@@ -3,10 +3,12 @@ import type { LeasesResponse, LeaseView, RevokeResponse } from '../../shared/pro
 import { clean } from '../../shared/text.ts';
 import { ClusterFault } from '../cluster/fault.ts';
 import { type Answer, json, refusal } from '../http/answer.ts';
+import { leasePath, leasesQuery } from '../contract/requests.ts';
 import { signedInAdmin } from '../http/caller.ts';
+import { parseParameters } from '../http/form.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
-import { isLeaseState, type Lease, type LeaseState } from '../leases/lease.ts';
+import type { Lease } from '../leases/lease.ts';
 import { revokeLease } from '../leases/revocation.ts';
 import type { Services } from '../service/services.ts';
 
@@ -16,7 +18,7 @@ import type { Services } from '../service/services.ts';
  */
 export async function listLeases(call: Call, services: Services, trail: Trail): Promise<Answer> {
   await signedInAdmin(call, services, trail.addSubject);
-  const { limit, grant, state, subject, continue: after } = readQuery(call.query);
+  const { limit, grant, state, subject, continue: after } = parseParameters(leasesQuery, call.query);
   if (grant !== undefined) trail.add({ grant: clean(grant, 80) });
   if (subject !== undefined) trail.add({ detail: `of the subject ${clean(subject)}` });
   const page = await services.leases.store.list({ limit, grant, state, continue: after }).catch((error: unknown) => {
@@ -35,7 +37,7 @@ export async function listLeases(call: Call, services: Services, trail: Trail): 
 /** `DELETE /leases/{id}`, for admins. */
 export async function endLease(call: Call, services: Services, trail: Trail): Promise<Answer> {
   await signedInAdmin(call, services, trail.addSubject);
-  const id = String(call.path['id']);
+  const { id } = parseParameters(leasePath, call.path);
   trail.add({ lease: clean(id, 80) });
   const { outcome, deadWithin, lease } = await revokeLease(services.leases, id, 'revoked by an admin');
   trail.add({ grant: lease?.grant, cluster: lease?.cluster });
@@ -54,37 +56,6 @@ export async function endLease(call: Call, services: Services, trail: Trail): Pr
     lease: id,
   };
   return json(response);
-}
-
-const pageSize = { usual: 100, max: 500 };
-
-function readQuery(query: Readonly<Record<string, unknown>>): {
-  readonly limit: number;
-  readonly grant: string | undefined;
-  readonly state: LeaseState | undefined;
-  readonly subject: string | undefined;
-  readonly continue: string | undefined;
-} {
-  const text = (name: string): string | undefined => {
-    const value = query[name];
-    if (value === undefined || value === '') return undefined;
-    if (typeof value === 'string' && value.length <= 2048) return value;
-    throw new KleisError('request_malformed', `The parameter ${name} cannot be used.`);
-  };
-  const limit = Number(text('limit') ?? pageSize.usual);
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > pageSize.max) {
-    throw new KleisError('request_malformed', `limit is a number from 1 to ${pageSize.max}.`);
-  }
-  const grant = text('grant');
-  // It becomes part of a label selector.
-  if (grant !== undefined && !/^[a-z0-9][-a-z0-9.]{0,62}$/.test(grant)) {
-    throw new KleisError('request_malformed', 'grant is the name of a grant.');
-  }
-  const state = text('state');
-  if (state !== undefined && !isLeaseState(state)) {
-    throw new KleisError('request_malformed', 'state is none that a lease has.');
-  }
-  return { limit, grant, state, subject: text('subject'), continue: text('continue') };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { routes, tokenExchangeGrant } from '../../shared/protocol.ts';
+import { routes, type ServerMetadata, tokenExchangeGrant } from '../../shared/protocol.ts';
 import { KleisError } from '../../shared/errors.ts';
 import { type Answer, json } from '../http/answer.ts';
 import type { Call } from '../http/request.ts';
@@ -14,7 +14,7 @@ export async function oauthMetadata({ path }: Call, { loaded }: Services): Promi
   if (Array.isArray(rest) && `/${rest.join('/')}` !== new URL(publicUrl).pathname) {
     throw new KleisError('route_unknown', 'There is no authorization server at this path.');
   }
-  return json({
+  const metadata: ServerMetadata = {
     issuer: publicUrl,
     token_endpoint: `${publicUrl}${routes.token}`,
     token_endpoint_auth_methods_supported: ['none'],
@@ -23,5 +23,6 @@ export async function oauthMetadata({ path }: Call, { loaded }: Services): Promi
     grant_types_supported: [tokenExchangeGrant],
     // Required; there is no authorization endpoint.
     response_types_supported: [],
-  });
+  };
+  return json(metadata);
 }

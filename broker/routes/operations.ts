@@ -1,4 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
+import type { Readiness } from '../../shared/protocol.ts';
 import { type Answer, json } from '../http/answer.ts';
 import type { Route } from '../http/audited.ts';
 import { signedInAdmin } from '../http/caller.ts';
@@ -23,7 +24,8 @@ export async function healthz(): Promise<Answer> {
 export function readyz(health: () => Health, reader: Reader): Handler {
   return async (call, services) => {
     const { ready, checks } = health();
-    return json({ ready, ...((await mayKnow(call, services, reader)) && { checks }) }, ready ? 200 : 503);
+    const readiness: Readiness = { ready, ...((await mayKnow(call, services, reader)) && { checks }) };
+    return json(readiness, ready ? 200 : 503);
   };
 }
 

@@ -4,7 +4,7 @@ import type { RevokeResponse } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
 import { signersOf } from '../cluster/signers.ts';
 import { type Answer, json } from '../http/answer.ts';
-import { tokenOf } from '../http/form.ts';
+import { parseRevocation } from '../http/form.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import { leaseOfBound } from '../leases/lease.ts';
@@ -17,7 +17,7 @@ import type { Services } from '../service/services.ts';
  * `token_type_unsupported` for a token that nothing but its expiry ends.
  */
 export async function revoke(call: Call, services: Services, trail: Trail): Promise<Answer> {
-  const token = tokenOf(await call.form(), 'token').reveal();
+  const token = parseRevocation(await call.form()).reveal();
   trail.add({ subjectSha256: tokenHash(token) });
   const response = await revokePresented(token, services, trail);
   trail.conclude('done', response.reason ?? 'revoked');

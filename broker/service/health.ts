@@ -1,3 +1,4 @@
+import type { Readiness } from '../../shared/protocol.ts';
 import type { Cluster, MissingRight } from '../cluster/clusters.ts';
 import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
@@ -5,22 +6,9 @@ import { endsSoon, type Lifetime } from './lifetime.ts';
 import type { Services } from './services.ts';
 import type { Telemetry } from './telemetry.ts';
 
-export interface HealthCheck {
-  /** Like `cluster prod`. */
-  readonly name: string;
-  readonly ok: boolean;
-  /** Nobody has looked yet; it counts as not well. */
-  readonly pending?: true;
-  /** Whether a replica with this fault must not get requests. */
-  readonly critical: boolean;
-  /** For operators. */
-  readonly message?: string | undefined;
-}
+export type HealthCheck = NonNullable<Readiness['checks']>[number];
 
-export interface Health {
-  readonly ready: boolean;
-  readonly checks: readonly HealthCheck[];
-}
+export type Health = Required<Readiness>;
 
 export interface HealthInputs {
   readonly services: Services;

@@ -6,9 +6,11 @@ export const defaultListenAddresses = ['localhost:8000', 'localhost:18000'] as c
 /** Where the browser ends after the redirect. */
 export const donePath = '/kleis-sign-in';
 
+export const listenPattern = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):\d{1,5}$/;
+
 /** HOST:PORT on loopback; port 0 is any free one. */
 export function isListenAddress(value: string): boolean {
-  return /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]):\d{1,5}$/.test(value) && URL.canParse(`http://${value}`);
+  return listenPattern.test(value) && URL.canParse(`http://${value}`);
 }
 
 /**

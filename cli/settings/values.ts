@@ -9,8 +9,8 @@ import { isListenAddress, isRedirectUri } from './listen-address.ts';
 
 // How what was typed, or stands in a file, becomes the value of a setting. Every parser gives the value or a `Fault`.
 
-const maxText = 2048;
-const maxItems = 64;
+export const maxText = 2048;
+export const maxItems = 64;
 
 /** What is wrong with a value, as the end of a sentence that begins with "it" or with the name of the setting. */
 export class Fault {

@@ -1,5 +1,7 @@
 import { words } from '../../shared/rbac/powers-table.ts';
 import { printStarterRoleYaml } from '../../broker/rbac/starter-roles.ts';
+import { checkCodes } from '../../broker/check/codes.ts';
+import { warningCodes } from '../../broker/config/warning-codes.ts';
 import { brokerJsonSchema, type JsonSchema } from '../../broker/config/json-schema.ts';
 import { type Part, table } from './reference.ts';
 
@@ -7,6 +9,8 @@ import { type Part, table } from './reference.ts';
 export const brokerParts: readonly Part[] = [
   { file: 'docs/broker.md', name: 'settings', make: () => settingsTable((path) => !isOfGrant(path)) },
   { file: 'docs/grants.md', name: 'fields of a grant', make: () => settingsTable(isOfGrant) },
+  { file: 'docs/grants.md', name: 'warnings', make: warningsTable },
+  { file: 'docs/rbac.md', name: 'findings', make: findingsTable },
   { file: 'docs/rbac.md', name: 'powers', make: powersTable },
   { file: 'docs/ci/README.md', name: 'role', make: starterRole },
 ];
@@ -36,6 +40,20 @@ export function settingsOf(schema: JsonSchema = brokerJsonSchema(), path = ''): 
 }
 
 const isOfGrant = (path: string) => path.startsWith('grants.NAME.');
+
+function warningsTable(): string {
+  return table(
+    ['code', 'why'],
+    Object.entries(warningCodes).map(([code, why]) => [`\`${code}\``, why]),
+  );
+}
+
+function findingsTable(): string {
+  return table(
+    ['code', 'about'],
+    checkCodes.map(({ codes, about }) => [codes.map((code) => `\`${code}\``).join(', '), about]),
+  );
+}
 
 function settingsTable(wanted: (path: string) => boolean): string {
   const rows = settingsOf()

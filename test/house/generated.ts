@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
+import { openApi } from '../../broker/contract/openapi.ts';
+import { configJsonSchema } from '../../cli/settings/json-schema.ts';
 import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
 import { clusterParts } from './cluster-reference.ts';
@@ -22,7 +24,9 @@ export const generated: readonly Generated[] = [
   { file: 'docs/architecture.md', make: (page) => replacePart(page, 'rooms', roomTables()) },
   { file: 'docs/decisions/README.md', make: (page) => replacePart(page, 'decisions', decisionTable()) },
   { file: 'package.json', make: withManual },
+  { file: 'docs/openapi.json', make: () => `${JSON.stringify(openApi(), null, 2)}\n` },
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
+  { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
   ...[...referenceParts, ...brokerParts, ...providerParts, ...clusterParts].map(({ file, name, make }) => ({
     file,
     make: (page: string) => replacePart(page, name, make()),

@@ -43,6 +43,10 @@ export const house: readonly Program[] = [
       room('broker/rbac', 'what a configuration needs in a cluster: accounts, Roles, admission policies'),
       room('broker/check', 'whether a cluster is as it has to be'),
       room('broker/service', 'everything made from one configuration: clusters, issuers, leases, audit, health'),
+      room(
+        'broker/contract',
+        'what each address asks for, answers and refuses with: judged by and described from one table',
+      ),
       room('broker/http', 'what every request passes through: listener, guards, limits, caller, trail, answer'),
       room('broker/routes', 'one address, one file'),
       room('broker/commands', 'one command, one file'),

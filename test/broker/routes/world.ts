@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import { stringify } from 'yaml';
 import type { Deps } from '../../../broker/surroundings.ts';
 import { run } from '../../../broker/program.ts';
@@ -14,6 +14,7 @@ import { tokenExchangeGrant } from '../../../shared/protocol.ts';
 import type { ClusterOptions } from '../../support/cluster.ts';
 import { startStateWorld, type StateWorld } from '../leases/world.ts';
 import { makeKey, sign, type SigningKey } from '../issuers/fixture.ts';
+import { faultsOf } from '../../support/contract.ts';
 import { until } from '../../support/wait.ts';
 
 export const issuerUrl = 'https://ci.example.com';
@@ -169,6 +170,12 @@ async function startBroker(
   const found = await Promise.race([until('listening', () => lines().find(({ msg }) => msg === 'listening')), early]);
   const url = String(found['address']);
   const auditFile = (first['audit'] as { file: string }).file;
+  /** No answer that any test sees is other than docs/openapi.json says. */
+  const ask: RunningBroker['call'] = async (path, call) => {
+    const answer = await request(`${url}${path}`, call);
+    expect(faultsOf(call?.method ?? 'GET', path, answer)).toEqual([]);
+    return answer;
+  };
   const broker: RunningBroker = {
     url,
     operations: found['operations'] as string | undefined,
@@ -176,15 +183,15 @@ async function startBroker(
     lines,
     auditFile,
     audit: async () => jsonLines(auditFile === '-' ? world.output() : await readFile(auditFile, 'utf8')),
-    call: async (path, call) => request(`${url}${path}`, call),
+    call: ask,
     post: async (path, fields, headers = {}) =>
-      request(`${url}${path}`, {
+      ask(path, {
         method: 'POST',
         headers: { ...formType, ...headers },
         body: new URLSearchParams(fields).toString(),
       }),
     exchange: async (token, form, headers = {}) =>
-      request(`${url}/token`, {
+      ask('/token', {
         method: 'POST',
         headers: { ...formType, ...headers },
         body: exchangeForm(token, form),
