@@ -79,7 +79,7 @@ function printReport({ ok, verified, chains, faults, others }: AuditReport, { co
     parts.push(faults.map(({ kind, chain, place, message }) => `${place ?? chain}: ${kind}: ${message}\n`).join(''));
   }
   if (others > 0) parts.push(`${others} lines are no audit and were passed over\n`);
-  if (!ok) parts.push(`${faults.length} faults\n`);
+  if (!ok) parts.push(faults.length === 1 ? '1 fault\n' : `${faults.length} faults\n`);
   else if (!verified) {
     const advice = config === undefined ? ' --config says where the anchors are.' : '';
     parts.push(

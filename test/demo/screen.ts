@@ -1,5 +1,4 @@
 import { styleText } from 'node:util';
-import type { WriteStream } from 'node:tty';
 import { useColour } from '../../shared/colour.ts';
 
 export interface Bar {
@@ -14,10 +13,12 @@ export interface Screen {
   readonly isTerminal: boolean;
   readonly title: (text: string) => void;
   readonly fact: (name: string, value: string) => void;
-  readonly step: (title: string) => void;
+  readonly act: (title: string) => void;
+  /** What follows, up to the next step or act, is in the picture only if it is `pictured`. */
+  readonly step: (number: string, title: string, pictured: boolean) => void;
   /** What a person would type: words, quoted here as a shell needs it and broken before flags, or a line as it is. */
   readonly command: (command: readonly string[] | string) => void;
-  /** A piece of what a program prints. */
+  /** A piece of what a program prints. Of a token only the beginning is shown. */
   readonly output: (text: string) => void;
   /** What happens beside the program: in the browser, at the provider. */
   readonly aside: (text: string) => void;
@@ -28,23 +29,27 @@ export interface Screen {
   readonly bars: (bars: readonly Bar[]) => void;
   /** One line that the next thing replaces; nothing where lines cannot be replaced. */
   readonly passing: (text: string) => void;
+  /** Somebody has pressed Enter after it. */
+  readonly entered: () => void;
   readonly failure: (text: string) => void;
   readonly closing: (text: string) => void;
 }
 
 const gutter = '   │ ';
 
-export function createScreen(
-  out: WriteStream,
-  env: Readonly<Record<string, string | undefined>>,
-  numberOfSteps: number,
-): Screen {
+/** What a screen needs of a terminal, or of what stands in for one. */
+export interface Paper {
+  readonly isTTY: boolean;
+  readonly columns: number;
+  write(text: string): unknown;
+}
+
+export function createScreen(out: Paper, env: Readonly<Record<string, string | undefined>>): Screen {
   const isTerminal = out.isTTY && env['TERM'] !== 'dumb';
   const colour = useColour(out, env);
   const paint = (format: Parameters<typeof styleText>[0], text: string) =>
     colour ? styleText(format, text, { validateStream: false }) : text;
-  const width = () => Math.min(isTerminal ? out.columns || 80 : 100, 110);
-  let steps = 0;
+  const width = () => Math.min((isTerminal && out.columns) || 80, 110);
   let passing = false;
   let midLine = false;
 
@@ -60,21 +65,23 @@ export function createScreen(
 
   return {
     isTerminal,
-    title: (text) => write(`\n${paint('bold', text)}\n\n`),
+    title: (text) => write(`\n${paint('bold', text)}\n`),
     fact: (name, value) => write(`   ${paint('dim', name.padEnd(12))}${value}\n`),
-    step(title) {
-      steps += 1;
-      write(`\n${paint(['bold', 'cyan'], `${steps}/${numberOfSteps}  ${title}`)}\n\n`);
+    act(title) {
+      const line = '─'.repeat(Math.max(0, width() - title.length - 4));
+      write(`\n${paint('dim', '──')} ${paint('bold', title)} ${paint('dim', line)}\n\n`);
     },
+    step: (number, title) => write(`\n${paint(['bold', 'cyan'], `${number}  ${title}`)}\n\n`),
     command(command) {
-      const [first = '', ...lines] = typeof command === 'string' ? [command] : breakCommand(command, width() - 10);
+      const words = typeof command === 'string' ? command.split(' ') : command.map(quote);
+      const [first = '', ...lines] = breakCommand(words, width() - 10);
       const rest = lines.map((line) => ` \\\n       ${paint('bold', line)}`).join('');
       write(`   ${paint('green', '$')} ${paint('bold', first)}${rest}\n`);
     },
     output(text) {
       if (text === '') return;
       if (passing) write('');
-      const lines = text.split('\n');
+      const lines = text.replaceAll(/\b(eyJ[\w-]{9})[\w-]+\.[\w.-]+/g, '$1…').split('\n');
       lines.forEach((line, index) => {
         const last = index === lines.length - 1;
         if (last && line === '') return;
@@ -106,8 +113,38 @@ export function createScreen(
       write(paint('dim', `   ${text}`));
       passing = true;
     },
+    entered() {
+      // The terminal has gone to the next line.
+      if (passing) out.write('\u001b[A');
+    },
     failure: (text) => write(`\n${paint(['bold', 'red'], 'The demo failed:')} ${text}\n`),
     closing: (text) => write(`\n${paint('bold', text)}\n`),
+  };
+}
+
+/** The same on two screens; what is asked of a screen, the first one answers. */
+export function onBoth(first: Screen, second: Screen): Screen {
+  const both =
+    <Values extends unknown[]>(show: (screen: Screen) => (...values: Values) => void) =>
+    (...values: Values): void => {
+      for (const screen of [first, second]) show(screen)(...values);
+    };
+  return {
+    isTerminal: first.isTerminal,
+    title: both((screen) => screen.title),
+    act: both((screen) => screen.act),
+    fact: both((screen) => screen.fact),
+    step: both((screen) => screen.step),
+    command: both((screen) => screen.command),
+    output: both((screen) => screen.output),
+    aside: both((screen) => screen.aside),
+    address: both((screen) => screen.address),
+    meaning: both((screen) => screen.meaning),
+    bars: both((screen) => screen.bars),
+    passing: both((screen) => screen.passing),
+    entered: both((screen) => screen.entered),
+    failure: both((screen) => screen.failure),
+    closing: both((screen) => screen.closing),
   };
 }
 
@@ -140,10 +177,9 @@ function chop(text: string, width: number): string[] {
 function breakCommand(words: readonly string[], width: number): string[] {
   const parts: string[] = [];
   for (const [index, word] of words.entries()) {
-    const text = quote(word);
     const isValue = !word.startsWith('-') && /^--[^=]+$/.test(words[index - 1] ?? '');
-    if (isValue) parts.push(`${parts.pop()} ${text}`);
-    else parts.push(text);
+    if (isValue) parts.push(`${parts.pop()} ${word}`);
+    else parts.push(word);
   }
   const lines = [''];
   for (const part of parts) {

@@ -3,10 +3,10 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { readEntry } from './client.ts';
+import { readEntry } from './client-alone.ts';
 import { DemoFailure } from './commands.ts';
 import type { Bar } from './screen.ts';
-import type { Stage } from './stage.ts';
+import type { Home } from './home.ts';
 
 const rounds = 40;
 
@@ -19,21 +19,21 @@ export interface Timing {
 }
 
 /** Times the cached call beside the two things that a plugin could be, in turn, so that all meet the same machine. */
-export async function timeCachedCall(stage: Stage): Promise<Timing> {
-  const { home, commands, env } = stage;
-  const { words, execInfo } = await readEntry(stage, 'demo');
-  const witness = join(home, 'node-was-started');
-  await mkdir(join(home, 'watched'));
+export async function timeCachedCall(home: Home): Promise<Timing> {
+  const { folder, commands, env } = home;
+  const { words, execInfo } = await readEntry(home);
+  const witness = join(folder, 'node-was-started');
+  await mkdir(join(folder, 'watched'));
   const node = `#!/bin/sh\necho "$$" >>'${witness}'\nexec '${process.execPath}' "$@"\n`;
-  await writeFile(join(home, 'watched/node'), node, { mode: 0o755 });
+  await writeFile(join(folder, 'watched/node'), node, { mode: 0o755 });
   const watched = {
     ...env,
-    PATH: [join(home, 'watched'), env['PATH']].join(delimiter),
+    PATH: [join(folder, 'watched'), env['PATH']].join(delimiter),
     KUBERNETES_EXEC_INFO: execInfo,
   };
 
   const { stdout: credential } = await commands.run(words, { env: watched });
-  const file = join(home, 'credential.json');
+  const file = join(folder, 'credential.json');
   await writeFile(file, credential);
   await rm(witness, { force: true });
 
@@ -41,7 +41,7 @@ export async function timeCachedCall(stage: Stage): Promise<Timing> {
   for (let round = 0; round < rounds; round += 1) {
     // oxlint-disable no-await-in-loop -- one process at a time is what is measured
     // A new kubectl is a new process; the same one (here: we) asking again would mean that the server had said 401.
-    await forgetWhoAsked(join(home, 'run/kleis'));
+    await forgetWhoAsked(join(folder, 'run/kleis'));
     cached?.push(timed(words, watched, credential));
     cat?.push(timed(['sh', '-c', `cat ${file}`], watched, credential));
     if (round % 8 === 0) bare?.push(timed([process.execPath, '-e', '0'], env, ''));

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { makeKey, sign, startIssuer, type TestIssuer } from '../broker/issuers/fixture.ts';
+import { makeKey, sign, startIssuer } from '../broker/issuers/fixture.ts';
 import { built } from '../support/built.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { startCluster, type Cluster, type ClusterOptions } from '../support/cluster.ts';
+import { startGitHub } from '../support/github.ts';
 import { createPerson, type Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
 import { run, start, type Running } from '../support/run.ts';
@@ -94,10 +94,9 @@ async function build(
   };
   const ca = await file('ca.crt', authority.cert);
   const key = await makeKey('k1', 'RS256');
-  const github = await startIssuer([key], { tls, path: '/_services/token' });
+  const github = await startGitHub({ tls });
   const gitlab = await startIssuer([key], { tls });
   started.push(async () => Promise.all([github.stop(), gitlab.stop()]));
-  const platform = serveGitHubTokens(github, key);
 
   const auditFile = join(folder, 'audit.jsonl');
   const prod = { server: cluster.server, certificateAuthority: cluster.caFile };
@@ -155,25 +154,12 @@ async function build(
     started.push(async () => runner.remove());
     return runner;
   };
-  const origin = new URL(github.url).origin;
   return {
     cluster,
     brokerUrl,
     runner: await newRunner(),
     newRunner,
-    github(id, claims = {}) {
-      const request = randomUUID();
-      platform.jobs.set(request, { sub: 'repo:acme/web:environment:production', ...githubClaims, ...claims });
-      return {
-        GITHUB_ACTIONS: 'true',
-        GITHUB_SERVER_URL: origin,
-        GITHUB_RUN_ID: id,
-        GITHUB_RUN_ATTEMPT: '1',
-        GITHUB_JOB: 'deploy',
-        ACTIONS_ID_TOKEN_REQUEST_URL: `${origin}/idtoken/${request}?api-version=2.0`,
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN: `bearer-${request}`,
-      };
-    },
+    github: github.job,
     async gitlab(id, claims = {}) {
       const token = await sign(
         gitlab,
@@ -182,7 +168,7 @@ async function build(
       );
       return { GITLAB_CI: 'true', CI_SERVER_URL: gitlab.url, CI_JOB_ID: id, KLEIS_ID_TOKEN: token };
     },
-    repeatToken: (repeated) => platform.repeat(repeated),
+    repeatToken: github.repeatToken,
     flags: (identity, grant) => [
       ...['--identity', identity, '--broker', brokerUrl, '--grant', grant, '--audience', audience],
       ...['--broker-certificate-authority', ca, ...(identity === 'github' ? ['--certificate-authority', ca] : [])],
@@ -196,15 +182,6 @@ async function build(
   };
 }
 
-const githubClaims = {
-  repository: 'acme/web',
-  repository_id: '123456',
-  repository_owner_id: '77',
-  environment: 'production',
-  event_name: 'push',
-  ref: 'refs/heads/main',
-};
-
 const gitlabClaims = {
   project_id: '42',
   project_path: 'acme/web',
@@ -212,38 +189,6 @@ const gitlabClaims = {
   ref_type: 'tag',
   ref_protected: 'true',
 };
-
-/** The address that GitHub gives each job: answers with a token for whatever audience is asked for. */
-function serveGitHubTokens(issuer: TestIssuer, key: Parameters<typeof sign>[2]['key']) {
-  const jobs = new Map<string, Readonly<Record<string, unknown>>>();
-  const given = new Map<string, string>();
-  let repeated = false;
-  issuer.before = (request: IncomingMessage, response: ServerResponse) => {
-    const url = new URL(request.url ?? '', issuer.url);
-    const id = /^\/idtoken\/(.+)$/.exec(url.pathname)?.[1];
-    if (id === undefined) return false;
-    const claims = jobs.get(id);
-    if (claims === undefined || request.headers.authorization !== `Bearer bearer-${id}`) {
-      response.writeHead(401).end();
-      return true;
-    }
-    const make = async () => {
-      const aud = url.searchParams.get('audience') ?? 'https://github.test/acme';
-      const old = repeated ? given.get(id) : undefined;
-      const value = old ?? (await sign(issuer, { aud, jti: randomUUID(), ...claims }, { key, now: Date.now() }));
-      given.set(id, value);
-      response.setHeader('content-type', 'application/json').end(JSON.stringify({ count: value.length, value }));
-    };
-    void make();
-    return true;
-  };
-  return {
-    jobs,
-    repeat(next: boolean) {
-      repeated = next;
-    },
-  };
-}
 
 /** The application's namespace, with the Role that its admin made; then what Kleis needs. */
 async function prepare(cluster: Cluster, apply: () => Promise<void>): Promise<void> {

@@ -3,14 +3,15 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { linesOf } from '../demo/picture.ts';
 import { built } from '../support/built.ts';
 import { needs } from '../support/needs.ts';
 import { start, type Running } from '../support/run.ts';
 import { until } from '../support/wait.ts';
 
-const limit = 120_000;
+const limit = 240_000;
 const token = /eyJ[\w-]+\.eyJ/;
-const wellTold = { stdout: expect.stringContaining('All of it worked'), stderr: '' };
+const wellTold = { code: 0, stdout: expect.stringContaining('All of it worked'), stderr: '' };
 const interrupted = { stdout: expect.stringContaining('Interrupted. Nothing is left behind.'), stderr: '' };
 
 let root: string;
@@ -30,12 +31,19 @@ interface Demo {
   readonly processes: () => Promise<string[]>;
 }
 
-async function startDemo({ path = process.env['PATH'] ?? '', tty = false } = {}): Promise<Demo> {
+interface DemoOptions {
+  readonly args?: readonly string[];
+  readonly path?: string;
+  readonly tty?: boolean;
+}
+
+async function startDemo({ args: flags = [], path = process.env['PATH'] ?? '', tty = false }: DemoOptions = {}) {
   const folder = await mkdtemp(join(root, 'tmp-'));
   const env = { PATH: path, TMPDIR: folder, LANG: 'C.UTF-8', TERM: 'xterm' };
-  const args = [resolve('test/support/run-ts.mjs'), resolve('test/demo/demo.ts')];
+  const args = [resolve('test/support/run-ts.mjs'), resolve('test/demo/demo.ts'), ...flags];
   const running = start(process.execPath, args, { env, cwd: checkout, timeout: limit, tty });
-  return { running, files: () => readdir(folder), processes: () => processesWith(folder) };
+  const demo: Demo = { running, files: () => readdir(folder), processes: () => processesWith(folder) };
+  return demo;
 }
 
 async function expectNothingLeft({ files, processes }: Demo): Promise<void> {
@@ -46,15 +54,16 @@ async function expectNothingLeft({ files, processes }: Demo): Promise<void> {
 
 describe.concurrent('the demo', () => {
   it(
-    'tells its story to the end, and leaves neither files nor processes',
+    'tells its story to the end, as its picture shows it, and leaves neither files nor processes',
     async () => {
       const demo = await startDemo();
       const { code, stdout, stderr } = await demo.running.done;
-      expect({ code, stdout, stderr }).toEqual({ ...wellTold, code: 0 });
+      expect({ code, stdout, stderr }).toEqual(wellTold);
       // Neither colours nor lines that are redrawn, where nobody sees them; and no token anywhere.
       for (const character of ['\u001b', '\r']) expect(stdout).not.toContain(character);
       expect(stdout).not.toMatch(token);
       await expectNothingLeft(demo);
+      if (needs('kubectl')) await expectPictured(stdout);
     },
     limit,
   );
@@ -64,7 +73,7 @@ describe.concurrent('the demo', () => {
     async () => {
       const demo = await startDemo({ path: await pathWithoutKubectl() });
       const { code, stdout, stderr } = await demo.running.done;
-      expect({ code, stdout, stderr }).toEqual({ ...wellTold, code: 0 });
+      expect({ code, stdout, stderr }).toEqual(wellTold);
       expect(stdout).toContain('no kubectl here');
       expect(stdout).toContain('oidc:alice@example.com');
       expect(stdout).not.toMatch(token);
@@ -73,17 +82,20 @@ describe.concurrent('the demo', () => {
     limit,
   );
 
-  const moments: readonly [when: string, output: RegExp][] = [
-    ['while the servers start', /Kleis: kubectl/],
-    ['while somebody signs in', /browser opens/],
-    ['while a code waits to be entered', /enter this code/],
-    ['while a token comes to its end', /7\/8/],
+  const moments: readonly [when: string, act: string, output: RegExp][] = [
+    ['while the servers start', 'person', /Kleis: short/],
+    ['while somebody signs in', 'person', /browser opens/],
+    ['while a code waits to be entered', 'person', /enter this code/],
+    ['while a token comes to its end', 'person', /7\/8/],
+    ['while a broker starts', 'job', /a job deploys/],
+    ['while a job is denied', 'job', /3\/\d/],
+    ['while a token that was revoked is still taken', 'admin', /3\/\d/],
   ];
 
   it.each(moments)(
     'ended %s leaves neither files nor processes',
-    async (_, output) => {
-      const demo = await startDemo();
+    async (_, act, output) => {
+      const demo = await startDemo({ args: ['--act', act] });
       await demo.running.waitFor(output, limit);
       demo.running.kill('SIGTERM');
       const { code, stdout, stderr } = await demo.running.done;
@@ -103,8 +115,8 @@ describe.concurrent('the demo', () => {
 
   it.skipIf(!needs('script')).each(moments)(
     'Ctrl-C %s leaves neither files nor processes',
-    async (_, output) => {
-      const demo = await startDemo({ tty: true });
+    async (_, act, output) => {
+      const demo = await startDemo({ args: ['--act', act], tty: true });
       await demo.running.waitFor(output, limit);
       demo.running.stdin?.write('\u0003');
       const { code, stdout, stderr } = await demo.running.done;
@@ -113,7 +125,49 @@ describe.concurrent('the demo', () => {
     },
     limit,
   );
+
+  it.skipIf(!needs('script'))(
+    'waits for Enter after each step if it is asked to, and for Ctrl-C',
+    async () => {
+      const demo = await startDemo({ args: ['--act', 'job', '--step'], tty: true });
+      await demo.running.waitFor(/1\/5[^]*Enter goes on/, limit);
+      expect(demo.running.stdout()).not.toContain('2/5');
+      demo.running.stdin?.write('\n');
+      await demo.running.waitFor(/2\/5[^]*Enter goes on/, limit);
+      demo.running.stdin?.write('\u0003');
+      const { code, stdout, stderr } = await demo.running.done;
+      expect({ code, stdout, stderr }).toEqual({ ...interrupted, code: 130 });
+      await expectNothingLeft(demo);
+    },
+    limit,
+  );
+
+  it('says what its flags are, and which act there is not', async () => {
+    const usage = expect.stringContaining('Usage: npm run demo');
+    const asked = await startDemo({ args: ['--help'] });
+    expect(await asked.running.done).toMatchObject({ code: 0, stdout: usage, stderr: '' });
+    const wrong = await startDemo({ args: ['--act', 'four'] });
+    expect(await wrong.running.done).toMatchObject({ code: 2, stdout: '', stderr: usage });
+  });
 });
+
+/** Each line of the picture stands in what was told, in that order; times, numbers and ids are of their run. */
+async function expectPictured(told: string): Promise<void> {
+  const plain = (text: string) =>
+    text
+      .replaceAll(/[0-9a-f]{8,}/g, '#')
+      .replaceAll(/\d+(?:\.\d+)?/g, '#')
+      .replaceAll(/[\s│█─]/g, '');
+  const all = plain(told);
+  const lines = linesOf(await readFile('docs/images/demo.svg', 'utf8')).map(plain);
+  expect(lines.length).toBeGreaterThan(30);
+  let from = 0;
+  for (const line of lines) {
+    const at = all.indexOf(line, from);
+    expect(at, `the demo does not say, or not there: ${line}`).toBeGreaterThanOrEqual(0);
+    from = at + line.length;
+  }
+}
 
 /** A PATH of what the demo and the launcher need, and nothing else. */
 async function pathWithoutKubectl(): Promise<string> {

@@ -24,11 +24,13 @@ for (const [signal, number] of [
 folder = mkdtempSync(join(tmpdir(), 'kleis-run-'));
 // Packages are found from where the program is.
 symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(folder, 'node_modules'));
-const program = join(folder, 'program.mjs');
 buildSync({
-  entryPoints: [entry],
-  outfile: program,
+  entryPoints: { program: entry },
+  outdir: folder,
+  outExtension: { '.js': '.mjs' },
   bundle: true,
+  // What is imported later is not loaded before.
+  splitting: true,
   packages: 'external',
   format: 'esm',
   platform: 'node',
@@ -37,4 +39,4 @@ buildSync({
   logLevel: 'warning',
 });
 process.argv.splice(1, 2, entry);
-await import(pathToFileURL(program).href);
+await import(pathToFileURL(join(folder, 'program.mjs')).href);

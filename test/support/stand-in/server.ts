@@ -82,7 +82,7 @@ const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 /** An API server in this process, over TLS: as much of Kubernetes as kubectl and the broker use, and nothing behind it. */
 export async function startStandIn({ tls, adminToken, oidc }: StandInOptions): Promise<StandIn> {
   const store = createStore();
-  for (const name of ['default', 'kube-public', 'kube-system']) {
+  for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system']) {
     const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name }, status: { phase: 'Active' } };
     store.create('namespaces', namespace);
   }
