@@ -158,6 +158,8 @@ async function expectPictured(told: string): Promise<void> {
       .replaceAll(/\S+\/kleis-demo-\w+/g, '')
       .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{7,}/g, '#')
       .replaceAll(/\d+(?:\.\d+)?/g, '#')
+      // Lines break where a screen ends.
+      .replaceAll(/ \\$/gm, '')
       .replaceAll(/[\s│█─]/g, '');
   const all = plain(told);
   const lines = linesOf(await readFile('docs/images/demo.svg', 'utf8')).map(plain);
