@@ -72,7 +72,7 @@ export interface AppWorld {
   /** The header of somebody who is an admin. */
   admin(): Promise<Record<string, string>>;
   document(parts?: Record<string, unknown>): Record<string, unknown>;
-  start(parts?: Record<string, unknown>, env?: Deps['env']): Promise<RunningBroker>;
+  start(parts?: Record<string, unknown>): Promise<RunningBroker>;
   stop(): Promise<void>;
 }
 
@@ -124,9 +124,9 @@ export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'
     issue: async (claims = {}) =>
       sign({ url: issuerUrl }, { sub: 'acme/web', jti: randomUUID(), ...job, ...claims }, { key, now: Date.now() }),
     admin: async () => ({ authorization: `Bearer ${await world.issue({ sub: 'boss', groups: ['dev', 'platform'] })}` }),
-    async start(parts = {}, env = {}) {
+    async start(parts = {}) {
       count += 1;
-      const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }), env);
+      const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }));
       brokers.push(broker);
       return broker;
     },
@@ -154,14 +154,13 @@ async function startBroker(
   folder: string,
   number: number,
   document: (parts?: Record<string, unknown>) => Record<string, unknown>,
-  env: Deps['env'],
 ): Promise<RunningBroker> {
   const file = join(folder, `broker-${number}.yaml`);
   const write = async (value: Record<string, unknown>) =>
     writeFile(file, stringify(value, { aliasDuplicateObjects: false }));
   const first = document();
   await write(first);
-  const world = testDeps(env);
+  const world = testDeps();
   const ended = run(['serve', '--config', file], world.deps);
   const early = ended.then((code) => {
     throw new Error(`the broker ended with ${code}: ${world.output()}`);
@@ -216,12 +215,7 @@ async function startBroker(
 }
 
 /** The surroundings of one run, as a test controls them. */
-export function testDeps(env: Deps['env'] = {}): {
-  deps: Deps;
-  output: () => string;
-  end: () => void;
-  hangUp: () => void;
-} {
+export function testDeps(): { deps: Deps; output: () => string; end: () => void; hangUp: () => void } {
   let text = '';
   const stream = () =>
     new Writable({
@@ -233,7 +227,7 @@ export function testDeps(env: Deps['env'] = {}): {
   const ending = new AbortController();
   const listeners = new Set<() => void>();
   const deps = {
-    env: { KLEIS_LOG: 'debug', ...env },
+    env: { KLEIS_LOG: 'debug' },
     stdin: Readable.from([]),
     stdout: stream(),
     stderr: stream(),
