@@ -29,7 +29,7 @@ export interface AuditHealth {
   readonly ok: boolean;
   /** Lines that are written. */
   readonly lines: number;
-  /** Outcomes that were not recorded; only their number is known. */
+  /** Outcomes that were not recorded since the start; only their number is known. */
   readonly lost: number;
   /** How often somebody cut the file short; lines that were written may be gone. */
   readonly truncations: number;
@@ -118,6 +118,8 @@ export function createAuditLog(
   let backlogHead = sealed;
   let writing: Promise<void> | undefined;
   let lost = 0;
+  /** Of those the audit says so itself. */
+  let toldLost = 0;
   let lastError: string | undefined;
   let truncations = 0;
 
@@ -187,7 +189,7 @@ export function createAuditLog(
     } while (batch !== undefined);
     writing = undefined;
     if (lastError !== undefined) return;
-    if (lost > 0) tellLost();
+    if (lost > toldLost) tellLost();
     if (sink.truncations > truncations) tellTruncated();
   };
 
@@ -202,8 +204,8 @@ export function createAuditLog(
   };
 
   const tellLost = (): void => {
-    const missing = lost;
-    lost = 0;
+    const missing = lost - toldLost;
+    toldLost = lost;
     append({ event: 'resumed', outcome: 'done', lost: missing }).catch(() => undefined);
   };
 

@@ -6,8 +6,9 @@ import { compose, type Composition } from '../service/compose.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
-import { assessHealth, type HealthInputs, publishHealth } from '../service/health.ts';
+import { assessHealth, type HealthInputs } from '../service/health.ts';
 import { watchHealth } from '../service/health-log.ts';
+import { publishHealth } from '../service/health-metrics.ts';
 import { renewOwnToken } from '../cluster/own-token.ts';
 import { createCounters } from '../service/counters.ts';
 import type { Listening } from '../http/listener.ts';
@@ -31,6 +32,8 @@ interface Condition {
   stateFault: string | undefined;
   stateAsked: boolean;
   certificateFault: string | undefined;
+  /** ms */
+  sweptAt: number;
   main: Listening | undefined;
 }
 
@@ -46,6 +49,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
     stateFault: 'It was not asked yet.',
     stateAsked: false,
     certificateFault: undefined,
+    sweptAt: deps.clock.now(),
     main: undefined,
   };
   const broker = createBroker(composition, condition, deps);
@@ -106,6 +110,8 @@ function createBroker(composition: Composition, condition: Condition, { clock }:
     anchoredAt: composition.current.anchoring?.health.at,
     certificate: condition.main?.certificate,
     certificateFault: condition.certificateFault,
+    sweptAt: condition.sweptAt,
+    usage: () => composition.usage(),
   });
   const { telemetry } = composition.current;
   telemetry.onScrape(() => publishHealth(telemetry, inputs()));
@@ -123,7 +129,7 @@ function createBroker(composition: Composition, condition: Condition, { clock }:
 
 /** Starts what goes on by itself; gives what ends it. */
 function startWork(composition: Composition, condition: Condition, signal: AbortSignal): () => Promise<void> {
-  const { leases, issuers, telemetry, background, log } = composition.current;
+  const { leases, issuers, telemetry, background, clock, log } = composition.current;
   issuers.start();
   leases.clusters.start();
   const checkState = async (): Promise<void> => {
@@ -144,8 +150,8 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
       if (result instanceof Error) return log.warn({ reason: clean(result.message, 400) }, 'leases could not be swept');
       telemetry.swept(result.removed);
       const { failed, fault } = result;
-      if (fault !== undefined)
-        log.warn({ failed, reason: clean(fault.message, 400) }, 'some leases could not be swept');
+      if (fault === undefined) condition.sweptAt = clock.now();
+      else log.warn({ failed, reason: clean(fault.message, 400) }, 'some leases could not be swept');
     },
   });
   return async () => {

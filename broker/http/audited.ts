@@ -1,9 +1,10 @@
 import type { KleisError } from '../../shared/errors.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import type { Services } from '../service/services.ts';
+import type { Attributes } from '../service/spans.ts';
 import type { Answer } from './answer.ts';
 import { translate } from './faults.ts';
-import type { Call } from './request.ts';
+import { type Call, sampledTrace } from './request.ts';
 import { failureOf, openTrail, type Trail } from './trail.ts';
 
 /** One method of one address. Made by `audited` or `unaudited`, so that none can forget its event by mistake. */
@@ -35,13 +36,14 @@ export async function settle<T>(
   const trail = openTrail(call, loaded.hash);
   const count = (outcome: string, reason: string): void => {
     const labels = { outcome, reason, grant: trail.knownGrant ?? '', issuer: trail.facts.issuer ?? '' };
-    telemetry.settled(event, labels, (performance.now() - call.startedAt) / 1000);
+    call.describe(attributesOf(trail, outcome, reason));
+    telemetry.settled(event, labels, (performance.now() - call.startedAt) / 1000, sampledTrace(call));
   };
   let recording = false;
   try {
     const result = await work(trail);
     recording = true;
-    await audit.record({ event, outcome: trail.outcome, ...trail.facts });
+    await call.step('audit', async () => audit.record({ event, outcome: trail.outcome, ...trail.facts }));
     count(trail.outcome, trail.facts.reason ?? 'ok');
     return result;
   } catch (thrown) {
@@ -49,9 +51,22 @@ export async function settle<T>(
     const failure = failureOf(error);
     count(failure.outcome, error.code);
     // The audit log keeps an event that it could not write, and writes it later: no second one.
-    if (!recording) await audit.record({ event, ...trail.facts, ...failure }).catch(() => undefined);
+    const record = async () => audit.record({ event, ...trail.facts, ...failure });
+    if (!recording) await call.step('audit', record).catch(() => undefined);
     throw error;
   }
+}
+
+/** For its span: names of the configuration, and words and ids of ours. */
+function attributesOf({ knownGrant, facts }: Trail, outcome: string, reason: string): Attributes {
+  return {
+    'kleis.outcome': outcome,
+    'kleis.reason': reason,
+    'kleis.issuer': facts.issuer,
+    'kleis.grant': knownGrant,
+    'kleis.lease': facts.lease,
+    'k8s.cluster.name': facts.cluster,
+  };
 }
 
 /** A route that leaves no event: its answer is public, or it is asked all the time. */

@@ -32,7 +32,7 @@ export function createBase(service: Service, { trustProxy, guards = [], routes }
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   app.set('trust proxy', trustProxy);
-  const paths = new Map(Object.entries(routes).map(([path, methods]) => [path, serveMethods(methods, service)]));
+  const paths = new Map(Object.entries(routes).map(([path, methods]) => [path, serveMethods(path, methods, service)]));
   app.use((request, response, next) => {
     const call = openCall(request, response);
     response.locals[callName] = call;
@@ -58,21 +58,23 @@ function callOf({ locals }: Response): OpenCall {
 
 type Handler = (request: Request, response: Response) => Promise<void>;
 
-function serveMethods(methods: RouteTable[string], service: Service): Handler {
+function serveMethods(path: string, methods: RouteTable[string], service: Service): Handler {
   const allow = Object.keys(methods);
   return async ({ method: asked }, response) => {
     // RFC 9110 section 9.3.2: as GET, without the body.
     const method = asked === 'HEAD' ? 'GET' : asked;
     const route = Object.hasOwn(methods, method) ? methods[method as keyof typeof methods] : undefined;
-    if (route !== undefined) return serve(route, response, service);
+    if (route !== undefined) return serve(route, path, response, service);
     response.setHeader('Allow', allow.join(', '));
     throw new KleisError('method_unsupported', `This path takes ${allow.join(' and ')}.`);
   };
 }
 
-async function serve(route: Route, response: Response, service: Service): Promise<void> {
+async function serve(route: Route, path: string, response: Response, service: Service): Promise<void> {
   const call = callOf(response);
   const services = service.current;
+  // What leaves no event is asked by probes, all the time.
+  if (services.spans !== undefined && route.event !== 'none') call.collect(services.spans, path);
   const takeBack = (): void => {
     for (const { what, work } of call.takeUndelivered()) void services.background.run(what, work);
   };

@@ -14,7 +14,7 @@ type Note = (subject: Subject) => void;
  */
 export async function signedIn(call: Call, services: Services, note: Note): Promise<Subject> {
   const token = readBearer(call.header('authorization'));
-  const { issuers, counters, loaded, clock } = services;
+  const { issuers, loaded } = services;
   const subject = await issuers.verify(token.reveal()).catch((error: unknown) => {
     if (!(error instanceof KleisError) || error.status >= 500) throw error;
     const { message, hint, detail } = error;
@@ -23,7 +23,7 @@ export async function signedIn(call: Call, services: Services, note: Note): Prom
   note(subject);
   // Whether any grant is for them is not known yet, and dear to find out.
   const stranger = !isAdmin(subject, loaded.config.admins);
-  countSubject(counters, subject, stranger, loaded.config.limits, clock.now());
+  countSubject(services, subject, stranger);
   return subject;
 }
 

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Subject } from '../issuers/issuers.ts';
-import type { Counters } from '../service/counters.ts';
+import type { Services } from '../service/services.ts';
 
 /** IPv6 is given out in networks: one customer has 2^72 addresses. The first 56 bits of such an address. */
 export function keyOfAddress(address: string): string {
@@ -24,25 +23,24 @@ export function keyOfAddress(address: string): string {
  * number, share one allowance for each issuer and use up nobody else's. Throws `rate_limited`.
  */
 export function countSubject(
-  counters: Counters,
-  subject: Pick<Subject, 'issuer' | 'tenant'>,
+  services: CountingServices,
+  { issuer, tenant }: Pick<Subject, 'issuer' | 'tenant'>,
   stranger: boolean,
-  limits: BrokerConfig['limits'],
-  now: number,
 ): void {
-  const { issuer, tenant } = subject;
-  if (stranger)
-    return check(counters.increment(`strangers ${issuer}`), limits.perIssuer, now, 'strangers of an issuer');
+  const { perIssuer, perTenant } = services.loaded.config.limits;
+  if (stranger) return count(services, `strangers ${issuer}`, perIssuer, 'strangers');
   // The tenant first: what one tenant sends too much of must not count against the others.
-  if (tenant !== undefined) {
-    check(counters.increment(`tenant ${JSON.stringify([issuer, tenant])}`), limits.perTenant, now, 'tenant');
-  }
-  check(counters.increment(`issuer ${issuer}`), limits.perIssuer, now, 'issuer');
+  if (tenant !== undefined) count(services, `tenant ${JSON.stringify([issuer, tenant])}`, perTenant, 'tenant');
+  count(services, `issuer ${issuer}`, perIssuer, 'issuer');
 }
 
-function check(count: { hits: number; resetAt: number }, limit: number, now: number, by: string): void {
-  if (count.hits <= limit) return;
-  throw tooMany(by, count.resetAt - now);
+type CountingServices = Pick<Services, 'counters' | 'telemetry' | 'loaded' | 'clock'>;
+
+function count({ counters, telemetry, clock }: CountingServices, key: string, limit: number, by: string): void {
+  const { hits, resetAt } = counters.increment(key);
+  if (hits <= limit) return;
+  telemetry.limited(by);
+  throw tooMany(by, resetAt - clock.now());
 }
 
 /** `left`: milliseconds of the minute. */

@@ -3,12 +3,14 @@ import { isIP } from 'node:net';
 import type { Request, Response } from 'express';
 import { readBody } from './body.ts';
 import { type Form, parseForm } from './form.ts';
+import { readTrace } from './trace-context.ts';
+import { type Attributes, inSpan, type Span, type Spans, type Step, type Trace } from '../service/spans.ts';
 
 /** One request as a route sees it: nothing of it is proved. */
 export interface Call {
   /** Made here: what a caller sends could be somebody else's. */
   readonly requestId: string;
-  /** W3C Trace Context, with a parent id of our own; undefined if the caller sent none that can be used. */
+  /** With a parent id of our own; undefined if the caller sent none that can be used, and nobody collects spans. */
   readonly trace: Trace | undefined;
   /** Whom the request is from, by what trusted proxies say. */
   readonly address: string;
@@ -27,27 +29,32 @@ export interface Call {
    * work took tells the caller nothing. The moment must be one that the caller has no hand in.
    */
   evenOut(since: number): void;
+  /** Does a part of the work; in a span of its own where spans are collected. The calls that it makes are of that trace. */
+  step<T>(step: Step, work: (trace: Trace | undefined) => T, attributes?: Attributes): T;
+  /** What this request is about, for who looks at its span. Never what a caller chose. */
+  describe(attributes: Attributes): void;
   /** What to do in the background unless the answer is handed to the network as a whole. */
   unlessDelivered(what: string, work: () => Promise<void>): void;
 }
 
 /** As those see it who serve it. */
 export interface OpenCall extends Call {
+  /** From here on it is a span, under the name of its route, until its answer is on its way. */
+  collect(spans: Spans, route: string): void;
   /** Milliseconds until the answer may go out. */
   wait(): number;
   /** What `unlessDelivered` was told; each of it once. */
   takeUndelivered(): readonly Undelivered[];
 }
 
+/** The id of its trace, if somebody keeps that. */
+export function sampledTrace({ trace }: Pick<Call, 'trace'>): string | undefined {
+  return trace?.sampled === true ? trace.id : undefined;
+}
+
 export interface Undelivered {
   readonly what: string;
   readonly work: () => Promise<void>;
-}
-
-export interface Trace {
-  readonly id: string;
-  /** For the calls that are made for this request. */
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A subject token has up to 16 kB; the rest of the form is small. */
@@ -62,12 +69,13 @@ const none: readonly Undelivered[] = [];
 class ServedCall implements OpenCall {
   readonly requestId = randomUUID();
   readonly startedAt = performance.now();
-  readonly trace: Trace | undefined;
+  trace: Trace | undefined;
   readonly address: string;
   readonly #request: Request;
   readonly #response: Response;
   #undelivered = none;
   #evenSince: number | undefined;
+  #span: Span | undefined;
 
   constructor(request: Request, response: Response) {
     this.#request = request;
@@ -108,6 +116,41 @@ class ServedCall implements OpenCall {
     return Math.ceil(taken / evenStep) * evenStep - taken;
   }
 
+  step<T>(step: Step, work: (trace: Trace | undefined) => T, attributes?: Attributes): T {
+    return this.#span === undefined ? work(this.trace) : inSpan(this.#span, step, work, attributes);
+  }
+
+  describe(attributes: Attributes): void {
+    this.#span?.describe(attributes);
+  }
+
+  collect(spans: Spans, route: string): void {
+    const { method, secure } = this.#request;
+    const span = spans.begin({
+      method,
+      route,
+      startedAt: this.startedAt,
+      caller: this.trace,
+      // https://opentelemetry.io/docs/specs/semconv/http/http-spans/; of the path only what is in our table.
+      attributes: {
+        'http.request.method': method,
+        'http.route': route,
+        'url.scheme': secure ? 'https' : 'http',
+        ...(!/[:{]/.test(route) && { 'url.path': route }),
+        'client.address': this.address,
+        'kleis.request_id': this.requestId,
+      },
+    });
+    this.#span = span;
+    this.trace = span.trace;
+    const response = this.#response;
+    response.once('close', () => {
+      const { statusCode, headersSent, writableFinished } = response;
+      if (headersSent) span.describe({ 'http.response.status_code': statusCode });
+      span.end(!writableFinished ? 'caller_gone' : statusCode >= 500 ? String(statusCode) : undefined);
+    });
+  }
+
   unlessDelivered(what: string, work: () => Promise<void>): void {
     this.#undelivered = [...this.#undelivered, { what, work }];
   }
@@ -135,22 +178,4 @@ function addressOf(request: Request): string {
 export function withoutPort(address: string): string {
   const match = /^(?:([\d.]+):\d{1,5}|\[([\da-fA-F:.]+)\](?::\d{1,5})?)$/.exec(address);
   return match?.[1] ?? match?.[2] ?? address;
-}
-
-const allZero = /^0+$/;
-
-/** W3C Trace Context, section 3.2; of later versions the part that this one knows. */
-function readTrace(traceparent: string | undefined, tracestate: string | undefined): Trace | undefined {
-  const match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(traceparent ?? '');
-  if (match === null) return undefined;
-  const [, version = '', id = '', parent = '', flags = '', rest] = match;
-  if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined;
-  if (allZero.test(id) || allZero.test(parent)) return undefined;
-  const span = randomUUID().replaceAll('-', '').slice(0, 16);
-  const headers: Record<string, string> = {
-    traceparent: `00-${id}-${allZero.test(span) ? parent : span}-${flags}`,
-  };
-  // Opaque to us; passed on as it came if it is short and clean enough to stand in a header.
-  if (tracestate !== undefined && /^[\x20-\x7e]{1,512}$/.test(tracestate)) headers['tracestate'] = tracestate;
-  return { id, headers };
 }

@@ -6,6 +6,8 @@ export interface LiveCount {
   count(key: string, now: number): number;
   /** When the first of them ends; undefined if none lives. */
   firstEnd(key: string, now: number): number | undefined;
+  /** Every key of which one lives, with how many. */
+  counts(now: number): Iterable<readonly [key: string, count: number]>;
   /** Forgets what has ended. */
   tidy(now: number): void;
 }
@@ -43,6 +45,12 @@ export function createLiveCount(): LiveCount {
     },
     count: (key, now) => live(key, now).length,
     firstEnd: (key, now) => live(key, now)[0],
+    *counts(now) {
+      for (const key of ends.keys()) {
+        const { length } = live(key, now);
+        if (length > 0) yield [key, length];
+      }
+    },
     tidy(now) {
       for (const key of ends.keys()) live(key, now);
     },

@@ -16,6 +16,20 @@ export interface LiveOptions {
   readonly now: () => number;
   /** Runs what goes on by itself. */
   readonly background: (what: string, work: () => Promise<unknown>) => void;
+  /** Told of each request that was beyond a limit. */
+  readonly onLimit?: (by: 'leases_per_grant' | 'leases_per_subject') => void;
+}
+
+/** Live leases, as far as this replica knows of them. */
+export interface LiveUsage {
+  readonly byGrant: ReadonlyMap<string, number>;
+  /** Of the grant, and of the subject, that has the most: which part of its limit is used. */
+  readonly perGrant: number;
+  readonly perSubject: number;
+}
+
+export interface LimitedStore extends LeaseStore {
+  usage(): LiveUsage;
 }
 
 /** A lease that this replica took lately. */
@@ -43,8 +57,9 @@ const restFor = 9;
 const tidyEvery = 60_000;
 const pageSize = 200;
 
+const ofGrant = 'grant ';
 const keysOf = ({ grant, holder }: { readonly grant: string; readonly holder: string }) =>
-  [`grant ${grant}`, `subject ${holder}`] as const;
+  [`${ofGrant}${grant}`, `subject ${holder}`] as const;
 
 /**
  * The same store, which takes no lease beyond the limits: `acquire` throws `rate_limited` then. It counts what goes through
@@ -52,7 +67,7 @@ const keysOf = ({ grant, holder }: { readonly grant: string; readonly holder: st
  * used. So several replicas together may exceed a limit by what they take until they look again. Of leases it remembers
  * only when they end, so that many cost little.
  */
-export function limitLive(store: LeaseStore, { limits, now, background }: LiveOptions): LeaseStore {
+export function limitLive(store: LeaseStore, { limits, now, background, onLimit }: LiveOptions): LimitedStore {
   let live = createLiveCount();
   const taken = new Map<string, Taken>();
   /** Requests under way, by the same keys. */
@@ -126,12 +141,13 @@ export function limitLive(store: LeaseStore, { limits, now, background }: LiveOp
     else count.add(keysOf(lease), endsAt);
   }
 
-  function assertRoom(key: string, limit: number, whose: string): void {
+  function assertRoom(key: string, limit: number, whose: 'grant' | 'subject'): void {
     const used = live.count(key, now()) + (pending.get(key) ?? 0);
     if (!informed || (used + 1) * 2 >= limit) look();
     if (used < limit) return;
     const first = live.firstEnd(key, now());
     const seconds = first === undefined ? 1 : Math.ceil((first - now()) / 1000);
+    onLimit?.(`leases_per_${whose}`);
     throw new KleisError('rate_limited', `There are as many live tokens of this ${whose} as there may be.`, {
       hint: 'Revoke those that nobody needs any more, or wait as long as Retry-After says.',
       detail: `limits.leases, ${key}`,
@@ -169,6 +185,16 @@ export function limitLive(store: LeaseStore, { limits, now, background }: LiveOp
   return {
     ...store,
     acquire,
+    usage() {
+      const byGrant = new Map<string, number>();
+      let mostOfSubject = 0;
+      for (const [key, count] of live.counts(now())) {
+        if (key.startsWith(ofGrant)) byGrant.set(key.slice(ofGrant.length), count);
+        else mostOfSubject = Math.max(mostOfSubject, count);
+      }
+      const { perGrant, perSubject } = limits();
+      return { byGrant, perGrant: Math.max(0, ...byGrant.values()) / perGrant, perSubject: mostOfSubject / perSubject };
+    },
     async mark(lease, state, why) {
       const marked = await store.mark(lease, state, why);
       if (marked !== undefined && state !== 'active') end(lease);

@@ -7,7 +7,7 @@ import { type Answer, json } from '../http/answer.ts';
 import { translate } from '../http/faults.ts';
 import { type ExchangeForm, hashIdempotencyKey, parseTokenForm } from '../http/form.ts';
 import { countSubject } from '../http/limits.ts';
-import type { Call } from '../http/request.ts';
+import { type Call, sampledTrace } from '../http/request.ts';
 import type { Facts, Trail } from '../http/trail.ts';
 import type { Subject } from '../issuers/issuers.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
@@ -29,16 +29,16 @@ const ceilingSlack = 60_000;
  * what `translate` knows.
  */
 export async function exchange(call: Call, services: Services, trail: Trail): Promise<Answer> {
-  const { loaded, issuers, counters, audit, clock } = services;
+  const { issuers, audit } = services;
   const form = parseTokenForm(await call.form());
   const idempotencyHash = hashIdempotencyKey((name) => call.header(name));
   trail.addQuestion(form);
 
-  const subject = await issuers.verify(form.subjectToken.reveal());
+  const subject = await call.step('verify', async () => issuers.verify(form.subjectToken.reveal()));
   trail.addSubject(subject);
 
-  const decision = decideEvenly(call, services, subject, form);
-  countSubject(counters, subject, isStranger(decision), loaded.config.limits, clock.now());
+  const decision = call.step('decide', () => decideEvenly(call, services, subject, form));
+  countSubject(services, subject, isStranger(decision));
   trail.addDecision(decision);
   if (!decision.allowed) throw new Denial(decision);
   const { grant, ttl } = decision;
@@ -47,7 +47,7 @@ export async function exchange(call: Call, services: Services, trail: Trail): Pr
   audit.assertWritable();
   assertCallerThere(call);
   const cluster = await fitCluster(services, grant);
-  const opened = await takeLease(services, { subject, grant, ttl, idempotencyHash });
+  const opened = await call.step('lease', async () => takeLease(services, { subject, grant, ttl, idempotencyHash }));
   trail.addLease(opened);
 
   const minted = await mintFor(cluster, opened, { grant, ttl, call, services });
@@ -131,16 +131,17 @@ async function mintFor(
   const startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
   try {
-    const minted = await mint(cluster, {
-      account: { ...target.account, readable: grant.config.account.kind === 'elsewhere' },
-      ttl,
-      boundSecret: target.boundSecret,
-      ...(call.trace && { headers: call.trace.headers }),
-    });
-    services.telemetry.minted(cluster.name, 'ok', seconds());
+    const account = { ...target.account, readable: grant.config.account.kind === 'elsewhere' };
+    const minted = await call.step(
+      'mint',
+      async (trace) =>
+        mint(cluster, { account, ttl, boundSecret: target.boundSecret, ...(trace && { headers: trace.headers }) }),
+      { 'k8s.cluster.name': cluster.name, 'k8s.namespace.name': account.namespace },
+    );
+    services.telemetry.minted(cluster.name, 'ok', seconds(), sampledTrace(call));
     return minted;
   } catch (error) {
-    services.telemetry.minted(cluster.name, 'failed', seconds());
+    services.telemetry.minted(cluster.name, 'failed', seconds(), sampledTrace(call));
     if (lease !== undefined) await undo(services, lease, retry, error);
     throw error;
   }

@@ -12,7 +12,7 @@ import { decideEvenly } from './decide-evenly.ts';
 
 /** `POST /explain`: the decision that an exchange would come to. Mints nothing. */
 export async function explain(call: Call, services: Services, trail: Trail): Promise<Answer> {
-  const { loaded, issuers, counters, clock } = services;
+  const { loaded, issuers } = services;
   const question = parseQuestion(await call.form());
   trail.addQuestion(question);
   const bearer = call.header('authorization') !== undefined;
@@ -22,9 +22,7 @@ export async function explain(call: Call, services: Services, trail: Trail): Pro
 
   const admin = isAdmin(asker ?? subject, loaded.config.admins);
   const decision = decideEvenly(call, services, subject, question);
-  if (asker === undefined) {
-    countSubject(counters, subject, !admin && isStranger(decision), loaded.config.limits, clock.now());
-  }
+  if (asker === undefined) countSubject(services, subject, !admin && isStranger(decision));
   const answer = explainDecision(decision, question.grant, admin);
   if (answer.allowed) trail.conclude('allowed');
   else trail.conclude('denied', answer.reason);

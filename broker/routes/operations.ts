@@ -34,8 +34,8 @@ export function metrics(reader: Reader): Handler {
   return async (call, services) => {
     if (!(await mayKnow(call, services, reader)))
       throw new KleisError('route_unknown', 'There is nothing at this path.');
-    const { telemetry } = services;
-    return { status: 200, type: telemetry.contentType, body: await telemetry.text() };
+    const { type, text } = await services.telemetry.read(call.header('accept'));
+    return { status: 200, type, body: text };
   };
 }
 

@@ -20,12 +20,13 @@ import { createRightsReview } from './rights.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
 import { createOverview, noteChanges } from '../leases/overview.ts';
-import { limitLive } from '../leases/live-limits.ts';
+import { limitLive, type LiveUsage } from '../leases/live-limits.ts';
 import { createMemoryStore } from '../leases/memory.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { LeaseStore } from '../leases/store.ts';
 import { createIssuers, type IssuerDeps } from '../issuers/issuers.ts';
 import { createPublicIssuers } from '../issuers/public-issuers.ts';
+import { wantsSpans } from './spans.ts';
 import { createTelemetry } from './telemetry.ts';
 
 /** What a broker works with, following its configuration. */
@@ -33,9 +34,14 @@ export interface Composition {
   /** Of the configuration in force. */
   readonly current: Services;
   readonly source: ConfigSource;
+  /** Of live leases, as of now. */
+  usage(): LiveUsage;
   /** Lets go of everything, with a last line in the audit and its anchor. */
   close(): Promise<void>;
 }
+
+/** Milliseconds at the end for spans that are not sent yet. */
+const spanPatience = 3_000;
 
 /** Opens what `first` says. `signal` ends what goes on by itself. Throws `config_invalid`. */
 export async function compose(
@@ -53,6 +59,8 @@ export async function compose(
   const { file } = first.config.audit;
   const audit = await openAuditLog({ file, policy: first.hash, stdout, now, host, version, onLine: recent.note });
   const background = createBackground((what, reason) => log.warn({ what, reason }, 'work in the background failed'));
+  const telemetry = createTelemetry();
+  const spans = wantsSpans(env) ? (await import('./otlp.ts')).startSpans({ env, log, version, host }) : undefined;
   let inForce = first.config;
   const reviewRights = createRightsReview(() => inForce, now);
   const clusters = openClusters(first.config.clusters, { clock, env, reviewRights });
@@ -60,6 +68,7 @@ export async function compose(
     limits: () => current.loaded.config.limits.leases,
     now,
     background: (what, work) => void background.run(what, work),
+    onLimit: (by) => telemetry.limited(by),
   });
   const overview = createOverview(store, { now });
   const leases: LeaseServices = { store: noteChanges(store, overview), clusters };
@@ -74,7 +83,8 @@ export async function compose(
     anchoring,
     recent,
     overview,
-    telemetry: createTelemetry(),
+    telemetry,
+    spans,
     counters: createCounters(now),
     clock,
     log,
@@ -129,14 +139,17 @@ export async function compose(
       return current;
     },
     source,
+    usage: () => store.usage(),
     async close() {
       source.close();
       overview.forget();
       current.issuers.close();
       anchoring?.stop();
+      const sent = spans?.end(spanPatience);
       await audit.close();
       await anchoring?.anchor();
       clusters.close();
+      await sent;
     },
   };
 }

@@ -2,9 +2,9 @@ import type { Readiness } from '../../shared/protocol.ts';
 import type { Cluster, MissingRight } from '../cluster/clusters.ts';
 import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
+import type { LiveUsage } from '../leases/live-limits.ts';
 import { endsSoon, type Lifetime } from './lifetime.ts';
 import type { Services } from './services.ts';
-import type { Telemetry } from './telemetry.ts';
 
 export type HealthCheck = NonNullable<Readiness['checks']>[number];
 
@@ -23,6 +23,9 @@ export interface HealthInputs {
   /** Of the certificate for HTTPS. */
   readonly certificate: Lifetime | undefined;
   readonly certificateFault: string | undefined;
+  /** When leases were last swept without a fault, or the start; ms. */
+  readonly sweptAt: number;
+  readonly usage: () => LiveUsage;
 }
 
 /**
@@ -97,44 +100,4 @@ function describeMissing(missing: readonly MissingRight[]): string {
   const shown = missing.slice(0, 10).map(({ text }) => text);
   const more = missing.length > 10 ? ` and ${missing.length - 10} more` : '';
   return `The broker may not ${shown.join(', ')}${more}: apply what \`kleis-broker rbac\` prints.`;
-}
-
-/** Sets what Prometheus asks for. */
-export function publishHealth(telemetry: Telemetry, inputs: HealthInputs): void {
-  const { services, reload, anchoredAt, certificate } = inputs;
-  const { loaded, issuers, leases, audit } = services;
-  telemetry.set('ready', {}, assessHealth(inputs).ready);
-  telemetry.set('config_ok', {}, reload.failingSince === undefined);
-  telemetry.set('config_last_good_timestamp_seconds', {}, reload.lastGoodAt / 1000);
-  telemetry.clear('config_info');
-  telemetry.set('config_info', { hash: loaded.hash }, 1);
-  telemetry.set('config_grants', {}, Object.keys(loaded.config.grants).length);
-  telemetry.set('audit_ok', {}, audit.health.ok);
-  telemetry.set('audit_lines', {}, audit.health.lines);
-  telemetry.set('audit_lost', {}, audit.health.lost);
-  telemetry.set('audit_truncations', {}, audit.health.truncations);
-  if (anchoredAt !== undefined) telemetry.set('audit_anchor_timestamp_seconds', {}, anchoredAt / 1000);
-  if (certificate !== undefined) {
-    telemetry.set('certificate_expires_timestamp_seconds', {}, certificate.until / 1000);
-  }
-  for (const name of ['issuer_up', 'issuer_keys', 'cluster_up', 'cluster_clock_skew_seconds'] as const) {
-    telemetry.clear(name);
-  }
-  telemetry.clear('admission_policy_in_force');
-  telemetry.clear('cluster_credential_expires_timestamp_seconds');
-  for (const [issuer, { ok, keys }] of Object.entries(issuers.health())) {
-    telemetry.set('issuer_up', { issuer }, ok);
-    telemetry.set('issuer_keys', { issuer }, keys);
-  }
-  for (const cluster of leases.clusters.all()) {
-    const { reachable, policy, skew } = cluster.health();
-    const labels = { cluster: cluster.name };
-    telemetry.set('cluster_up', labels, reachable);
-    const lifetime = cluster.kube.lifetime();
-    if (lifetime !== undefined) {
-      telemetry.set('cluster_credential_expires_timestamp_seconds', labels, lifetime.until / 1000);
-    }
-    if (skew !== undefined) telemetry.set('cluster_clock_skew_seconds', labels, skew / 1000);
-    telemetry.set('admission_policy_in_force', labels, policy === 'in_force');
-  }
 }

@@ -12,6 +12,7 @@ import type { Overview } from '../leases/overview.ts';
 import type { Issuers } from '../issuers/issuers.ts';
 import type { PublicIssuers } from '../issuers/public-issuers.ts';
 import type { Recent } from './recent.ts';
+import type { Spans } from './spans.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** What a request works with: one snapshot, taken when it comes, so that it is judged by one configuration to its end. */
@@ -32,6 +33,8 @@ export interface Services {
   /** The leases, for people to look through. */
   readonly overview: Overview;
   readonly telemetry: Telemetry;
+  /** Where the environment says to whom they are sent. */
+  readonly spans: Spans | undefined;
   /** By issuer and tenant. */
   readonly counters: Counters;
   readonly clock: Clock;

@@ -4,7 +4,8 @@ import { Document, isScalar, Scalar, visit } from 'yaml';
 // that means a number, a boolean or null.
 const plain = /^[A-Za-z/][\w./@-]*$/;
 const word = /^(?:true|false|yes|no|on|off|y|n|null|nan|inf)$/i;
-const pem = /^-----BEGIN [A-Z ]+-----\n[\w+/=\n -]+\n$/;
+// A file within a file: lines of what can be seen, none of them empty.
+const lines = /^[!-~][ -~]*\n(?: *[!-~][ -~]*\n)+$/;
 
 /** Documents that every reader of YAML takes for the same, whoever chose the names in them. */
 export function toYaml(...values: readonly unknown[]): string {
@@ -22,6 +23,6 @@ function documentOf(value: unknown): string {
 }
 
 function styleOf(text: string): Scalar.Type {
-  if (pem.test(text)) return Scalar.BLOCK_LITERAL;
+  if (lines.test(text)) return Scalar.BLOCK_LITERAL;
   return plain.test(text) && !word.test(text) ? Scalar.PLAIN : Scalar.QUOTE_DOUBLE;
 }

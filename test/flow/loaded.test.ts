@@ -44,10 +44,16 @@ const probe = (list: string) => `
     require('node:fs').writeFileSync(${JSON.stringify(list)}, JSON.stringify(loaded, (_, value) => value ?? null));
   });`;
 
-async function loadedBy(program: string, args: readonly string[], from = dist, code = 0): Promise<Loaded> {
+async function loadedBy(
+  program: string,
+  args: readonly string[],
+  from = dist,
+  code = 0,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Loaded> {
   const [required, list] = [join(person.home, 'probe.cjs'), join(person.home, 'loaded.json')];
   await writeFile(required, probe(list));
-  const result = await person.run(process.execPath, ['--require', required, join(from, program), ...args]);
+  const result = await person.run(process.execPath, ['--require', required, join(from, program), ...args], { env });
   expect(said(result)).toMatchObject(code === 0 ? { code, stderr: '' } : { code });
   const loaded = JSON.parse(await readFile(list, 'utf8')) as Loaded;
   return { ...loaded, modules: loaded.modules.map((each) => each.replace('NativeModule ', '')) };
@@ -112,6 +118,37 @@ it('a broker that starts compiles nothing: V8 takes what the build made with the
   const { files } = await loadedBy('kleis-broker.js', ['serve', '--config', join(person.home, 'none.yaml')], dist, 6);
   expect(Object.keys(files).length).toBeGreaterThan(10);
   expect(new Set(Object.values(files))).toEqual(new Set([true]));
+});
+
+it('a broker loads OpenTelemetry where the environment says to whom spans are sent, and nothing of it elsewhere', async () => {
+  const config = join(person.home, 'broker.yaml');
+  const token = join(person.home, 'token');
+  await writeFile(token, 'x');
+  // It ends where it would listen: by then it has loaded all that it serves with.
+  const document = {
+    apiVersion: 'kleis.dev/v1',
+    kind: 'BrokerConfig',
+    publicUrl: 'https://kleis.example.com',
+    listen: { address: new URL(world.provider.url).host },
+    state: { memory: true },
+    audit: { file: join(person.home, 'audit.jsonl') },
+    issuers: { ci: { url: 'https://127.0.0.1:1', audience: 'https://kleis.example.com' } },
+    clusters: { prod: { server: 'https://127.0.0.1:1', credentials: { tokenFile: token } } },
+    grants: { g: { issuer: 'ci', where: { sub: 'a' }, cluster: 'prod', serviceAccount: 'g' } },
+  };
+  await writeFile(config, JSON.stringify(document));
+  const ofTelemetry = async (env: Readonly<Record<string, string>>) => {
+    const { files } = await loadedBy('kleis-broker.js', ['serve', '--config', config], dist, 6, env);
+    const texts = await Promise.all(Object.keys(files).map((file) => readFile(file, 'utf8')));
+    expect(texts.some((text) => text.includes('kleis_broker_'))).toBe(true);
+    return Object.keys(files).filter((_, index) => /opentelemetry\.js\.api|OTLPTraceExporter/.test(texts[index]!));
+  };
+  expect(await ofTelemetry({ OTEL_SERVICE_NAME: 'kleis' })).toEqual([]);
+  expect(await ofTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_SDK_DISABLED: 'true' })).toEqual(
+    [],
+  );
+  const [first = ''] = await ofTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
+  expect(first).toMatch(/broker-otlp/);
 });
 
 it('V8 judges the code cache: what is not its own making is compiled anew, with the same outcome', async () => {

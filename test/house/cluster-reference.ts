@@ -1,4 +1,4 @@
-import type { ApiServerWants } from '../../cli/setup/authentication-config.ts';
+import { type ApiServerWants, oidcFlags } from '../../cli/setup/authentication-config.ts';
 import { distribution } from '../../cli/setup/distributions.ts';
 import { type DistributionName, distributionNames } from '../../cli/setup/flags.ts';
 import { type Part, table } from './reference.ts';
@@ -12,6 +12,7 @@ export const clusterParts: readonly Part[] = [
     { file: `docs/clusters/${page(name)}.md`, name: 'setup', make: () => command(name) },
     { file: `docs/clusters/${page(name)}.md`, name: 'steps', make: () => steps(name) },
   ]),
+  { file: 'docs/clusters/README.md', name: 'flags', make: flags },
 ];
 
 const issuer = 'https://login.example.com';
@@ -36,12 +37,15 @@ function overview(): string {
           .join(', '),
       ];
     });
-  return table(['cluster', 'takes your provider', 'claims', 'prefix', 'files that `kleis setup` makes'], rows);
+  return table(
+    ['cluster', 'takes your provider', 'claims that it takes', 'prefix', 'files that `kleis setup` makes'],
+    rows,
+  );
 }
 
-function recipe(name: DistributionName) {
+function wantsOf(name: DistributionName): ApiServerWants {
   const prefix = prefixOf(name);
-  const wants: ApiServerWants = {
+  return {
     issuer,
     audience: 'kleis',
     certificateAuthority: undefined,
@@ -50,8 +54,11 @@ function recipe(name: DistributionName) {
     groupsAreText: false,
     algorithms: ['RS256'],
   };
+}
+
+function recipe(name: DistributionName) {
   const scopes = ['openid', 'email', 'groups', 'offline_access'];
-  return distribution(name).recipe({ wants, version: 'v1', signIn: { clientId: 'kleis', scopes } });
+  return distribution(name).recipe({ wants: wantsOf(name), version: 'v1', signIn: { clientId: 'kleis', scopes } });
 }
 
 function command(name: DistributionName): string {
@@ -63,12 +70,20 @@ function command(name: DistributionName): string {
 
 function steps(name: DistributionName): string {
   const { files, steps: all } = recipe(name);
-  const parts = Object.entries(files).map(([file, content]) => {
+  // What is for no cluster in particular stands in docs/api-server.md.
+  const parts = Object.entries(name === 'other' ? {} : files).map(([file, content]) => {
     const language = file.endsWith('.json') ? 'json' : 'yaml';
     return `\`${file}\`:\n\n\`\`\`${language}\n${content.trimEnd()}\n\`\`\``;
   });
-  const said = all.map(({ text, lines }) =>
-    lines === undefined ? text : `${text}\n\n\`\`\`sh\n${lines.join('\n')}\n\`\`\``,
-  );
+  const said = all.map(({ text: printed, lines }) => {
+    const text = printed.replaceAll(/docs\/([\w-]+)\.md/g, '[$1.md](../$1.md)');
+    return lines === undefined ? text : `${text}\n\n\`\`\`sh\n${lines.join('\n')}\n\`\`\``;
+  });
   return [...parts, ...said].join('\n\n');
+}
+
+function flags(): string {
+  const found = oidcFlags(wantsOf('other'), '/PATH/oidc-ca.crt');
+  if ('why' in found) throw new Error(found.why);
+  return `\`\`\`sh\n${found.flags.join('\n')}\n\`\`\``;
 }

@@ -5,6 +5,7 @@ import { configJsonSchema } from '../../cli/settings/json-schema.ts';
 import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
 import { clusterParts } from './cluster-reference.ts';
+import { monitoringFiles } from './monitoring/files.ts';
 import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
@@ -27,6 +28,7 @@ export const generated: readonly Generated[] = [
   { file: 'docs/openapi.json', make: () => `${JSON.stringify(openApi(), null, 2)}\n` },
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
   { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
+  ...monitoringFiles,
   ...[...referenceParts, ...brokerParts, ...providerParts, ...clusterParts].map(({ file, name, make }) => ({
     file,
     make: (page: string) => replacePart(page, name, make()),

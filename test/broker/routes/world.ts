@@ -72,7 +72,7 @@ export interface AppWorld {
   /** The header of somebody who is an admin. */
   admin(): Promise<Record<string, string>>;
   document(parts?: Record<string, unknown>): Record<string, unknown>;
-  start(parts?: Record<string, unknown>): Promise<RunningBroker>;
+  start(parts?: Record<string, unknown>, env?: Deps['env']): Promise<RunningBroker>;
   stop(): Promise<void>;
 }
 
@@ -124,9 +124,9 @@ export async function startAppWorld(cluster: ClusterOptions['kind'] = 'stand-in'
     issue: async (claims = {}) =>
       sign({ url: issuerUrl }, { sub: 'acme/web', jti: randomUUID(), ...job, ...claims }, { key, now: Date.now() }),
     admin: async () => ({ authorization: `Bearer ${await world.issue({ sub: 'boss', groups: ['dev', 'platform'] })}` }),
-    async start(parts = {}) {
+    async start(parts = {}, env = {}) {
       count += 1;
-      const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }));
+      const broker = await startBroker(folder, count, (more = {}) => document({ ...parts, ...more }), env);
       brokers.push(broker);
       return broker;
     },
@@ -154,13 +154,14 @@ async function startBroker(
   folder: string,
   number: number,
   document: (parts?: Record<string, unknown>) => Record<string, unknown>,
+  env: Deps['env'],
 ): Promise<RunningBroker> {
   const file = join(folder, `broker-${number}.yaml`);
   const write = async (value: Record<string, unknown>) =>
     writeFile(file, stringify(value, { aliasDuplicateObjects: false }));
   const first = document();
   await write(first);
-  const world = testDeps();
+  const world = testDeps(env);
   const ended = run(['serve', '--config', file], world.deps);
   const early = ended.then((code) => {
     throw new Error(`the broker ended with ${code}: ${world.output()}`);
@@ -215,7 +216,12 @@ async function startBroker(
 }
 
 /** The surroundings of one run, as a test controls them. */
-export function testDeps(): { deps: Deps; output: () => string; end: () => void; hangUp: () => void } {
+export function testDeps(env: Deps['env'] = {}): {
+  deps: Deps;
+  output: () => string;
+  end: () => void;
+  hangUp: () => void;
+} {
   let text = '';
   const stream = () =>
     new Writable({
@@ -227,7 +233,7 @@ export function testDeps(): { deps: Deps; output: () => string; end: () => void;
   const ending = new AbortController();
   const listeners = new Set<() => void>();
   const deps = {
-    env: { KLEIS_LOG: 'debug' },
+    env: { KLEIS_LOG: 'debug', ...env },
     stdin: Readable.from([]),
     stdout: stream(),
     stderr: stream(),
