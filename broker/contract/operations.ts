@@ -354,7 +354,8 @@ export const operations: Readonly<Record<string, Partial<Record<'GET' | 'POST' |
       bearer: 'optional',
       answers: {
         200: {
-          description: 'The text format of Prometheus.',
+          description:
+            'The text format of Prometheus; OpenMetrics, with exemplars, for who accepts `application/openmetrics-text`.',
           type: 'text/plain',
           schema: { type: 'string' },
         },

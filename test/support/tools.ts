@@ -61,6 +61,7 @@ export const tools = {
     get: 'pip install check-jsonschema==0.39.0',
     find: () => onPath('check-jsonschema'),
   },
+  prometheus: { what: 'Prometheus', get: debian('prometheus'), find: () => onPath('prometheus') },
   promtool: { what: 'promtool', get: debian('prometheus'), find: () => onPath('promtool') },
   dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },
   bash: { what: 'bash', get: debian('bash'), find: () => onPath('bash') },
