@@ -21,7 +21,7 @@ export interface Group<Rule> {
 }
 
 /** Labels that tell replicas apart, where they are looked at together. */
-const replicas = 'instance, pod';
+const replicas = 'instance, pod, node';
 
 export const recordings: Group<Recording> = {
   name: 'kleis-broker.records',
