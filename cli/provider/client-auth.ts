@@ -4,7 +4,7 @@ import { clean } from '../../shared/text.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import type { ProviderMetadata } from './discovery.ts';
-import { readSecretFile } from './secret-file.ts';
+import { readSecretFile } from '../../shared/secret-file.ts';
 
 /** Puts what proves who this client is into a request (OpenID Connect Core 9). */
 export type ClientMethod = ClientAuth;

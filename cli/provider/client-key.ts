@@ -6,7 +6,7 @@ import { isObject, parseObject } from '../../shared/json.ts';
 import { clean } from '../../shared/text.ts';
 import type { Deps } from '../surroundings/deps.ts';
 import { endpoint, type ProviderMetadata } from './discovery.ts';
-import { readSecretFile } from './secret-file.ts';
+import { readSecretFile } from '../../shared/secret-file.ts';
 
 /** RFC 7523 section 2.2 (private_key_jwt). */
 export async function signedMethods(

@@ -2,8 +2,8 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSecretFile } from '../../../cli/provider/secret-file.ts';
-import { failure } from '../../support/failure.ts';
+import { readSecretFile } from '../../shared/secret-file.ts';
+import { failure } from '../support/failure.ts';
 
 let folder: string;
 beforeAll(async () => {

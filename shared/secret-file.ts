@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
-import { systemCode } from '../../shared/read-file.ts';
+import { KleisError } from './errors.ts';
+import { clean } from './text.ts';
+import { systemCode } from './read-file.ts';
 
 /**
  * Reads a file that holds a secret of the client, as text without a byte order mark and without blanks at its end. Throws
