@@ -80,13 +80,24 @@ const table = {
   usage: { exit: 'usage', hint: 'See --help.' },
   interrupted: { exit: 'interrupted', hint: 'Run the command again.' },
 
-  sign_in_needed: { exit: 'signIn', hint: 'Sign in with `kleis login`.' },
-  sign_in_refused: { exit: 'signIn', hint: 'Try again, or ask the administrator of the provider why it refuses.' },
+  sign_in_needed: { exit: 'signIn', status: 401, oauth: 'invalid_token', hint: 'Sign in with `kleis login`.' },
+  sign_in_refused: {
+    ...refused,
+    status: 403,
+    exit: 'signIn',
+    hint: 'Try again, or ask the administrator of the provider why it refuses.',
+  },
   sign_in_cancelled: { exit: 'signIn', hint: 'Run the command again to sign in.' },
   sign_in_timeout: { exit: 'signIn', hint: 'Run the command again; --login-timeout gives more time.' },
   sign_in_invalid: {
+    ...refused,
     exit: 'signIn',
     hint: 'Try again; if it keeps happening, tell the administrator of the provider.',
+  },
+  claims_too_large: {
+    ...refused,
+    exit: 'signIn',
+    hint: 'Ask the administrator of the provider to send fewer groups to this client.',
   },
   browser_unavailable: { exit: 'signIn', hint: 'Use --login device or --login paste.' },
 
@@ -135,6 +146,12 @@ const table = {
   request_malformed: { ...refused, exit: 'usage', hint: 'Correct what the message names.' },
   request_unsupported: { ...refused, exit: 'usage', hint: 'Leave out what the broker does not offer.' },
   request_too_large: { ...refused, status: 413, exit: 'usage', hint: 'Send less.' },
+  request_foreign: {
+    ...refused,
+    status: 403,
+    exit: 'usage',
+    hint: 'Open the page of the broker anew, and do it there.',
+  },
   request_slow: { ...refused, status: 408, exit: 'unavailable', hint: 'Send the whole request at once.' },
   grant_type_unsupported: { exit: 'usage', status: 400, oauth: 'unsupported_grant_type', hint: 'Use token exchange.' },
   token_type_unsupported: {
@@ -203,7 +220,12 @@ const table = {
   },
   issuer_invalid: { exit: 'configuration', hint: 'Check --issuer-url.' },
   issuer_mismatch: { exit: 'configuration', hint: 'Use the issuer exactly as the provider spells it.' },
-  client_refused: { exit: 'configuration', hint: 'Check --client-id and how the client authenticates.' },
+  client_refused: {
+    exit: 'configuration',
+    status: 502,
+    oauth: 'server_error',
+    hint: 'Check --client-id and how the client authenticates.',
+  },
   token_unusable: {
     exit: 'configuration',
     hint: 'Check --scope and --token, and what the provider issues to this client.',

@@ -53,7 +53,7 @@ export class JwtFault extends Error {
 }
 
 /** GitHub's tokens have 2 kB, an Entra token with its 200 groups 10 kB; Node takes headers of 16 kB. */
-const defaultMaxLength = 16_384;
+export const longestToken = 16_384;
 /** The deepest that providers are known to send is 4 (Keycloak's `resource_access`). */
 const maxDepth = 16;
 
@@ -72,7 +72,7 @@ const code = {
  * so that no two readers can see two different tokens in one text: base64url in its only canonical form, valid UTF-8,
  * no member twice, no `__proto__`, no half of a surrogate pair. Throws `JwtFault` and nothing else.
  */
-export function decodeUnverified(token: unknown, { maxLength = defaultMaxLength }: JwtLimits = {}): UnverifiedJwt {
+export function decodeUnverified(token: unknown, { maxLength = longestToken }: JwtLimits = {}): UnverifiedJwt {
   if (typeof token !== 'string' || token === '') throw new JwtFault('There is no token.');
   if (token.length > maxLength) throw new JwtFault(`The token is longer than ${maxLength} characters.`);
   const parts = token.split('.', 6);

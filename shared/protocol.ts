@@ -20,6 +20,9 @@ export const routes = {
   token: '/token',
   revoke: '/revoke',
   explain: '/explain',
+  home: '/',
+  /** All of the web page but where it begins. */
+  web: '/ui',
   wellKnown: '/.well-known/kleis',
   oauthMetadata: '/.well-known/oauth-authorization-server',
   kubeconfig: '/kubeconfig',

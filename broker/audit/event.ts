@@ -20,7 +20,10 @@ export interface AuditEvent {
     | 'kubeconfig'
     /** Somebody who signed in asked at /.well-known/kleis what is theirs. */
     | 'grants'
-    | 'leases';
+    | 'leases'
+    /** At the web page. */
+    | 'sign_in'
+    | 'sign_out';
   readonly outcome: 'done' | 'allowed' | 'denied' | 'failed';
   /** Why; the code of the error, or the reason of the decision. */
   readonly reason?: string | undefined;

@@ -8,6 +8,7 @@ import { checkCertificates } from '../../shared/net/certificates.ts';
 import { readTextFile, systemCode, systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { readClientSecret, readCookieKeys } from '../config/web-files.ts';
 import { parseKeySet } from '../issuers/keys.ts';
 import { type PlacedFinding, placeOf } from './findings.ts';
 
@@ -67,6 +68,12 @@ async function judge({ file, kind }: Named, certificate: Named | undefined, env:
       return judgeKey(await readTextFile(file), certificate);
     case 'keys':
       return judgeKeys(await readTextFile(file));
+    case 'client secret':
+      readClientSecret(file);
+      return undefined;
+    case 'cookie keys':
+      readCookieKeys(file);
+      return undefined;
     case 'token':
       return (await readTextFile(file)).trim() === '' ? 'it is empty' : undefined;
   }

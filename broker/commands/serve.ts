@@ -59,7 +59,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   let open: Addresses;
   try {
     const { openAddresses } = await import('./addresses.ts');
-    open = await openAddresses(broker, condition);
+    open = await openAddresses(broker, deps, condition);
   } catch (error) {
     ending.abort();
     await stopWork();

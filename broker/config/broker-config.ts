@@ -51,6 +51,19 @@ export interface ClusterConfig {
   readonly serviceAccount: string;
 }
 
+/** The page at which people sign in. */
+export interface WebConfig {
+  /** Name of an entry of `issuers` that has a URL. */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecretFile?: string;
+  readonly cookieKeyFile: string;
+  /** One line for people. */
+  readonly contact?: string;
+  /** Milliseconds. */
+  readonly session: number;
+}
+
 export interface BrokerConfig {
   /** Without a trailing slash. */
   readonly publicUrl: string;
@@ -71,6 +84,7 @@ export interface BrokerConfig {
     /** Live leases. `perSubject`: of one `sub` of one issuer. */
     readonly leases: { readonly perGrant: number; readonly perSubject: number };
   };
+  readonly web?: WebConfig;
   readonly metrics?: { readonly listen: string };
   /** Milliseconds. */
   readonly reload: { readonly maxStale: number };

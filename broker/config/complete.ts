@@ -25,6 +25,9 @@ export function completeConfig(document: BrokerDocument): BrokerConfig {
     trustedProxies: document.trustedProxies ?? [],
     // A pipeline of a hundred jobs starts within a minute, often behind one address; an organisation has many of them.
     limits: completeLimits(document.limits),
+    ...(document.web && {
+      web: { ...defined(document.web), session: milliseconds(document.web.session) ?? 60 * minute },
+    }),
     ...(document.metrics && { metrics: document.metrics }),
     reload: { maxStale: milliseconds(document.reload?.maxStale) ?? 24 * 60 * minute },
   };

@@ -3,7 +3,16 @@ import type { Path } from '../policy/parse-where.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
 /** What a file that a configuration names holds. */
-export type FileKind = 'certificates' | 'keys' | 'certificate' | 'private key' | 'kubeconfig' | 'token' | 'audit';
+export type FileKind =
+  | 'certificates'
+  | 'keys'
+  | 'certificate'
+  | 'private key'
+  | 'kubeconfig'
+  | 'token'
+  | 'audit'
+  | 'client secret'
+  | 'cookie keys';
 
 export interface NamedFile {
   /** Where the configuration names it. */
@@ -30,7 +39,7 @@ export function resolveFiles(config: BrokerConfig, fileOf: (path: Path) => strin
 type Visit = (path: Path, file: string, kind: FileKind) => string;
 
 function mapFiles(config: BrokerConfig, visit: Visit): BrokerConfig {
-  const { listen, audit, issuers, clusters } = config;
+  const { listen, audit, issuers, clusters, web } = config;
   return {
     ...config,
     listen: {
@@ -60,6 +69,13 @@ function mapFiles(config: BrokerConfig, visit: Visit): BrokerConfig {
       ...visitField(cluster, 'certificateAuthority', path, 'certificates', visit),
       credentials: visitCredentials(cluster.credentials, [...path, 'credentials'], visit),
     })),
+    ...(web && {
+      web: {
+        ...web,
+        ...visitField(web, 'clientSecretFile', ['web'], 'client secret', visit),
+        cookieKeyFile: visit(['web', 'cookieKeyFile'], web.cookieKeyFile, 'cookie keys'),
+      },
+    }),
   };
 }
 

@@ -30,6 +30,8 @@ const usualApiAudiences = [
 
 const shortestTtl = 600_000;
 const longestTtl = 86_400_000;
+const shortestSession = 300_000;
+const longestSession = 43_200_000;
 
 /** Namespaces that Kubernetes itself lives in. */
 export const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
@@ -40,6 +42,7 @@ export function checkRules(config: BrokerConfig, document: BrokerDocument): Rule
   const report: Report = (path, message, refersTo) => faults.push({ path, message, refersTo });
   checkService(config, report);
   checkIssuers(config, document, report);
+  checkWeb(config, report);
   checkClusters(config, report);
   for (const grant of Object.values(config.grants)) checkGrant(grant, document.grants[grant.name]!, config, report);
   checkSharedAccounts(config, report);
@@ -101,6 +104,18 @@ function checkIssuers(config: BrokerConfig, document: BrokerDocument, report: Re
     if (issuer.signIn !== undefined && issuer.cluster !== undefined)
       report([...path, 'signIn'], 'is for people, and nobody signs in at an API server: leave it out');
   }
+}
+
+function checkWeb({ web, issuers }: BrokerConfig, report: Report): void {
+  if (web === undefined) return;
+  const { issuer: name, session, contact } = web;
+  checkReference(name, issuers, ['web', 'issuer'], 'issuers', report);
+  if (Object.hasOwn(issuers, name) && issuers[name]!.cluster !== undefined)
+    report(['web', 'issuer'], 'is an API server, at which nobody signs in: name the provider of your people');
+  if (session < shortestSession) report(['web', 'session'], 'is less than 5m: people would sign in all the time');
+  else if (session > longestSession)
+    report(['web', 'session'], 'is more than 12h: what a provider says of somebody is to be asked again by then');
+  if (contact?.trim() === '') report(['web', 'contact'], 'is blank: leave it out, or say whom people ask');
 }
 
 /** Where the keys come from: discovery at `url`, a file, or the API server of a cluster. */

@@ -196,6 +196,29 @@ const grant = z.strictObject({
 
 const count = z.int().min(1).max(10_000_000);
 
+const web = z.strictObject({
+  issuer: entryName.meta({
+    description: 'Name of an entry in `issuers`: people sign in to the web page there.',
+    $comment: 'Grants and `admins` judge them as they judge its tokens. Its `signIn.scopes` are asked for.',
+  }),
+  clientId: text.meta({
+    description: 'The client that is registered for the web page there.',
+    $comment: 'With the redirect URI `publicUrl` + `/ui/callback`, and `/ui/signed-out` for after the sign-out.',
+  }),
+  clientSecretFile: optional(file, 'File with the secret of that client, one line.', {
+    $comment: 'Without it the client is a public one, by PKCE alone.',
+  }),
+  cookieKeyFile: file.meta({
+    description: 'File with the keys that seal sessions: 32 bytes in base64 a line. The first seals, all open.',
+    $comment: 'The same for all replicas. `openssl rand -base64 32` makes one.',
+  }),
+  contact: optional(
+    z.string().regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,200}$/u, 'is no line of at most 200 characters'),
+    'Whom people ask that no grant is for: a line of text, or an https or mailto URL.',
+  ),
+  session: optional(duration, 'How long somebody stays signed in to the page, 12h at most.', { default: '1h' }),
+});
+
 export const documentSchema = z.strictObject({
   apiVersion: z.literal('kleis.dev/v1').describe('Which form of configuration it is.'),
   kind: z.literal('BrokerConfig').describe('What the document is.'),
@@ -295,6 +318,7 @@ export const documentSchema = z.strictObject({
     }),
     'How often, and how much. Rates hold for one replica.',
   ),
+  web: optional(web, 'The web page for people, at `publicUrl`. Without it there is none.'),
   metrics: optional(
     z.strictObject({
       listen: z.string().meta({

@@ -11,7 +11,8 @@ export interface Answer {
   /** With its charset, which is UTF-8. */
   readonly type: string;
   readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** They take the place of those that every answer has. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** `Cache-Control`; if not given, nobody keeps it. */
   readonly cache?: string;
   /** Nobody is to send anything more on the connection. */
@@ -68,18 +69,24 @@ function headersOfHelmet(): Record<string, string> {
 
 export function send(
   response: ServerResponse,
-  { status, type, body, headers = {}, cache, last = false }: Answer,
+  { status, type, body, headers, cache, last = false }: Answer,
   { requestId, draining }: { readonly requestId: string; readonly draining: boolean },
 ): void {
   const keep = cache === undefined ? never : ['Cache-Control', cache];
-  const head = [...protection, ...keep, 'X-Request-Id', requestId];
-  for (const [name, value] of Object.entries(headers)) head.push(name, value);
+  const common = headers === undefined ? protection : protectionBeside(headers);
+  const head = [...common, ...keep, 'X-Request-Id', requestId];
+  for (const [name, value] of Object.entries(headers ?? {})) for (const each of [value].flat()) head.push(name, each);
   if (last || draining) head.push('Connection', 'close');
   // RFC 9110 section 15.4.5: they would be those of the body that is not sent.
   if (status !== 304) head.push('Content-Type', type, 'Content-Length', String(Buffer.byteLength(body)));
   response.writeHead(status, head);
   // A text goes out with its headers in one piece. Of the answer to a HEAD Node leaves it away.
   response.end(body);
+}
+
+function protectionBeside(headers: NonNullable<Answer['headers']>): string[] {
+  const given = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
+  return protection.filter((_, index) => !given.has(protection[index - (index % 2)]!.toLowerCase()));
 }
 
 /** RFC 6749 section 5.2: %x20-21 / %x23-5B / %x5D-7E. */

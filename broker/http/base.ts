@@ -5,7 +5,7 @@ import { type Answer, refusal, send } from './answer.ts';
 import type { Route } from './audited.ts';
 import { translate } from './faults.ts';
 import type { Guard } from './guards.ts';
-import { openCall, type OpenCall } from './request.ts';
+import { type Call, openCall, type OpenCall } from './request.ts';
 
 /** Methods by address. */
 export type RouteTable = Readonly<Record<string, Partial<Record<'GET' | 'POST' | 'DELETE', Route>>>>;
@@ -22,10 +22,12 @@ export interface AppParts {
   readonly trustProxy: false | ((address: string, hop: number) => boolean);
   readonly guards?: readonly Guard[];
   readonly routes: RouteTable;
+  /** Tells what is wrong in another form than the API's; undefined where that is the form. */
+  readonly tell?: (error: KleisError, call: Call, services: Services) => Promise<Answer> | undefined;
 }
 
 /** Answers with what the routes say and, in one form, with what is wrong; does not listen. */
-export function createBase(service: Service, { trustProxy, guards = [], routes }: AppParts): Express {
+export function createBase(service: Service, { trustProxy, guards = [], routes, tell }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -45,7 +47,7 @@ export function createBase(service: Service, { trustProxy, guards = [], routes }
   app.use(() => {
     throw new KleisError('route_unknown', 'There is nothing at this path.');
   });
-  app.use(fail(service));
+  app.use(fail(service, tell));
   return app;
 }
 
@@ -60,9 +62,8 @@ type Handler = (request: Request, response: Response) => Promise<void>;
 
 function serveMethods(path: string, methods: RouteTable[string], service: Service): Handler {
   const allow = Object.keys(methods);
-  return async ({ method: asked }, response) => {
-    // RFC 9110 section 9.3.2: as GET, without the body.
-    const method = asked === 'HEAD' ? 'GET' : asked;
+  return async (_, response) => {
+    const { method } = callOf(response);
     const route = Object.hasOwn(methods, method) ? methods[method as keyof typeof methods] : undefined;
     if (route !== undefined) return serve(route, path, response, service);
     response.setHeader('Allow', allow.join(', '));
@@ -106,14 +107,16 @@ async function even(call: OpenCall, response: Response, { clock }: Services): Pr
   response.off('close', leave);
 }
 
-function fail(service: Service) {
-  return (thrown: unknown, request: Request, response: Response, next: NextFunction): void => {
+function fail(service: Service, tell: AppParts['tell']) {
+  return async (thrown: unknown, request: Request, response: Response, next: NextFunction): Promise<void> => {
     if (response.headersSent) return next(thrown);
     const call = callOf(response);
     const error = translate(thrown);
     logFailure(service, request, call, error);
+    // Whoever cannot tell it in their own form leaves it to this one.
+    const told = await tell?.(error, call, service.current)?.catch(() => undefined);
     if (response.destroyed) return;
-    send(response, refusal(error, call.requestId), { requestId: call.requestId, draining: service.draining });
+    send(response, told ?? refusal(error, call.requestId), { requestId: call.requestId, draining: service.draining });
   };
 }
 

@@ -18,6 +18,10 @@ export interface Call {
   readonly gone: boolean;
   /** By `performance.now()`. */
   readonly startedAt: number;
+  /** In capitals; a HEAD is a GET here. */
+  readonly method: string;
+  /** The path as it was sent. */
+  readonly pathname: string;
   readonly path: Readonly<Record<string, unknown>>;
   readonly query: Readonly<Record<string, unknown>>;
   /** By its name in small letters. */
@@ -82,6 +86,15 @@ class ServedCall implements OpenCall {
     this.#response = response;
     this.trace = readTrace(this.header('traceparent'), this.header('tracestate'));
     this.address = addressOf(request);
+  }
+
+  get method(): string {
+    // RFC 9110 section 9.3.2: as GET, without the body.
+    return this.#request.method === 'HEAD' ? 'GET' : this.#request.method;
+  }
+
+  get pathname(): string {
+    return this.#request.path;
   }
 
   // Known only once the route is.

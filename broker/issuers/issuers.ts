@@ -37,9 +37,10 @@ export interface Issuers {
   /**
    * Throws `KleisError`: `subject_malformed`, `subject_issuer_unknown`, `subject_algorithm`, `subject_signature`,
    * `subject_audience`, `subject_expired`, `subject_not_yet_valid`, `subject_too_old`, `issuer_unavailable` (try again).
-   * Its message is for the caller; `detail` is for the log.
+   * Its message is for the caller; `detail` is for the log. `audience`: for a token that was made for another client than
+   * the issuer's entry names.
    */
-  verify(token: string): Promise<Subject>;
+  verify(token: string, audience?: string): Promise<Subject>;
   /** By the issuers' names. */
   health(): Readonly<Record<string, KeyHealth>>;
   /** What stands in `iss`, by the issuers' names; without clusters that have not said it yet. */
@@ -133,7 +134,7 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
   const ending = new AbortController();
   let started = false;
   const issuers: Issuers = {
-    async verify(token) {
+    async verify(token, audience) {
       const jwt = decode(token);
       const { iss } = jwt.claims;
       if (typeof iss !== 'string') throw malformed('The token does not say who issued it (iss).');
@@ -141,7 +142,7 @@ export function createIssuers(configs: readonly TrustedIssuer[], deps: IssuerDep
       const [sharer] = sharersOf(entry, key);
       if (sharer !== undefined) throw ambiguous(entry, sharer);
       // From here on the claims are the issuer's own words.
-      checkAudience(jwt.claims, entry.config);
+      checkAudience(jwt.claims, audience === undefined ? entry.config : { ...entry.config, audience });
       const expiresAt = checkTimes(jwt.claims, entry.config, clock.now());
       return {
         issuer: entry.config.name,

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { clean } from '../../shared/text.ts';
+import { shownHolder } from './holder.ts';
 
 /** What the token of a lease depends on, and dies with. */
 export type Bound = 'secret' | 'account' | 'none';
@@ -197,7 +197,7 @@ function partsOf(request: LeaseRequest, turn: number) {
     bound: request.bound,
     access: request.access ?? [],
     // Annotations cost time on every write, so nothing in them is long.
-    holder: clean(request.holder, 120) || 'unknown',
+    holder: shownHolder(request.holder),
     ...(request.idempotencyHash === undefined
       ? { subjectHash: undefined, idempotencyHash: undefined }
       : { subjectHash: checkHash(request.subjectHash), idempotencyHash: checkHash(request.idempotencyHash) }),

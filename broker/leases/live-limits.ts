@@ -1,5 +1,5 @@
 import { KleisError } from '../../shared/errors.ts';
-import { clean } from '../../shared/text.ts';
+import { shownHolder } from './holder.ts';
 import { type Lease, type LeaseRequest, retryWindow } from './lease.ts';
 import { createLiveCount, type LiveCount } from './live-count.ts';
 import type { LeaseStore } from './store.ts';
@@ -157,7 +157,7 @@ export function limitLive(store: LeaseStore, { limits, now, background, onLimit 
 
   async function acquire(request: LeaseRequest): ReturnType<LeaseStore['acquire']> {
     tidy();
-    const keys = keysOf({ grant: request.grant, holder: clean(request.holder, 120) || 'unknown' });
+    const keys = keysOf({ grant: request.grant, holder: shownHolder(request.holder) });
     // The same request again takes the place that it has.
     if (!taken.has(request.name)) {
       const { perGrant, perSubject } = limits();

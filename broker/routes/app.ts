@@ -13,6 +13,7 @@ import { endLease, listLeases } from './leases.ts';
 import { oauthMetadata } from './oauth-metadata.ts';
 import { healthz, metrics, readyz, type Reader } from './operations.ts';
 import { openApi } from './openapi.ts';
+import { type LoadPages, pageRoutes, tellOnPages } from './pages.ts';
 import { revoke } from './revoke.ts';
 import { describeAccess, describeBroker } from './well-known.ts';
 
@@ -28,9 +29,10 @@ export interface AppOptions {
   readonly confidential: boolean;
   /** `/metrics` and the details of `/readyz` are on an address of their own. */
   readonly operationsElsewhere: boolean;
+  readonly loadPages: LoadPages;
 }
 
-/** Every address of the broker; contract/operations.ts says what each is for. */
+/** Every address of the API; contract/operations.ts says what each is for. */
 export function publicRoutes(broker: Broker, reader: Reader): RouteTable {
   return {
     [routes.token]: { POST: audited('exchange', exchange) },
@@ -56,13 +58,14 @@ function operations(broker: Broker, reader: Reader): RouteTable {
   };
 }
 
-export function createApp(broker: Broker, { confidential, operationsElsewhere }: AppOptions): Express {
+export function createApp(broker: Broker, { confidential, operationsElsewhere, loadPages }: AppOptions): Express {
   const current = () => broker.current;
   return createBase(broker, {
     // Asked at each request, since a reload may name others.
     trustProxy: (address, hop) => isProxy(current(), address, hop),
     guards: [limitAddresses(current, broker.addresses), refuseClearText(current, confidential)],
-    routes: publicRoutes(broker, operationsElsewhere ? 'nobody' : 'admins'),
+    routes: { ...publicRoutes(broker, operationsElsewhere ? 'nobody' : 'admins'), ...pageRoutes(loadPages) },
+    tell: tellOnPages(loadPages),
   });
 }
 

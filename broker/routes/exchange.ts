@@ -11,6 +11,7 @@ import { type Call, sampledTrace } from '../http/request.ts';
 import type { Facts, Trail } from '../http/trail.ts';
 import type { Subject } from '../issuers/issuers.ts';
 import type { MintTarget } from '../leases/bound-objects.ts';
+import { holderOf } from '../leases/holder.ts';
 import { leaseNameFor, type Lease } from '../leases/lease.ts';
 import { freeLease, leaseTime, openLease, withdrawLease } from '../leases/lifecycle.ts';
 import { isNamespaced } from '../policy/access.ts';
@@ -86,7 +87,6 @@ async function takeLease(
   }
   const now = await leaseTime(services.leases);
   const { singleUse, replayKey, tokenHash: subjectHash } = subject;
-  const { sub } = subject.claims;
   const opened = await openLease(
     services.leases,
     {
@@ -95,7 +95,7 @@ async function takeLease(
       cluster: grant.cluster,
       account: place,
       bound: ephemeral ? 'account' : revocable ? 'secret' : 'none',
-      holder: typeof sub === 'string' ? `${subject.issuer} ${sub}` : subject.issuer,
+      holder: holderOf(subject),
       subjectHash,
       idempotencyHash,
       subjectExpiresAt: subject.expiresAt,

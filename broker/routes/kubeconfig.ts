@@ -9,6 +9,7 @@ import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
 import { onlyNamespace } from '../policy/access.ts';
 import type { CompiledGrant } from '../policy/compile.ts';
+import type { Subject } from '../issuers/issuers.ts';
 import type { Services } from '../service/services.ts';
 import { accessOf } from './well-known.ts';
 
@@ -17,9 +18,13 @@ const platforms = { posix: 'posix', windows: 'win32' } as const;
 
 /** `GET /kubeconfig?platform=posix|windows`: a kubeconfig for the grants that who signs in would get now. */
 export async function kubeconfig(call: Call, services: Services, trail: Trail): Promise<Answer> {
+  return kubeconfigOf(await signedIn(call, services, trail.addSubject), call.query, services);
+}
+
+/** Throws `request_malformed` for a query that is none of its own. */
+export async function kubeconfigOf(subject: Subject, query: Call['query'], services: Services): Promise<Answer> {
   const { config } = services.loaded;
-  const subject = await signedIn(call, services, trail.addSubject);
-  const { platform } = parseParameters(kubeconfigQuery, call.query);
+  const { platform } = parseParameters(kubeconfigQuery, query);
   const { grants, clusters } = await accessOf(subject, services);
   const urls = { [subject.issuer]: subject.claims['iss'] as string };
   const [issuer] = await services.publicIssuers.describe(config.issuers, urls);

@@ -7,7 +7,7 @@ import { stale } from './generated.ts';
 const programs = house.map(({ name }) => name);
 const files = programs.flatMap((program) =>
   readdirSync(program, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => `${program}/${name}`),
 );
 const within = importsOf(files).filter(({ to }) => programs.some((program) => to.startsWith(`${program}/`)));

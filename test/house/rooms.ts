@@ -49,6 +49,7 @@ export const house: readonly Program[] = [
       ),
       room('broker/http', 'what every request passes through: listener, guards, limits, caller, trail, answer'),
       room('broker/routes', 'one address, one file'),
+      room('broker/web', 'the page for people: sign-in, session, and a file for each page'),
       room('broker/commands', 'one command, one file'),
       room('broker/program.ts', 'the tree of commands'),
       room('broker/process.ts', 'the only code that reads the command line, the environment and the streams'),

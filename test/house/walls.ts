@@ -33,7 +33,7 @@ export function makeWalls(): Wall[] {
         patterns.push({ regex: folders, message: `Imports go down: ${each.place} stands below that.` });
       }
       return {
-        files: [isFile(each) ? each.place : `${each.place}/*.ts`],
+        files: [isFile(each) ? each.place : `${each.place}/*.{ts,tsx}`],
         rules: { 'no-restricted-imports': ['error', { patterns }] },
       };
     }),

@@ -89,7 +89,8 @@ for (const { kind, skip } of kinds) {
       const { token: bearer } = await mint(prod, { account: reader, ttl: 600 });
       const keys = createRemoteJWKSet(new URL(`${cluster.server}/openid/v1/jwks`), {
         headers: { authorization: `Bearer ${bearer.reveal()}` },
-        [customFetch]: (url: string, init: object) => fetch(url, { ...init, dispatcher }),
+        [customFetch]: (url: string, init: object) =>
+          fetch(url, { ...init, dispatcher }) as unknown as Promise<Response>,
       });
       const { payload } = await jwtVerify(token.reveal(), keys, { audience: cluster.server });
       expect(payload.iss).toBe(cluster.server);

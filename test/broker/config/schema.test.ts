@@ -21,8 +21,9 @@ describe('docs/broker-config.schema.json', () => {
       sso: (baseDocument()['issuers'] as Record<string, unknown>)['sso'],
     };
     const clusters = { name: { credentials: { inCluster: true } }, prod: { credentials: { inCluster: true } } };
-    const { config } = loadDocument({ grants, issuers, clusters });
-    const milliseconds = ['leeway', 'ttl', 'maxStale'];
+    const web = { issuer: 'sso', clientId: 'page', cookieKeyFile: '/keys' };
+    const { config } = loadDocument({ grants, issuers, clusters, web });
+    const milliseconds = ['leeway', 'ttl', 'maxStale', 'session'];
     for (const { path, schema } of settings.filter((each) => 'default' in each.schema)) {
       const value = path
         .split('.')

@@ -10,7 +10,10 @@ const { broker } = await startSuite();
 
 describe('what is not there', () => {
   it.each([
-    ['GET', '/', 404],
+    ['GET', '/nowhere', 404],
+    ['GET', '/ui', 404],
+    ['POST', '/ui/sign-out', 404],
+    ['POST', '/', 405],
     ['GET', '/TOKEN', 404],
     ['POST', '/token/x/%00', 404],
     ['GET', '/%zz', 404],

@@ -1,0 +1,25 @@
+import { clean } from '../../shared/text.ts';
+import type { Subject } from '../issuers/issuers.ts';
+
+type Someone = Pick<Subject, 'issuer' | 'claims'>;
+
+/** How a lease names who has its token: issuer and `sub`, the latter as far as it has one. */
+export function holderOf({ issuer, claims: { sub } }: Someone): string {
+  return typeof sub === 'string' ? `${issuer} ${sub}` : issuer;
+}
+
+/** As much of it as a lease keeps, and fit for people. */
+export function shownHolder(holder: string): string {
+  return clean(holder, 120) || 'unknown';
+}
+
+/** What the leases of somebody have as their holder; undefined where others may have the same: it was cut, or never whole. */
+export function ownHolder(subject: Someone): string | undefined {
+  const holder = holderOf(subject);
+  return holder !== subject.issuer && shownHolder(holder) === holder ? holder : undefined;
+}
+
+/** Whether it is theirs for certain. */
+export function isHeldBy({ holder }: { readonly holder: string }, subject: Someone): boolean {
+  return holder === ownHolder(subject);
+}

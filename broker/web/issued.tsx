@@ -1,0 +1,146 @@
+import { KleisError } from '../../shared/errors.ts';
+import { clean } from '../../shared/text.ts';
+import type { Answer } from '../http/answer.ts';
+import type { Trail } from '../http/trail.ts';
+import { isHeldBy, ownHolder } from '../leases/holder.ts';
+import type { Lease } from '../leases/lease.ts';
+import { revokeLease } from '../leases/revocation.ts';
+import type { Services } from '../service/services.ts';
+import { Badge, type Column, Confirm, EmptyState, Notice, Outside, Table, Time, type Tone } from './components.tsx';
+import { texts } from './texts.ts';
+import type { FormVisit, PersonVisit } from './visit.ts';
+
+const path = '/ui/issued';
+const mostShown = 100;
+
+/** `GET /ui/issued`: the tokens of who is signed in, the latest first. */
+export async function issuedPage(visit: PersonVisit): Promise<Answer> {
+  const { services, session, page } = visit;
+  const { issued } = texts;
+  if (ownHolder(session.subject) === undefined) {
+    return page({ title: issued.title, body: <Notice tone="warn">{issued.cut}</Notice> });
+  }
+  const { leases, whole } = await leasesOf(session.subject, services);
+  const shown = leases.toSorted((one, other) => other.renewedAt - one.renewedAt).slice(0, mostShown);
+  return page({
+    title: issued.title,
+    lead: issued.lead,
+    body: (
+      <>
+        <Outcome visit={visit} />
+        {shown.length === 0 ? (
+          <EmptyState title={issued.empty}>
+            <p class="soft">{issued.emptyWhy}</p>
+          </EmptyState>
+        ) : (
+          <Table label={issued.title} columns={columnsOf(visit)} rows={shown} keyOf={({ name }) => name} />
+        )}
+        {!(whole && shown.length === leases.length) && <p class="soft">{issued.more}</p>}
+      </>
+    ),
+  });
+}
+
+/** `POST /ui/issued/revoke`: one that is theirs. What is not theirs is not there. */
+export async function revokeOwn({ form, services, session, redirect }: FormVisit, trail: Trail): Promise<Answer> {
+  const id = form.get('lease') ?? '';
+  trail.add({ lease: clean(id, 80) });
+  const found = /^[a-z0-9][-a-z0-9]{0,62}$/.test(id) ? await services.leases.store.get(id) : undefined;
+  if (found === undefined || !isHeldBy(found, session.subject)) {
+    throw new KleisError('lease_unknown', 'You have no such token.', { hint: 'See what was issued to you.' });
+  }
+  const { outcome, deadWithin, lease } = await revokeLease(services.leases, id, 'revoked by its holder');
+  trail.add({ grant: lease?.grant, cluster: lease?.cluster });
+  trail.conclude('done', outcome);
+  return redirect(path, { done: outcome, within: Math.ceil(deadWithin) });
+}
+
+/** What the last form came to; the address can say no more than which of these texts it is. */
+function Outcome({ visit: { query } }: { readonly visit: PersonVisit }) {
+  const { issued } = texts;
+  const done = query('done', 20);
+  const within = Math.max(0, Number.parseInt(query('within', 6) ?? '', 10) || 0);
+  const told: Partial<Record<string, readonly [Tone, string]>> = {
+    revoked: ['good', issued.done(within)],
+    already: ['good', issued.done(within)],
+    expired: ['info', issued.over],
+    not_revocable: ['warn', issued.notRevocable],
+  };
+  const [tone, text] = (done !== undefined && Object.hasOwn(told, done) && told[done]) || [];
+  return text === undefined ? null : (
+    <Notice tone={tone ?? 'info'} live>
+      {text}
+    </Notice>
+  );
+}
+
+function columnsOf(visit: PersonVisit): readonly Column<Lease>[] {
+  const { issued } = texts;
+  const now = visit.services.clock.now();
+  return [
+    { label: issued.grant, head: true, cell: ({ grant }) => <Outside text={grant} /> },
+    { label: issued.cluster, cell: ({ cluster }) => <Outside text={cluster} /> },
+    { label: issued.when, cell: ({ renewedAt }) => <Time at={renewedAt} now={now} /> },
+    { label: issued.ends, cell: ({ endsAt }) => <Time at={endsAt} now={now} /> },
+    { label: issued.state, cell: (lease) => <State lease={lease} now={now} /> },
+    { label: issued.act, kind: 'action', cell: (lease) => <Revoke visit={visit} lease={lease} now={now} /> },
+  ];
+}
+
+type Shown = keyof typeof texts.issued.states;
+
+const tones: Readonly<Record<Shown, Tone>> = {
+  live: 'good',
+  ended: 'plain',
+  free: 'plain',
+  revoked: 'plain',
+  withdrawn: 'plain',
+  revoking: 'warn',
+};
+
+function stateOf({ state, endsAt }: Lease, now: number): Shown {
+  if (state === 'withdrawing') return 'withdrawn';
+  if (state !== 'active') return state;
+  return endsAt <= now ? 'ended' : 'live';
+}
+
+function State({ lease, now }: { readonly lease: Lease; readonly now: number }) {
+  const state = stateOf(lease, now);
+  return <Badge tone={tones[state]}>{texts.issued.states[state]}</Badge>;
+}
+
+function Revoke({ visit, lease, now }: { readonly visit: PersonVisit; readonly lease: Lease; readonly now: number }) {
+  const { issued } = texts;
+  if (stateOf(lease, now) !== 'live') return null;
+  if (lease.bound === 'none') return <span class="soft small">{issued.fixed}</span>;
+  return (
+    <Confirm
+      visit={visit}
+      path={`${path}/revoke`}
+      fields={{ lease: lease.name }}
+      ask={issued.revoke}
+      why={issued.sure}
+      yes={issued.revokeYes}
+      about={`${lease.grant}, ${lease.cluster}`}
+    />
+  );
+}
+
+const pageSize = 500;
+const mostPages = 4;
+
+/** As many as are found at once; `whole` if those are all. */
+async function leasesOf(
+  subject: PersonVisit['session']['subject'],
+  { leases: { store } }: Services,
+): Promise<{ readonly leases: readonly Lease[]; readonly whole: boolean }> {
+  const found: Lease[] = [];
+  let after: string | undefined;
+  for (let asked = 0; asked < mostPages; asked += 1) {
+    const page = await store.list({ limit: pageSize, continue: after });
+    found.push(...page.leases.filter((lease) => isHeldBy(lease, subject)));
+    after = page.continue;
+    if (after === undefined) return { leases: found, whole: true };
+  }
+  return { leases: found, whole: false };
+}

@@ -1,0 +1,20 @@
+import { accessPage, kubeconfigFile } from './access.tsx';
+import { issuedPage, revokeOwn } from './issued.tsx';
+import { landingPage } from './landing.tsx';
+import { callback, signIn, signedOutPage, signOut } from './sign-in.tsx';
+import { texts } from './texts.ts';
+import type { PageTable } from './visit.ts';
+
+/** Every address of the page, in the order of the navigation. docs/broker.md says what each is for. */
+export const pages: PageTable = {
+  '/': { GET: { who: 'anyone', event: 'none', work: landingPage } },
+  '/ui': { GET: { who: 'anyone', event: 'none', work: landingPage } },
+  '/ui/sign-in': { GET: { who: 'anyone', event: 'none', work: signIn } },
+  '/ui/callback': { GET: { who: 'anyone', event: 'sign_in', work: callback } },
+  '/ui/sign-out': { POST: { who: 'person', event: 'sign_out', work: signOut } },
+  '/ui/signed-out': { GET: { who: 'anyone', event: 'none', work: signedOutPage } },
+  '/ui/access': { GET: { who: 'person', event: 'none', work: accessPage }, nav: texts.nav.access },
+  '/ui/kubeconfig': { GET: { who: 'person', event: 'kubeconfig', work: kubeconfigFile } },
+  '/ui/issued': { GET: { who: 'person', event: 'none', work: issuedPage }, nav: texts.nav.issued },
+  '/ui/issued/revoke': { POST: { who: 'person', event: 'revoke', work: revokeOwn } },
+};
