@@ -96,8 +96,7 @@ function admit(visit: OpenVisit, who: 'person' | 'admin', services: Services, tr
   if (session === undefined) throw signInNeeded();
   const { subject, admin } = session;
   trail.addSubject(subject);
-  const { counters, loaded, clock } = services;
-  countSubject(counters, subject, !admin, loaded.config.limits, clock.now());
+  countSubject(services, subject, !admin);
   if (who === 'admin' && !admin) throw new KleisError('admin_only', 'This page is for admins of the broker.');
   return { ...visit, session };
 }

@@ -75,7 +75,15 @@ describe('docs/openapi.json', () => {
     const met = new Set(
       Object.values(operations).flatMap((methods) => Object.values(methods).flatMap(({ errors }) => errors)),
     );
-    const elsewhere = ['request_slow', 'method_unsupported', 'caller_gone'];
+    const onPages = [
+      'sign_in_needed',
+      'sign_in_refused',
+      'sign_in_invalid',
+      'claims_too_large',
+      'request_foreign',
+      'client_refused',
+    ];
+    const elsewhere = ['request_slow', 'method_unsupported', 'caller_gone', ...onPages];
     expect(answeredCodes.filter((code) => !met.has(code)).toSorted()).toEqual(elsewhere.toSorted());
     for (const code of met) expect(statusOf(code).status, code).toBeGreaterThanOrEqual(400);
   });
