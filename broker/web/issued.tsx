@@ -3,15 +3,17 @@ import { clean } from '../../shared/text.ts';
 import type { Answer } from '../http/answer.ts';
 import type { Trail } from '../http/trail.ts';
 import { isHeldBy, ownHolder } from '../leases/holder.ts';
-import type { Lease } from '../leases/lease.ts';
+import type { LeaseRow } from '../leases/overview.ts';
 import { revokeLease } from '../leases/revocation.ts';
-import type { Services } from '../service/services.ts';
+import type { Recent } from '../service/recent.ts';
 import { Badge, type Column, Confirm, EmptyState, Notice, Outside, Table, Time, type Tone } from './components.tsx';
 import { texts } from './texts.ts';
 import type { FormVisit, PersonVisit } from './visit.ts';
 
 const path = '/ui/issued';
 const mostShown = 100;
+/** Milliseconds that a page waits for a list of all leases to be read; some of it is there before. */
+const patience = 3_000;
 
 /** `GET /ui/issued`: the tokens of who is signed in, the latest first. */
 export async function issuedPage(visit: PersonVisit): Promise<Answer> {
@@ -20,8 +22,9 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
   if (ownHolder(session.subject) === undefined) {
     return page({ title: issued.title, body: <Notice tone="warn">{issued.cut}</Notice> });
   }
-  const { leases, whole } = await leasesOf(session.subject, services);
-  const shown = leases.toSorted((one, other) => other.renewedAt - one.renewedAt).slice(0, mostShown);
+  const { rows, whole, fault } = await services.overview.look(patience);
+  const mine = rows.filter((row) => isHeldBy(row, session.subject));
+  const shown = mine.toSorted((one, other) => other.acquiredAt - one.acquiredAt).slice(0, mostShown);
   return page({
     title: issued.title,
     lead: issued.lead,
@@ -35,7 +38,8 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
         ) : (
           <Table label={issued.title} columns={columnsOf(visit)} rows={shown} keyOf={({ name }) => name} />
         )}
-        {!(whole && shown.length === leases.length) && <p class="soft">{issued.more}</p>}
+        {fault !== undefined && <Notice tone="warn">{issued.fault}</Notice>}
+        {fault === undefined && !(whole && shown.length === mine.length) && <p class="soft">{issued.more}</p>}
       </>
     ),
   });
@@ -74,17 +78,29 @@ function Outcome({ visit: { query } }: { readonly visit: PersonVisit }) {
   );
 }
 
-function columnsOf(visit: PersonVisit): readonly Column<Lease>[] {
+function columnsOf(visit: PersonVisit): readonly Column<LeaseRow>[] {
   const { issued } = texts;
   const now = visit.services.clock.now();
+  const from = addressesOf(visit.services.recent);
   return [
     { label: issued.grant, head: true, cell: ({ grant }) => <Outside text={grant} /> },
     { label: issued.cluster, cell: ({ cluster }) => <Outside text={cluster} /> },
-    { label: issued.when, cell: ({ renewedAt }) => <Time at={renewedAt} now={now} /> },
+    { label: issued.when, cell: ({ acquiredAt }) => <Time at={acquiredAt} now={now} /> },
+    { label: issued.from, cell: ({ name }) => <From address={from.get(name)} /> },
     { label: issued.ends, cell: ({ endsAt }) => <Time at={endsAt} now={now} /> },
     { label: issued.state, cell: (lease) => <State lease={lease} now={now} /> },
     { label: issued.act, kind: 'action', cell: (lease) => <Revoke visit={visit} lease={lease} now={now} /> },
   ];
+}
+
+/** By lease, as far as this replica remembers who asked. */
+function addressesOf(recent: Recent): ReadonlyMap<string, string> {
+  const exchanges = recent.decisions().filter(({ event, outcome }) => event === 'exchange' && outcome === 'allowed');
+  return new Map(exchanges.map(({ lease, address }) => [clean(lease, 80), clean(address, 60)]));
+}
+
+function From({ address }: { readonly address: string | undefined }) {
+  return address === undefined ? <span class="soft">{texts.issued.fromUnknown}</span> : <>{address}</>;
 }
 
 type Shown = keyof typeof texts.issued.states;
@@ -98,21 +114,29 @@ const tones: Readonly<Record<Shown, Tone>> = {
   revoking: 'warn',
 };
 
-function stateOf({ state, endsAt }: Lease, now: number): Shown {
+function stateOf({ state, endsAt }: LeaseRow, now: number): Shown {
   if (state === 'withdrawing') return 'withdrawn';
   if (state !== 'active') return state;
   return endsAt <= now ? 'ended' : 'live';
 }
 
-function State({ lease, now }: { readonly lease: Lease; readonly now: number }) {
+function State({ lease, now }: { readonly lease: LeaseRow; readonly now: number }) {
   const state = stateOf(lease, now);
   return <Badge tone={tones[state]}>{texts.issued.states[state]}</Badge>;
 }
 
-function Revoke({ visit, lease, now }: { readonly visit: PersonVisit; readonly lease: Lease; readonly now: number }) {
+function Revoke({
+  visit,
+  lease,
+  now,
+}: {
+  readonly visit: PersonVisit;
+  readonly lease: LeaseRow;
+  readonly now: number;
+}) {
   const { issued } = texts;
   if (stateOf(lease, now) !== 'live') return null;
-  if (lease.bound === 'none') return <span class="soft small">{issued.fixed}</span>;
+  if (!lease.revocable) return <span class="soft small">{issued.fixed}</span>;
   return (
     <Confirm
       visit={visit}
@@ -124,23 +148,4 @@ function Revoke({ visit, lease, now }: { readonly visit: PersonVisit; readonly l
       about={`${lease.grant}, ${lease.cluster}`}
     />
   );
-}
-
-const pageSize = 500;
-const mostPages = 4;
-
-/** As many as are found at once; `whole` if those are all. */
-async function leasesOf(
-  subject: PersonVisit['session']['subject'],
-  { leases: { store } }: Services,
-): Promise<{ readonly leases: readonly Lease[]; readonly whole: boolean }> {
-  const found: Lease[] = [];
-  let after: string | undefined;
-  for (let asked = 0; asked < mostPages; asked += 1) {
-    const page = await store.list({ limit: pageSize, continue: after });
-    found.push(...page.leases.filter((lease) => isHeldBy(lease, subject)));
-    after = page.continue;
-    if (after === undefined) return { leases: found, whole: true };
-  }
-  return { leases: found, whole: false };
 }

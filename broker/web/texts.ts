@@ -92,6 +92,7 @@ export const texts = {
     ends: 'Ends',
     state: 'State',
     from: 'From',
+    fromUnknown: 'not known',
     act: 'Action',
     states: {
       live: 'live',
@@ -107,7 +108,9 @@ export const texts = {
     fixed: 'cannot be revoked',
     empty: 'Nothing was issued to you lately.',
     emptyWhy: 'What kubectl asks for with your sign-in appears here, as long as it lives.',
-    more: 'There may be more: this broker keeps many leases, and these are those that it found at once.',
+    fault:
+      'What is issued cannot be read at the moment: this may be old, or not all of it. Open the page again in a moment.',
+    more: 'There may be more: leases are still being read. Open the page again in a moment.',
     cut: 'Your name at the provider is too long to tell your tokens from those of others. Ask an admin of this broker to revoke one.',
     done: (seconds: number) =>
       seconds === 0
