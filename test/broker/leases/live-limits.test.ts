@@ -54,6 +54,31 @@ describe('live leases', () => {
     await expect(take({ holder: 'a' })).resolves.toMatchObject({ kind: 'new' });
   });
 
+  it('tell how many of each grant there are, which part of a limit the fullest uses, and what was refused', async () => {
+    const refusals: string[] = [];
+    const told = limitLive(shared, {
+      limits: () => limits,
+      now: () => time,
+      background: (_, run) => void work.push(run()),
+      onLimit: (by) => refusals.push(by),
+    });
+    expect(told.usage()).toEqual({ byGrant: new Map(), perGrant: 0, perSubject: 0 });
+    await take({ holder: 'a', grant: 'g', endsAt: time + 10 * minute }, told);
+    await take({ holder: 'b', grant: 'g', endsAt: time + 20 * minute }, told);
+    await take({ holder: 'b', grant: 'h', endsAt: time + 20 * minute }, told);
+    const byGrant = new Map([
+      ['g', 2],
+      ['h', 1],
+    ]);
+    expect(told.usage()).toEqual({ byGrant, perGrant: 0.5, perSubject: 1 });
+    await expect(take({ holder: 'b', grant: 'i' }, told)).rejects.toMatchObject(refused);
+    expect(refusals).toEqual(['leases_per_subject']);
+    time += 15 * minute;
+    expect(told.usage()).toMatchObject({ perGrant: 0.25, perSubject: 1 });
+    time += 10 * minute;
+    expect(told.usage()).toEqual({ byGrant: new Map(), perGrant: 0, perSubject: 0 });
+  });
+
   it('count no longer when they are revoked, or when their mint failed', async () => {
     for (const state of ['revoked', 'free'] as const) {
       const { lease } = await take({ holder: state });
