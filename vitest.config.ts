@@ -13,6 +13,7 @@ const slow = [
   'test/broker/audit/{file,logrotate}.test.ts',
   'test/broker/commands/audit-show.test.ts',
   'test/broker/service/{rights,unwell}.test.ts',
+  'test/house/monitoring.test.ts',
   'test/broker/issuers/{cluster-keys,key-source,keys,keys-and-jose}.test.ts',
   'test/broker/{http/connections,routes/issuer-keys,service/health-log,config/reload}.test.ts',
   'test/shared/{kube/client,net/http}.test.ts',

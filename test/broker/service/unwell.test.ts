@@ -82,6 +82,8 @@ describe.skipIf(!needs('promtool'))('of a broker', () => {
     );
     fires(await says(broker, 'issuer_up{issuer="gone"} 0'), ...dead, ...ending, ...refused);
     await writeFile(certFile, 'half of it');
+    // SIGHUP, so that nobody waits for the next look.
+    await broker.reconfigure({ limits: { perAddress: 599 } });
     fires(await bad(broker), ...dead, ...ending, ...refused, 'KleisBrokerCertificateBad');
   });
 
