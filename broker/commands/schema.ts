@@ -3,7 +3,9 @@ import type { Deps } from '../surroundings.ts';
 
 /** `kleis-broker schema`: what a configuration may hold, or what there is to call, for machines. */
 export async function printSchema(which: 'config' | 'openapi', { stdout }: Pick<Deps, 'stdout'>): Promise<void> {
-  const { brokerJsonSchema } = await import('../config/json-schema.ts');
-  const { openApi } = await import('../contract/openapi.ts');
-  stdout.write(formatJson(which === 'config' ? brokerJsonSchema() : openApi()));
+  const { default: document } =
+    which === 'config'
+      ? await import('../../docs/broker-config.schema.json', { with: { type: 'json' } })
+      : await import('../../docs/openapi.json', { with: { type: 'json' } });
+  stdout.write(formatJson(document));
 }

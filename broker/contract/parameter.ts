@@ -34,7 +34,7 @@ export function readParameters<P extends Parameters>(
   sent: (name: string) => string | undefined,
 ): Read<P> {
   const values: Record<string, unknown> = {};
-  for (const [name, { read }] of Object.entries(parameters)) values[name] = read(sent(name), name);
+  for (const name in parameters) values[name] = parameters[name]!.read(sent(name), name);
   return values as Read<P>;
 }
 
@@ -67,11 +67,14 @@ export function oneOf<const T extends string>(
   return {
     schema: { type: 'string', enum: values },
     read(text, name) {
-      const value = values.find((each) => each === text);
-      if (value === undefined) throw wrong(name);
-      return value;
+      if (!isOneOf(values, text)) throw wrong(name);
+      return text;
     },
   };
+}
+
+function isOneOf<T extends string>(values: readonly T[], text: string): text is T {
+  return (values as readonly string[]).includes(text);
 }
 
 export function matching(pattern: RegExp, wrong: Refuse): Kind<string> {
