@@ -7,7 +7,7 @@ export interface Import {
   readonly to: string;
 }
 
-const specifier = /\bfrom\s+'(\.{1,2}\/[^']+)'|\bimport\(\s*'(\.{1,2}\/[^']+)'\s*\)|^import\s+'(\.{1,2}\/[^']+)'/gm;
+const specifier = /\bfrom\s+'(\.{1,2}\/[^']+)'|\bimport\(\s*'(\.{1,2}\/[^']+)'\s*[,)]|^import\s+'(\.{1,2}\/[^']+)'/gm;
 
 /** All relative imports of these files: static, dynamic, re-exports, types. */
 export function importsOf(files: readonly string[]): Import[] {
