@@ -97,6 +97,12 @@ export function readUnverified(token: unknown): UnverifiedJwt | undefined {
   }
 }
 
+/** Claims that somebody wrote down: what a token's payload may be, and nothing else. Throws `JwtFault`. */
+export function parseClaims(text: string): Claims {
+  if (text.length > longestToken) throw new JwtFault(`The claims are longer than ${longestToken} characters.`);
+  return parseObject(Buffer.from(text), 'payload');
+}
+
 /** SHA-256 of a token, in hex: what a log may hold instead of it. */
 export function tokenHash(token: string): string {
   return hash('sha256', token);

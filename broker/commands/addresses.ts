@@ -24,7 +24,9 @@ export async function openAddresses(
   const { listen: where, metrics } = loaded.config;
   let pages: Promise<PersonRoutes> | undefined;
   const loadPages = async (): Promise<PersonRoutes> =>
-    (pages ??= import('../web/serve.ts').then(({ servePages }) => servePages({ env, now: () => clock.now() })));
+    (pages ??= import('../web/serve.ts').then(({ servePages }) =>
+      servePages({ env, now: () => clock.now(), health: broker.health }),
+    ));
   const confidential = where.tls !== undefined || isLoopback(parseAddress(where.address)?.host);
   const main = await listen({
     address: where.address,

@@ -6,7 +6,7 @@ import {
   subjectTokenTypes,
   tokenExchangeGrant,
 } from '../../shared/protocol.ts';
-import { leaseStates } from '../leases/lease.ts';
+import { grantPattern, leaseStates } from '../leases/lease.ts';
 import { malformed } from './faults.ts';
 import {
   type Kind,
@@ -141,9 +141,8 @@ const unusable = (name: string) => malformed(`The parameter ${name} cannot be us
 /** Of `GET /leases`. */
 export const leasesQuery = {
   limit: usually(wholeNumber(1, 500), 100, { description: 'Leases of one page.', example: 100 }),
-  // It becomes part of a label selector.
   grant: optional(
-    matching(/^[a-z0-9][-a-z0-9.]{0,62}$/, () => malformed('grant is the name of a grant.')),
+    matching(grantPattern, () => malformed('grant is the name of a grant.')),
     { description: 'Only of this grant.', example: 'deploy-web' },
   ),
   state: optional(oneOf(leaseStates), { description: 'Only in this state.', example: 'active' }),

@@ -23,3 +23,25 @@ export function ownHolder(subject: Someone): string | undefined {
 export function isHeldBy({ holder }: { readonly holder: string }, subject: Someone): boolean {
   return holder === ownHolder(subject);
 }
+
+/** Its name in the configuration. */
+export function issuerOf(holder: string): string {
+  const blank = holder.indexOf(' ');
+  return blank === -1 ? holder : holder.slice(0, blank);
+}
+
+/** What the token said in `sub`; of one without it the issuer. */
+export function subjectOf(holder: string): string {
+  return holder.slice(holder.indexOf(' ') + 1);
+}
+
+/**
+ * Whether it is that subject, or is named by more than it after a colon: `repo:acme/web` is also
+ * `repo:acme/web:ref:refs/heads/main`. What was cut off leaves a yes open: who ends leases must not miss one.
+ */
+export function isOfSubject(holder: string, subject: string): boolean {
+  const wanted = clean(subject, 2048);
+  const own = subjectOf(holder);
+  if (own === wanted || own.startsWith(`${wanted}:`)) return true;
+  return own.endsWith('…') && wanted.startsWith(own.slice(0, -1));
+}

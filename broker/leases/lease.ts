@@ -17,6 +17,9 @@ export function isLeaseState(text: string): text is LeaseState {
   return (leaseStates as readonly string[]).includes(text);
 }
 
+/** Names of grants: they become part of a label selector. */
+export const grantPattern = /^[a-z0-9][-a-z0-9.]{0,62}$/;
+
 export interface Account {
   readonly namespace: string;
   readonly name: string;

@@ -42,7 +42,7 @@ export interface Overview {
 
 export interface OverviewOptions {
   readonly now: () => number;
-  /** Milliseconds from one reading to the next, at least; 15 s if not given. */
+  /** Milliseconds from one reading to the next, at least; 2 s if not given. */
   readonly freshFor?: number;
   /** Milliseconds after the last look; a minute if not given. */
   readonly keepFor?: number;
@@ -71,7 +71,7 @@ interface Reading {
 
 export function createOverview(
   store: Pick<LeaseStore, 'list'>,
-  { now, freshFor = 15_000, keepFor = 60_000, most = 200_000 }: OverviewOptions,
+  { now, freshFor = 2_000, keepFor = 60_000, most = 200_000 }: OverviewOptions,
 ): Overview {
   let shown: Reading | undefined;
   let next: { readonly reading: Reading; readonly done: Promise<void> } | undefined;

@@ -1,6 +1,6 @@
 import type { GrantsResponse, GrantView } from '../../shared/protocol.ts';
 import { clean } from '../../shared/text.ts';
-import type { Warning } from '../config/load.ts';
+import type { LoadedConfig, Warning } from '../config/load.ts';
 import { type Answer, json } from '../http/answer.ts';
 import { signedInAdmin } from '../http/caller.ts';
 import type { Call } from '../http/request.ts';
@@ -16,19 +16,27 @@ const mostWarnings = 20;
 export async function listGrants(call: Call, services: Services, trail: Trail): Promise<Answer> {
   await signedInAdmin(call, services, trail.addSubject);
   trail.add({ detail: 'all grants' });
-  const { policy, warnings } = services.loaded;
-  const about = new Map<string, Warning[]>();
-  for (const warning of warnings) {
-    const { grant } = warning;
-    if (grant !== undefined) about.set(grant, [...(about.get(grant) ?? []), warning]);
-  }
+  const { policy } = services.loaded;
+  const about = warningsByGrant(services.loaded);
   const response: GrantsResponse = {
-    grants: Array.from(CompiledPolicy.grants(policy), (grant) => view(grant, about.get(grant.name) ?? [])),
+    grants: Array.from(CompiledPolicy.grants(policy), (grant) => viewOfGrant(grant, about.get(grant.name))),
   };
   return json(response);
 }
 
-function view(grant: CompiledGrant, warnings: readonly Warning[]): GrantView {
+export function warningsByGrant({ warnings }: Pick<LoadedConfig, 'warnings'>): ReadonlyMap<string, readonly Warning[]> {
+  const about = new Map<string, Warning[]>();
+  for (const warning of warnings) {
+    const { grant } = warning;
+    if (grant === undefined) continue;
+    const known = about.get(grant);
+    if (known === undefined) about.set(grant, [warning]);
+    else known.push(warning);
+  }
+  return about;
+}
+
+export function viewOfGrant(grant: CompiledGrant, warnings: readonly Warning[] = []): GrantView {
   const { account } = grant.config;
   return {
     ...describeGrant(grant),

@@ -8,8 +8,9 @@ import { signedInAdmin } from '../http/caller.ts';
 import { parseParameters } from '../http/form.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
+import { isOfSubject } from '../leases/holder.ts';
 import type { Lease } from '../leases/lease.ts';
-import { revokeLease } from '../leases/revocation.ts';
+import { type Revocation, revokeLease } from '../leases/revocation.ts';
 import type { Services } from '../service/services.ts';
 
 /**
@@ -28,7 +29,9 @@ export async function listLeases(call: Call, services: Services, trail: Trail): 
     });
   });
   const response: LeasesResponse = {
-    leases: page.leases.filter((lease) => subject === undefined || isOf(lease, subject)).map(describeLease),
+    leases: page.leases
+      .filter((lease) => subject === undefined || isOfSubject(lease.holder, subject))
+      .map(describeLease),
     ...(page.continue !== undefined && { continue: page.continue }),
   };
   return json(response);
@@ -38,11 +41,7 @@ export async function listLeases(call: Call, services: Services, trail: Trail): 
 export async function endLease(call: Call, services: Services, trail: Trail): Promise<Answer> {
   await signedInAdmin(call, services, trail.addSubject);
   const { id } = parseParameters(leasePath, call.path);
-  trail.add({ lease: clean(id, 80) });
-  const { outcome, deadWithin, lease } = await revokeLease(services.leases, id, 'revoked by an admin');
-  trail.add({ grant: lease?.grant, cluster: lease?.cluster });
-  if (outcome === 'unknown') throw new KleisError('lease_unknown', 'There is no such lease.');
-  trail.conclude('done', outcome);
+  const { outcome, deadWithin } = await revokeForAdmin(id, services, trail);
   if (outcome === 'not_revocable') {
     // Closed all the same: its subject token opens nothing any more.
     const error = new KleisError('token_type_unsupported', `Its token lives for ${deadWithin} more seconds.`);
@@ -58,16 +57,15 @@ export async function endLease(call: Call, services: Services, trail: Trail): Pr
   return json(response);
 }
 
-/**
- * Whether its holder is that subject, or is named by more than it after a colon: `repo:acme/web` is also
- * `repo:acme/web:ref:refs/heads/main`. A lease has the first 120 characters of its holder: what they leave open is a yes,
- * since who ends leases must not miss one.
- */
-function isOf({ holder }: Lease, subject: string): boolean {
-  const wanted = clean(subject, 2048);
-  const own = holder.slice(holder.indexOf(' ') + 1);
-  if (own === wanted || own.startsWith(`${wanted}:`)) return true;
-  return own.endsWith('…') && wanted.startsWith(own.slice(0, -1));
+/** Ends the lease, as whoever `trail` tells of. Throws `lease_unknown`, and `ClusterFault` when its token may live. */
+export async function revokeForAdmin(id: string, { leases }: Services, trail: Trail): Promise<Revocation> {
+  trail.add({ lease: clean(id, 80) });
+  const revocation = await revokeLease(leases, id, 'revoked by an admin');
+  const { outcome, lease } = revocation;
+  trail.add({ grant: lease?.grant, cluster: lease?.cluster });
+  if (outcome === 'unknown') throw new KleisError('lease_unknown', 'There is no such lease.');
+  trail.conclude('done', outcome);
+  return revocation;
 }
 
 function describeLease(lease: Lease): LeaseView {

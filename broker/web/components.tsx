@@ -235,6 +235,13 @@ export function Outside({ text, max = 120 }: { readonly text: string; readonly m
   return <span title={short === whole ? undefined : whole}>{short}</span>;
 }
 
+/** A text with commands and values of a configuration in backticks. */
+export function Words({ text }: { readonly text: string }) {
+  return (
+    <>{text.split(/`([^`]+)`/).map((part, index) => (index % 2 === 0 ? part : <code key={index}>{part}</code>))}</>
+  );
+}
+
 export function EmptyState({ title, children }: Children & { readonly title: string }) {
   return (
     <section class="empty">

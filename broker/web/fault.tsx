@@ -1,6 +1,6 @@
 import type { KleisError } from '../../shared/errors.ts';
 import type { Call } from '../http/request.ts';
-import { Card, Facts } from './components.tsx';
+import { Card, Facts, Words } from './components.tsx';
 import { texts } from './texts.ts';
 import type { Content } from './visit.ts';
 
@@ -17,7 +17,9 @@ export function faultContent(
     status,
     body: (
       <Card title={fault.next}>
-        <p>{hint}</p>
+        <p>
+          <Words text={hint} />
+        </p>
         <div class="row">
           {signIn && (
             <a class="button" href={again}>

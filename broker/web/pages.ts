@@ -1,3 +1,4 @@
+import { adminPages } from './admin-pages.ts';
 import { accessPage, kubeconfigFile } from './access.tsx';
 import { issuedPage, revokeOwn } from './issued.tsx';
 import { landingPage } from './landing.tsx';
@@ -17,4 +18,5 @@ export const pages: PageTable = {
   '/ui/kubeconfig': { GET: { who: 'person', event: 'kubeconfig', work: kubeconfigFile } },
   '/ui/issued': { GET: { who: 'person', event: 'none', work: issuedPage }, nav: texts.nav.issued },
   '/ui/issued/revoke': { POST: { who: 'person', event: 'revoke', work: revokeOwn } },
+  ...adminPages,
 };

@@ -6,6 +6,7 @@ import { countSubject } from '../http/limits.ts';
 import type { Call } from '../http/request.ts';
 import { openTrail, type Trail } from '../http/trail.ts';
 import type { PersonRoutes } from '../routes/pages.ts';
+import type { Health } from '../service/health.ts';
 import type { Services } from '../service/services.ts';
 import { assetAt } from './assets.ts';
 import { faultContent } from './fault.tsx';
@@ -17,8 +18,15 @@ import type { ProviderDeps } from './provider.ts';
 import { createSurroundings, type Surroundings } from './surroundings.ts';
 import type { Action, Content, OpenVisit, Page, PageTable, PersonVisit, Query } from './visit.ts';
 
+/** What stays the same for all requests. */
+interface Site {
+  readonly table: PageTable;
+  readonly health: () => Health;
+}
+
 /** Serves the pages of a table. The settings are those in force at each request. */
-export function servePages(deps: ProviderDeps, table: PageTable = pages): PersonRoutes {
+export function servePages(deps: ProviderDeps & Pick<Site, 'health'>, table: PageTable = pages): PersonRoutes {
+  const site: Site = { table, health: deps.health };
   const surroundingsOf = createSurroundings(deps);
   return {
     async serve(call, services) {
@@ -27,7 +35,7 @@ export function servePages(deps: ProviderDeps, table: PageTable = pages): Person
       const found = Object.hasOwn(table, call.pathname) ? table[call.pathname]! : undefined;
       if (found === undefined)
         throw new KleisError('route_unknown', 'There is no such page.', { hint: 'Begin at the start page.' });
-      const visit = openVisit(call, services, table, await surroundingsOf(call, services));
+      const visit = openVisit(call, services, site, await surroundingsOf(call, services));
       if (call.method === 'POST') {
         if (found.POST === undefined) throw unsupported('GET');
         return actionRoute(found.POST, visit).handle(call, services);
@@ -41,7 +49,7 @@ export function servePages(deps: ProviderDeps, table: PageTable = pages): Person
     async fault(error, call, services) {
       // What is wrong may be the very thing that a session is opened with.
       const around = await surroundingsOf(call, services).catch(() => undefined);
-      const { page, href } = openVisit(call, services, table, around);
+      const { page, href } = openVisit(call, services, site, around);
       const signIn = around !== undefined && around.session === undefined;
       const answer = page(faultContent(error, call, { signIn, start: href('/'), again: href('/ui/sign-in') }));
       const headers = { ...answer.headers, ...headersOf(error, call, table) };
@@ -123,7 +131,12 @@ function search(query: Readonly<Record<string, unknown>>): string {
   return entries.length === 0 ? '' : `?${new URLSearchParams(entries).toString()}`;
 }
 
-function openVisit(call: Call, services: Services, table: PageTable, around: Surroundings | undefined): OpenVisit {
+function openVisit(
+  call: Call,
+  services: Services,
+  { table, health }: Site,
+  around: Surroundings | undefined,
+): OpenVisit {
   const { config } = services.loaded;
   const base = new URL(config.publicUrl).pathname.replace(/\/$/, '');
   const href = (path: string, query: Query = {}): string => {
@@ -140,6 +153,7 @@ function openVisit(call: Call, services: Services, table: PageTable, around: Sur
   return {
     call,
     services,
+    health,
     href,
     query(name, max = 200) {
       const value = Object.hasOwn(call.query, name) ? call.query[name] : undefined;

@@ -66,6 +66,8 @@ main { flex: 1; width: 100%; max-width: 86rem; margin: 0 auto; padding: clamp(1.
 @media (min-width: 62rem) { .two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
 
 .badge { display: inline-flex; align-items: center; gap: 0.3rem; max-width: 100%; padding: 0.05rem 0.55rem; border: 1px solid transparent; border-radius: 1rem; font-size: 0.8125rem; font-weight: 550; line-height: 1.5; background: var(--raised); color: var(--text); }
+.badge, .button-small { white-space: nowrap; }
+.button, .badge, time { overflow-wrap: normal; }
 .badge-good { background: var(--good-soft); color: var(--good); }
 .badge-warn { background: var(--warn-soft); color: var(--warn); }
 .badge-bad { background: var(--bad-soft); color: var(--bad); }
@@ -110,7 +112,7 @@ main { flex: 1; width: 100%; max-width: 86rem; margin: 0 auto; padding: clamp(1.
 
 .facts { display: grid; gap: 0.5rem 1.25rem; grid-template-columns: minmax(0, 1fr); }
 .facts dt { color: var(--soft); font-size: 0.875rem; }
-.facts > div { display: grid; gap: 0.05rem; grid-template-columns: minmax(0, 1fr); }
+.facts > div { display: grid; align-content: start; gap: 0.05rem; grid-template-columns: minmax(0, 1fr); }
 .facts-wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 12rem), 1fr)); }
 
 .list { display: grid; gap: 0.35rem; grid-template-columns: minmax(0, 1fr); }
@@ -125,11 +127,15 @@ thead a { color: inherit; display: inline-flex; align-items: center; gap: 0.25re
 tbody tr:last-child > * { border-bottom: 0; }
 tbody tr:hover { background: color-mix(in srgb, var(--raised) 45%, transparent); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
-td > .stack-tight { gap: 0.25rem; }
+td .stack-tight, th .stack-tight { gap: 0.1rem; }
+th .soft { font-weight: 400; }
+tbody th[scope='row'] { min-width: 10rem; }
+td.alone { width: 1%; }
 @media (max-width: 48rem) {
   .table-frame { background: none; border: 0; box-shadow: none; }
   table, tbody, tr, td, th { display: block; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  thead:focus-within { position: static; width: auto; height: auto; clip-path: none; }
   tbody tr { margin-bottom: 0.9rem; background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: var(--shadow); padding: 0.35rem 0; }
   td, th[scope='row'] { display: grid; grid-template-columns: minmax(5.5rem, 32%) minmax(0, 1fr); gap: 0.75rem; border-bottom: 0; padding: 0.35rem 1rem; text-align: left; }
   td::before, th[scope='row']::before { content: attr(data-label); color: var(--soft); font-size: 0.875rem; font-weight: 400; }
@@ -141,6 +147,8 @@ td > .stack-tight { gap: 0.25rem; }
 
 .fields { display: flex; flex-wrap: wrap; gap: 0.75rem 1rem; align-items: end; }
 .field { display: grid; gap: 0.25rem; grid-template-columns: minmax(0, 1fr); flex: 1 1 12rem; min-width: min(100%, 10rem); }
+.fields > .wide { flex: 1 0 100%; order: 1; }
+.fields .field { max-width: 26rem; }
 .field > label, .field > .label { font-size: 0.9rem; font-weight: 550; }
 .field > .hint { color: var(--soft); font-size: 0.875rem; }
 input:not([type='radio'], [type='checkbox'], [type='hidden']), select, textarea { width: 100%; min-height: 2.5rem; padding: 0.45rem 0.7rem; border: 1px solid var(--edge); border-radius: 0.5rem; background: var(--surface); color: var(--text); font: inherit; }

@@ -4,6 +4,7 @@ import type { Answer } from '../http/answer.ts';
 import type { Form } from '../http/form.ts';
 import type { Call } from '../http/request.ts';
 import type { Trail } from '../http/trail.ts';
+import type { Health } from '../service/health.ts';
 import type { Services } from '../service/services.ts';
 import type { Seal } from './seal.ts';
 import type { Session } from './session.ts';
@@ -27,6 +28,8 @@ export interface Content {
 export interface Visit {
   readonly call: Call;
   readonly services: Services;
+  /** Of this replica, now. */
+  readonly health: () => Health;
   /** The address of a page of ours, like `/ui/access`. */
   readonly href: (path: string, query?: Query) => string;
   /** A parameter of the address, if it came once: one line, at most so many characters (200 if not given). */

@@ -4,7 +4,8 @@ import type { AxeResults } from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { needs } from '../../support/needs.ts';
-import { startWebWorld, type WebWorld } from './world.ts';
+import { leaseRequest } from '../leases/world.ts';
+import { hostile, startWebWorld, type WebWorld } from './world.ts';
 
 const executablePath = needs('chromium');
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -72,4 +73,66 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
     }
     await outside.close();
   });
+
+  it.each([
+    [1280, 'dark'],
+    [320, 'light'],
+  ] as const)('every page for admins can be used by everybody, at %i in %s', async (width, colorScheme) => {
+    await seed();
+    const page = await signIn('boss', { viewport: { width, height: 900 }, colorScheme });
+    for (const [path, act] of adminPages) {
+      await page.goto(`${web.url}/ui/admin/${path}`);
+      if (act !== undefined) await page.click(act);
+      expect(await faultsOf(page), path).toEqual([]);
+      expect(await widthOf(page), path).toBeLessThanOrEqual(width);
+    }
+    await page.context().close();
+  });
+
+  it('an admin revokes a lease by keyboard alone, without scripts', async () => {
+    await seed();
+    const page = await signIn('boss', { javaScriptEnabled: false });
+    const tabTo = async (name: RegExp): Promise<void> => {
+      const seen: string[] = [];
+      for (let count = 0; count < 120; count += 1) {
+        await page.keyboard.press('Tab');
+        const text = await page.evaluate<string>('document.activeElement.textContent');
+        seen.push(text.trim().slice(0, 40));
+        if (name.test(text.trim())) return;
+      }
+      throw new Error(`there is no way by keyboard to ${name}, but to ${seen.join(', ')}`);
+    };
+    await tabTo(/^Leases$/);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/leases/);
+    await tabTo(/^Revoke….*the lease of zebra/);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/leases\/revoke\?/);
+    await tabTo(/^Revoke$/);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('text=Its token is dead within');
+    await page.context().close();
+  });
+
+  /** Leases of all kinds of holders. */
+  async function seed(): Promise<void> {
+    const { lease } = await web.world.state.store().acquire(leaseRequest(Date.now(), { holder: `sso ${hostile}` }));
+    await web.world.state.store().mark(lease!, 'revoked', hostile);
+    for (const holder of ['sso zebra', `sso ${'W'.repeat(200)}`, `ci ${'repo:acme/a-long-name'.repeat(5)}`]) {
+      await web.world.state.store().acquire(leaseRequest(Date.now(), { holder, grant: 'x'.repeat(63) }));
+    }
+    await web.broker.exchange(await web.world.issue({ sub: 'W'.repeat(300) }), { scope: 'W'.repeat(80) });
+  }
+
+  const adminPages: readonly (readonly [path: string, click?: string])[] = [
+    ['leases?state=any&grant=', 'details > summary'],
+    ['leases?text=nothing-like-it'],
+    [`leases/revoke-all?grant=${'x'.repeat(63)}`],
+    ['leases', 'td.alone a'],
+    ['decisions', 'td details > summary'],
+    ['explain?grant=look'],
+    ['grants?sort=warnings'],
+    ['health'],
+    ['audit'],
+  ];
 });
