@@ -28,6 +28,27 @@ export interface Telemetry {
   onScrape(refresh: () => void): void;
 }
 
+type Metrics = Record<string, readonly [help: string, labels: readonly string[]]>;
+
+const counters = {
+  exchanges_total: [
+    'Outcomes of POST /token; the reason is the code of the error.',
+    ['outcome', 'reason', 'grant', 'issuer'],
+  ],
+  requests_total: ['Outcomes of every request that leaves an event of the audit.', ['event', 'outcome', 'reason']],
+  revocations_total: ['Outcomes of revoking.', ['result']],
+  rate_limited_total: [
+    'Requests that were one too many: by address, issuer, tenant, strangers, leases_per_grant, leases_per_subject.',
+    ['by'],
+  ],
+  leases_swept_total: ['Leases removed after their end.', []],
+} as const satisfies Metrics;
+
+const histograms = {
+  exchange_duration_seconds: ['How long POST /token took.', ['outcome']],
+  mint_duration_seconds: ['How long the cluster took to mint.', ['cluster', 'outcome']],
+} as const satisfies Metrics;
+
 const gauges = {
   issuer_up: ['Whether the keys of the issuer could be loaded at the last attempt.', ['issuer']],
   issuer_keys: ['Keys of the issuer that can be used.', ['issuer']],
@@ -64,13 +85,20 @@ const gauges = {
   leases_live: ['Live leases, as far as this replica knows of them.', ['grant']],
   lease_limit_used_ratio: ['Of the grant or subject with the most live leases: the used part of its limit.', ['by']],
   build_info: ['Which version this is.', ['version']],
-} as const satisfies Record<string, readonly [help: string, labels: readonly string[]]>;
+} as const satisfies Metrics;
 
 type AnyRegistry = Registry<RegistryContentType>;
 
 export type GaugeName = keyof typeof gauges;
 
 const prefix = 'kleis_broker_';
+
+/** All of them but those of Node's process, for the page that lists them. */
+export const metrics = Object.entries({ counter: counters, histogram: histograms, gauge: gauges }).flatMap(
+  ([kind, all]: [string, Metrics]) =>
+    Object.entries(all).map(([name, [help, labels]]) => ({ name: `${prefix}${name}`, kind, labels, help })),
+);
+
 // From a denial, which takes one, to an API server that is nearly down.
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -80,27 +108,26 @@ export function createTelemetry(): Telemetry {
   registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const counter = (name: string, help: string, labelNames: string[]) =>
-    new Counter({ name: `${prefix}${name}`, help, labelNames, registers });
-  const histogram = (name: string, help: string, labelNames: string[]) =>
-    new Histogram({ name: `${prefix}${name}`, help, labelNames, buckets, registers, enableExemplars: true });
-
-  const requests = counter('requests_total', 'Outcomes of every request that leaves an event.', [
-    'event',
-    'outcome',
-    'reason',
-  ]);
-  const exchanges = counter('exchanges_total', 'Outcomes of POST /token.', ['outcome', 'reason', 'grant', 'issuer']);
-  const duration = histogram('exchange_duration_seconds', 'How long POST /token took.', ['outcome']);
-  const mints = histogram('mint_duration_seconds', 'How long the cluster took to mint.', ['cluster', 'outcome']);
-  const revocations = counter('revocations_total', 'Outcomes of revoking.', ['result']);
-  const limited = counter('rate_limited_total', 'Requests that were one too many.', ['by']);
-  const swept = counter('leases_swept_total', 'Leases removed after their end.', []);
+  const counter = (name: keyof typeof counters) => {
+    const [help, labelNames] = counters[name];
+    return new Counter<string>({ name: `${prefix}${name}`, help, labelNames, registers });
+  };
+  const histogram = (name: keyof typeof histograms) => {
+    const [help, labelNames] = histograms[name];
+    const how = { buckets, registers, enableExemplars: true };
+    return new Histogram<string>({ name: `${prefix}${name}`, help, labelNames, ...how });
+  };
+  const requests = counter('requests_total');
+  const exchanges = counter('exchanges_total');
+  const duration = histogram('exchange_duration_seconds');
+  const mints = histogram('mint_duration_seconds');
+  const revocations = counter('revocations_total');
+  const limited = counter('rate_limited_total');
+  const swept = counter('leases_swept_total');
   const byName = new Map(
-    Object.entries(gauges).map(([name, [help, labelNames]]) => [
-      name,
-      new Gauge<string>({ name: `${prefix}${name}`, help, labelNames, registers }),
-    ]),
+    metrics
+      .filter(({ kind }) => kind === 'gauge')
+      .map(({ name, help, labels }) => [name, new Gauge<string>({ name, help, labelNames: labels, registers })]),
   );
   const text = viewOf(registry, Registry.PROMETHEUS_CONTENT_TYPE);
   const openMetrics = viewOf(registry, Registry.OPENMETRICS_CONTENT_TYPE);
@@ -122,11 +149,11 @@ export function createTelemetry(): Telemetry {
     limited: (by) => limited.inc({ by }),
     swept: (removed) => swept.inc(removed),
     set(name, labels, value) {
-      const gauge = byName.get(name);
+      const gauge = byName.get(`${prefix}${name}`);
       if (value === undefined) gauge?.remove(labels);
       else gauge?.set(labels, Number(value));
     },
-    clear: (name) => byName.get(name)?.reset(),
+    clear: (name) => byName.get(`${prefix}${name}`)?.reset(),
     async read(accept = '') {
       refresh?.();
       const wanted = accept.includes('application/openmetrics-text') ? openMetrics : text;

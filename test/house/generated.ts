@@ -6,6 +6,7 @@ import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
 import { clusterParts } from './cluster-reference.ts';
 import { monitoringFiles } from './monitoring/files.ts';
+import { commandParts } from './command-reference.ts';
 import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
@@ -29,10 +30,12 @@ export const generated: readonly Generated[] = [
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
   { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
   ...monitoringFiles,
-  ...[...referenceParts, ...brokerParts, ...providerParts, ...clusterParts].map(({ file, name, make }) => ({
-    file,
-    make: (page: string) => replacePart(page, name, make()),
-  })),
+  ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts].map(
+    ({ file, name, make }) => ({
+      file,
+      make: (page: string) => replacePart(page, name, make()),
+    }),
+  ),
 ];
 
 /** The files that are not as they ought to be, with what they ought to hold. */
