@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { isObject } from '../../shared/json.ts';
@@ -17,16 +20,44 @@ const objects = examples()
   )
   .filter(({ object }) => isObject(object) && builtIn.test(String(object['apiVersion'])) && 'metadata' in object);
 
+/** Every authenticator that a page shows; each for an issuer of its own, since a server takes none twice. */
+const authenticators = examples()
+  .filter(({ page, language }) => language === 'yaml' && page !== 'docs/hardening.md')
+  .flatMap(({ text }) => parseAllDocuments(text).map((document) => document.toJS() as unknown))
+  .filter((object) => isObject(object) && object['kind'] === 'AuthenticationConfiguration')
+  .flatMap((object) => (object as { jwt: { issuer: object }[] }).jwt)
+  .filter((each, index, list) => list.findIndex((other) => JSON.stringify(other) === JSON.stringify(each)) === index)
+  .map((each, index) => ({ ...each, issuer: { ...each.issuer, url: `https://login-${index}.example.com` } }));
+
 const kubectl = needs('kubectl-new');
 describe.skipIf(kubectl === undefined || needs('kube') === undefined)('on a real API server', () => {
   let cluster: Cluster;
+  let folder: string;
   beforeAll(async () => {
-    cluster = await startRealCluster({ kind: '1.36' });
+    folder = await mkdtemp(join(tmpdir(), 'kleis-docs-'));
+    const file = join(folder, 'authentication.json');
+    await writeFile(
+      file,
+      JSON.stringify({
+        apiVersion: 'apiserver.config.k8s.io/v1',
+        kind: 'AuthenticationConfiguration',
+        jwt: authenticators,
+      }),
+    );
+    cluster = await startRealCluster({ kind: '1.36', flags: [`--authentication-config=${file}`] });
     for (const name of ['web', 'ci', 'deployments', 'argocd', 'flux-system']) {
       await cluster.request('POST', '/api/v1/namespaces', { metadata: { name } });
     }
   });
-  afterAll(() => cluster.stop());
+  afterAll(async () => {
+    await cluster?.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  it('starts with every authenticator of the pages', async () => {
+    expect(authenticators.length).toBeGreaterThan(1);
+    expect(await cluster.request('GET', '/api/v1/namespaces/web')).toMatchObject({ kind: 'Namespace' });
+  });
 
   const apply = (list: readonly unknown[]) =>
     spawnSync(

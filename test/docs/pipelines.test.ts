@@ -32,6 +32,7 @@ const checkers = [
   { by: 'azure-pipelines', file: /^azure-pipelines\.yml$/ },
   { by: 'bitbucket-pipelines', file: /^bitbucket-pipelines\.yml$/ },
   { by: 'hcl', file: /\.tf$/ },
+  { by: 'kubernetes-models', file: /^web\.yaml$/ },
 ] as const;
 
 /** No tool at hand knows these; they are YAML, JSON or shell within, and that alone is checked. */
@@ -42,8 +43,6 @@ const withoutTool: Readonly<Record<string, string>> = {
   'tekton.md trigger.yaml': 'its CRDs are in no package',
   'argo-cd.md kleis-patch.yaml': 'a patch, which is no whole object',
   'argo-cd.md kustomization.yaml': 'kustomize fetches what it names',
-  'argo-cd.md web.yaml': 'its CRDs are in no package that is small',
-  'flux.md web.yaml': 'its CRDs are in no package that is small',
   'ansible.md deploy.yml': 'the collection kubernetes.core is in no registry that a test reaches',
   'ansible.md requirements.yml': 'the same',
 };
@@ -168,5 +167,28 @@ describe('a configuration of Terraform', () => {
 
   it('is refused where it is not', async () => {
     await expect(parseHcl('x.tf', 'provider "a" {')).rejects.toThrow(/EOF|brace|block/i);
+  });
+});
+
+describe('an object of Argo CD or Flux', () => {
+  const packages: Readonly<Record<string, string>> = {
+    'argoproj.io': '@kubernetes-models/argo-cd',
+    'kustomize.toolkit.fluxcd.io': '@kubernetes-models/flux-cd',
+    'source.toolkit.fluxcd.io': '@kubernetes-models/flux-cd',
+  };
+  const objects = of('kubernetes-models').flatMap(({ page, text }) =>
+    parseAllDocuments(text).map((document) => {
+      const object = document.toJS() as { apiVersion: string; kind: string; spec: object };
+      return { page, kind: object.kind, object };
+    }),
+  );
+
+  it.each(objects)('$page: $kind is as its CRD wants it', async ({ kind, object }) => {
+    const place = `${packages[object.apiVersion.split('/')[0] ?? '']}/${object.apiVersion}/${kind}`;
+    const { [kind]: Model } = (await import(place)) as Record<string, new (data: object) => { validate(): void }>;
+    const check = (data: object) => () => (Model === undefined ? undefined : new Model(data).validate());
+    expect(check(object)).not.toThrow();
+    const wrong = Object.fromEntries(Object.keys(object.spec).map((name) => [name, 5]));
+    expect(check({ ...object, spec: wrong })).toThrow(/must be/);
   });
 });
