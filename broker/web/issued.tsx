@@ -6,6 +6,8 @@ import { isHeldBy, ownHolder } from '../leases/holder.ts';
 import type { LeaseRow } from '../leases/overview.ts';
 import { revokeLease } from '../leases/revocation.ts';
 import type { Recent } from '../service/recent.ts';
+import type { Services } from '../service/services.ts';
+import type { Subject } from '../issuers/issuers.ts';
 import { Badge, type Column, Confirm, EmptyState, Notice, Outside, Table, Time, type Tone } from './components.tsx';
 import { texts } from './texts.ts';
 import type { FormVisit, PersonVisit } from './visit.ts';
@@ -14,6 +16,8 @@ const path = '/ui/issued';
 const mostShown = 100;
 /** Milliseconds that a page waits for a list of all leases to be read; some of it is there before. */
 const patience = 3_000;
+/** Leases that are asked for one by one. */
+const mostAsked = 20;
 
 /** `GET /ui/issued`: the tokens of who is signed in, the latest first. */
 export async function issuedPage(visit: PersonVisit): Promise<Answer> {
@@ -23,7 +27,8 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
     return page({ title: issued.title, body: <Notice tone="warn">{issued.cut}</Notice> });
   }
   const { rows, whole, fault } = await services.overview.look(patience);
-  const mine = rows.filter((row) => isHeldBy(row, session.subject));
+  const listed = rows.filter((row) => isHeldBy(row, session.subject));
+  const mine = [...listed, ...(await issuedSince(listed, session.subject, services))];
   const shown = mine.toSorted((one, other) => other.acquiredAt - one.acquiredAt).slice(0, mostShown);
   return page({
     title: issued.title,
@@ -49,7 +54,7 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
 export async function revokeOwn({ form, services, session, redirect }: FormVisit, trail: Trail): Promise<Answer> {
   const id = form.get('lease') ?? '';
   trail.add({ lease: clean(id, 80) });
-  const found = /^[a-z0-9][-a-z0-9]{0,62}$/.test(id) ? await services.leases.store.get(id) : undefined;
+  const found = isLeaseName(id) ? await services.leases.store.get(id) : undefined;
   if (found === undefined || !isHeldBy(found, session.subject)) {
     throw new KleisError('lease_unknown', 'You have no such token.', { hint: 'See what was issued to you.' });
   }
@@ -58,6 +63,8 @@ export async function revokeOwn({ form, services, session, redirect }: FormVisit
   trail.conclude('done', outcome);
   return redirect(path, { done: outcome, within: Math.ceil(deadWithin) });
 }
+
+const isLeaseName = (text: string): boolean => /^[a-z0-9][-a-z0-9]{0,62}$/.test(text);
 
 /** What the last form came to; the address can say no more than which of these texts it is. */
 function Outcome({ visit: { query } }: { readonly visit: PersonVisit }) {
@@ -93,10 +100,29 @@ function columnsOf(visit: PersonVisit): readonly Column<LeaseRow>[] {
   ];
 }
 
+/** Leases of this replica that the list is too old for: whoever has just used kubectl looks for what they got. */
+async function issuedSince(listed: readonly LeaseRow[], subject: Subject, services: Services): Promise<LeaseRow[]> {
+  const known = new Set(listed.map(({ name }) => name));
+  const names = exchangesOf(services.recent)
+    .filter(({ issuer, subject: sub }) => issuer === subject.issuer && sub === subject.claims['sub'])
+    .map(({ lease }) => clean(lease, 80))
+    .filter((name) => isLeaseName(name) && !known.has(name))
+    .slice(0, mostAsked);
+  const found = await Promise.all(names.map(async (name) => services.leases.store.get(name).catch(() => undefined)));
+  return found.flatMap((lease) =>
+    lease !== undefined && isHeldBy(lease, subject)
+      ? [{ ...lease, account: lease.account.name, revocable: lease.bound !== 'none' }]
+      : [],
+  );
+}
+
+function exchangesOf(recent: Recent) {
+  return recent.decisions().filter(({ event, outcome }) => event === 'exchange' && outcome === 'allowed');
+}
+
 /** By lease, as far as this replica remembers who asked. */
 function addressesOf(recent: Recent): ReadonlyMap<string, string> {
-  const exchanges = recent.decisions().filter(({ event, outcome }) => event === 'exchange' && outcome === 'allowed');
-  return new Map(exchanges.map(({ lease, address }) => [clean(lease, 80), clean(address, 60)]));
+  return new Map(exchangesOf(recent).map(({ lease, address }) => [clean(lease, 80), clean(address, 60)]));
 }
 
 function From({ address }: { readonly address: string | undefined }) {

@@ -1,4 +1,5 @@
 import type { Answer } from '../http/answer.ts';
+import { Card } from './components.tsx';
 import { texts } from './texts.ts';
 import type { OpenVisit } from './visit.ts';
 
@@ -11,12 +12,7 @@ export function landingPage({ href, page, redirect, session, services }: OpenVis
     title: landing.title,
     lead: landing.lead,
     body: (
-      <div class="hero">
-        <ul class="list">
-          {landing.points.map((point) => (
-            <li key={point}>{point}</li>
-          ))}
-        </ul>
+      <>
         <div class="stack-tight">
           <div>
             <a class="button button-large" href={href('/ui/sign-in')}>
@@ -25,7 +21,16 @@ export function landingPage({ href, page, redirect, session, services }: OpenVis
           </div>
           <p class="soft small">{landing.at(new URL(issuers[web!.issuer]!.url!).host)}</p>
         </div>
-      </div>
+        <ul class="cards points">
+          {landing.points.map(([title, text]) => (
+            <li key={title}>
+              <Card title={title}>
+                <p class="soft">{text}</p>
+              </Card>
+            </li>
+          ))}
+        </ul>
+      </>
     ),
   });
 }

@@ -36,8 +36,8 @@ main:focus { outline: none; }
 .skip:focus { top: 0.75rem; color: var(--on-accent); }
 .soft { color: var(--soft); }
 .small { font-size: 0.9rem; }
-.stack { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
-.stack-tight { display: grid; gap: 0.6rem; grid-template-columns: minmax(0, 1fr); }
+.stack { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); align-content: start; }
+.stack-tight { display: grid; gap: 0.6rem; grid-template-columns: minmax(0, 1fr); align-content: start; }
 .row { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 .apart { justify-content: space-between; }
 
@@ -90,8 +90,8 @@ main { flex: 1; width: 100%; max-width: 86rem; margin: 0 auto; padding: clamp(1.
 .notice-warn { background: var(--warn-soft); border-color: var(--warn); }
 .notice-bad { background: var(--bad-soft); border-color: var(--bad); }
 
-.command { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: stretch; }
-.command code { flex: 1 1 14rem; min-width: 0; padding: 0.6rem 0.85rem; border: 1px solid var(--line); border-radius: 0.5rem; background: var(--raised); white-space: pre-wrap; user-select: all; }
+.command { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: flex-start; }
+.command code { flex: 1 1 9.5rem; min-height: 2.5rem; min-width: 0; padding: 0.6rem 0.85rem; border: 1px solid var(--line); border-radius: 0.5rem; background: var(--raised); white-space: pre-wrap; user-select: all; }
 .command .button { flex: none; }
 
 .tabs { display: flex; flex-wrap: wrap; gap: 0.25rem 0.25rem; }
@@ -164,8 +164,8 @@ details.more > summary { cursor: pointer; min-height: 2rem; color: var(--accent)
 .empty { display: grid; gap: 0.9rem; justify-items: center; text-align: center; padding: clamp(1.75rem, 6vw, 3.5rem) 1.25rem; background: var(--surface); border: 1px dashed var(--edge); border-radius: var(--radius); grid-template-columns: minmax(0, 1fr); }
 .empty > * { max-width: 42rem; }
 .pager { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; justify-content: space-between; }
-.hero { display: grid; gap: 1.75rem; justify-items: start; grid-template-columns: minmax(0, 1fr); max-width: 46rem; padding-block: clamp(0.5rem, 5vh, 3rem); }
-.hero ol { display: grid; gap: 0.75rem; grid-template-columns: minmax(0, 1fr); }
+.cards > li { display: grid; grid-template-columns: minmax(0, 1fr); }
+.points .card { border-top: 3px solid var(--accent); }
 
 @media (prefers-reduced-motion: reduce) { *, ::before, ::after { transition: none !important; animation: none !important; scroll-behavior: auto !important; } }
 @media (max-width: 30rem) { .me { margin-left: 0; width: 100%; justify-content: space-between; } .me-name { flex: 1; max-width: none; } nav { width: 100%; order: 3; } }

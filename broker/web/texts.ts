@@ -34,9 +34,18 @@ export const texts = {
     signIn: 'Sign in',
     at: (host: string) => `You sign in at ${host}, as you do everywhere.`,
     points: [
-      'Every token is short-lived and is for one cluster.',
-      'What you may do there is what your groups say at the moment.',
-      'No password and no token is kept on this page.',
+      [
+        'Your clusters',
+        'Which are yours, what you may do there, and for how long: what your groups say at the moment.',
+      ],
+      [
+        'One command',
+        'It writes them into your kubeconfig. kubectl then gets a short-lived token by itself, each for one cluster.',
+      ],
+      [
+        'In your hands',
+        'See what was issued to you, and from where; take it back with a click. This page keeps no password and no token.',
+      ],
     ],
   },
 

@@ -54,15 +54,32 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
 
   const widthOf = async (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth');
 
+  /** A token for the grant, as kubectl would have got it. */
+  async function issue(login: string): Promise<void> {
+    const { provider, broker } = web;
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: provider.issuer, aud: 'kleis', sub: login, groups: ['developers'], iat: now, exp: now + 600 };
+    expect((await broker.exchange(provider.signed(claims), { scope: 'deploy-web' })).status).toBe(200);
+  }
+
   it.each([
     [1280, 'light'],
     [390, 'dark'],
   ] as const)('every page can be used by everybody, at %i in %s', async (width, colorScheme) => {
+    await issue('mallory');
     const page = await signIn('mallory', { viewport: { width, height: 900 }, colorScheme });
-    for (const path of ['/ui/access', '/ui/issued', '/ui/nowhere']) {
+    const titles = { '/ui/access': 'My access', '/ui/issued': 'Issued to me', '/ui/nowhere': 'There is no such page' };
+    for (const [path, title] of Object.entries(titles)) {
       await page.goto(`${web.url}${path}`);
+      expect(await page.textContent('h1')).toBe(title);
       expect(await faultsOf(page), path).toEqual([]);
       expect(await widthOf(page), path).toBeLessThanOrEqual(width);
+    }
+    // 400 % of 1280 (WCAG 1.4.10).
+    await page.setViewportSize({ width: 320, height: 640 });
+    for (const path of ['/ui/access', '/ui/issued']) {
+      await page.goto(`${web.url}${path}`);
+      expect(await widthOf(page), path).toBeLessThanOrEqual(320);
     }
     await page.context().close();
     const outside = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
@@ -72,6 +89,48 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
       expect(await faultsOf(landing), path).toEqual([]);
     }
     await outside.close();
+  });
+
+  it('a token is revoked with the mouse, and without any script', async () => {
+    await issue('alice');
+    const page = await signIn('alice', { javaScriptEnabled: false });
+    await page.click('text=Windows');
+    expect(await page.isVisible('#add-windows')).toBe(true);
+    expect(await page.isVisible('#add-linux')).toBe(false);
+    await page.click('nav >> text=Issued to me');
+    await page.click('summary >> nth=0');
+    await page.click('text=Yes, revoke it');
+    expect(await page.textContent('[role=status]')).toContain('The token is revoked');
+    expect(await page.locator('table .badge').allTextContents()).toEqual(['revoked']);
+    expect((await web.broker.audit()).at(-1)).toMatchObject({ event: 'revoke', outcome: 'done', subject: 'alice' });
+    await page.click('text=Sign out');
+    // The provider asks whether its own session is to end, too.
+    await page.click('button[value=yes]');
+    await page.waitForURL(`${web.url}/ui/signed-out`);
+    await page.goto(`${web.url}/ui/access`);
+    expect(new URL(page.url()).origin).toBe(web.provider.url.origin);
+    await page.context().close();
+  });
+
+  it('and with the keyboard alone', async () => {
+    await issue('boss');
+    const page = await signIn('boss');
+    const focused = async () => page.evaluate<string>('document.activeElement.textContent.trim()');
+    const press = async (until: string): Promise<void> => {
+      for (let count = 0; count < 40 && (await focused()) !== until; count += 1) await page.keyboard.press('Tab');
+      expect(await focused()).toBe(until);
+    };
+    await press('Skip to the content');
+    await press('Issued to me');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`${web.url}/ui/issued`);
+    await press('Revoke deploy-web, prod');
+    await page.keyboard.press('Space');
+    await press('Yes, revoke it deploy-web, prod');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/done=revoked/);
+    expect(await page.textContent('[role=status]')).toContain('The token is revoked');
+    await page.context().close();
   });
 
   it.each([
