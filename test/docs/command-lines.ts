@@ -14,17 +14,27 @@ export interface CommandLine {
   readonly inline: boolean;
 }
 
+/** Made from the help of the commands, which has lines and sentences in one block. */
+const help = 'docs/commands.md';
+
 type Found = Pick<CommandLine, 'program' | 'words'>;
 
 /** Every call in blocks to copy, whatever file it stands in, and between backticks. */
 export function commandLines(): CommandLine[] {
   const inBlocks = examples().flatMap((example) =>
-    callsIn(example).map((found) => ({ page: example.page, line: example.line, inline: false, ...found })),
+    callsIn(example).map((found) => ({
+      page: example.page,
+      line: example.line,
+      inline: example.page === help,
+      ...found,
+    })),
   );
   return [...inBlocks, ...pages().flatMap((page) => [...indented(page), ...inline(page)])];
 }
 
-function callsIn({ language, text }: Example): Found[] {
+function callsIn({ page, language, text: shown }: Example): Found[] {
+  // The help says beside a line what it is for.
+  const text = page === help ? shown.replaceAll(/(?<=\S) {3,}.*$/gm, '') : shown;
   switch (language) {
     case '':
     case 'sh':
