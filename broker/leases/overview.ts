@@ -152,7 +152,9 @@ export function createOverview(
       if (next !== undefined) await within(patience, next.done);
       const reading = shown ?? next!.reading;
       takeOver(reading);
-      const { rows, at, ended, cut, fault } = reading;
+      const { at, ended, cut, fault } = reading;
+      // What is read meanwhile is another look's.
+      const rows = ended ? reading.rows : reading.rows.slice();
       return { rows, at, whole: ended && !cut && fault === undefined, cut, fault, underWay: next?.reading.rows.length };
     },
     note({ name, state, why }) {

@@ -83,7 +83,7 @@ function Leases({
         </div>
         <Reading looked={looked} again={link({ page })} now={now} />
         {rows.length === 0 ? (
-          <EmptyState title={looked.rows.length === 0 ? texts.none : texts.noneFits} />
+          <EmptyState title={emptiness(looked)} />
         ) : (
           <Table
             label={texts.title}
@@ -103,6 +103,11 @@ function Leases({
       </section>
     </>
   );
+}
+
+function emptiness({ rows, whole, underWay }: LookedAt): string {
+  if (!whole && underWay !== undefined) return texts.noneYet;
+  return rows.length === 0 ? texts.none : texts.noneFits;
 }
 
 function columns({ href }: PersonVisit, search: LeaseSearch, link: Link, now: number): Column<LeaseRow>[] {
@@ -192,7 +197,7 @@ function Reading({ looked, again, now }: { readonly looked: LookedAt; readonly a
         </Notice>
       )}
       <p class="soft small" role="status">
-        {whole || cut ? (
+        {whole || cut || (fault !== undefined && rows.length > 0) ? (
           <>
             {texts.asOf} <Time at={at} now={now} />.
           </>

@@ -7,7 +7,7 @@ import type { Lease } from '../leases/lease.ts';
 import { eachMatching, type MatchingResult, type Wanted } from '../leases/matching.ts';
 import type { Revocation } from '../leases/revocation.ts';
 import { revokeForAdmin } from '../routes/leases.ts';
-import { Back } from './admin-revoke.tsx';
+import { Back, stateDown } from './admin-revoke.tsx';
 import { ActionForm, Facts, Notice } from './components.tsx';
 import { isEmpty, readWanted } from './lease-search.ts';
 import { adminTexts } from './texts-admin.ts';
@@ -35,7 +35,7 @@ export const revokeAllPage: Page = {
     const { tried: count, counted } = await eachMatching(visit.services.leases.store, wanted, note, {
       budget: bounds.counting,
       counting: 0,
-    });
+    }).catch(stateDown);
     return visit.page({
       title: texts.title,
       body: (
@@ -75,7 +75,7 @@ export const revokeAllAction: Action = {
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       },
       bounds,
-    );
+    ).catch(stateDown);
     trail.add(factsOf(wanted, result));
     const { failed, left, counted } = result;
     const isWhole = failed === 0 && left === 0 && counted;

@@ -20,7 +20,7 @@ export const revokePage: Page = {
   async work(visit, trail) {
     const id = visit.query('id', 80) ?? '';
     trail.add({ lease: id });
-    const lease = await visit.services.leases.store.get(id);
+    const lease = await visit.services.leases.store.get(id).catch(stateDown);
     if (lease === undefined) throw gone();
     const isOver = lease.state === 'revoked' || lease.state === 'revoking';
     return visit.page({
@@ -77,6 +77,18 @@ export const revokeAction: Action = {
 
 function gone(): KleisError {
   return new KleisError('lease_unknown', texts.unknown, { hint: texts.unknownHint });
+}
+
+/** Throws `cluster_unavailable` where the leases could not be read, and whatever else it is given. */
+export function stateDown(error: unknown): never {
+  if (!(error instanceof ClusterFault)) throw error;
+  const { cluster, reason, message, retryAfter = 5 } = error;
+  throw new KleisError('cluster_unavailable', texts.stateDown, {
+    hint: texts.notMarkedHint,
+    detail: `cluster ${cluster}, ${reason}: ${message}`,
+    cause: error,
+    retryAfter,
+  });
 }
 
 /** A cluster did not do it: whoever asked for it must know whether it will come. */

@@ -17,6 +17,7 @@ export const adminTexts = {
       found === all ? some(found, 'lease', 'leases') : `${number(found)} of ${some(all, 'lease', 'leases')}`,
     none: 'There is no lease: no token was minted that the broker keeps track of.',
     noneFits: 'No lease fits what you look for.',
+    noneYet: 'None of those that were read so far fits.',
     revokeAll: 'Revoke all of these…',
     revoke: 'Revoke…',
     show: 'Show',
@@ -56,7 +57,7 @@ export const adminTexts = {
     again: 'Look again',
     faultTitle: 'The list could not be read to its end',
     fault: (reason: string) =>
-      `The state cluster does not give it: ${reason} Nothing is lost: tokens and leases stay as they are.`,
+      `The state cluster does not give it: ${reason.replace(/\.$/, '')}. Nothing is lost: tokens and leases stay as they are.`,
     cut: (count: number) =>
       `There are more than the ${number(count)} leases that this page keeps. Look for fewer, or use \`kleis admin leases\`.`,
     filters: {
@@ -87,6 +88,7 @@ export const adminTexts = {
     unknownHint: 'Its token has ended, and the lease was cleared away.',
     marked: 'The cluster did not do it at the moment. The lease is marked, and nothing is lost.',
     markedHint: 'The broker goes on with it by itself until the token is dead.',
+    stateDown: 'The state cluster does not give the leases now. Nothing was changed.',
     notMarked: 'The state cluster did not take it. The lease is as it was.',
     notMarkedHint: 'Try again when the state cluster answers.',
     outcomes: {

@@ -56,10 +56,12 @@ describe('the overview of leases', () => {
     const query = until('the second page', () => (source.asked() === 2 ? true : undefined));
     await query;
     expect(await view.look(0)).toMatchObject({ whole: false, underWay: 2, rows: [{ name: 'a' }, { name: 'b' }] });
+    const soFar = await view.look(0);
     const last = view.look(10_000);
     expect((await source.give(named('c'))).continue).toBe('more');
     expect(await last).toMatchObject({ whole: true, underWay: undefined, at: begin, fault: undefined, cut: false });
     expect((await view.look(0)).rows.map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+    expect(soFar.rows).toHaveLength(2);
   });
 
   it('reads once for all who look at a time, and again when what was read is old', async () => {
