@@ -114,7 +114,7 @@ export async function createBrokerScene(kind: ClusterOptions['kind'], against?: 
       undo.push(() => broker.stop());
       return broker;
     };
-    const reusable = signer.issue('ci');
+    const reusable = createReusable(() => signer.issue('ci'));
     let fresh: string[] = [];
     let extras = 0;
     return {
@@ -129,7 +129,7 @@ export async function createBrokerScene(kind: ClusterOptions['kind'], against?: 
       prepare(count) {
         fresh = Array.from({ length: count }, () => signer.issue('once'));
       },
-      subjectToken: ({ issuer }) => (issuer === 'ci' ? reusable : (fresh.pop() ?? signer.issue('once'))),
+      subjectToken: ({ issuer }) => (issuer === 'ci' ? reusable() : (fresh.pop() ?? signer.issue('once'))),
       async start(adapt = (same) => same, { dist, nodeFlags = [] } = {}) {
         const name = `extra-${(extras += 1)}`;
         const auditFile = join(folder, `${name}.jsonl`);
@@ -201,6 +201,15 @@ function describe({ cluster, tokenFile, jwks, audit }: Place, listen: object) {
       leases: { perGrant: plenty, perSubject: plenty },
     },
     grants: { ...Object.fromEntries([...used, ...others]), ephemeral } as Readonly<Record<string, object>>,
+  };
+}
+
+/** One token for all who ask, and another one before its hour is over: a soak lasts longer. */
+function createReusable(issue: () => string): () => string {
+  let [token, renewAt] = ['', 0];
+  return () => {
+    if (performance.now() >= renewAt) [token, renewAt] = [issue(), performance.now() + 1_800_000];
+    return token;
   };
 }
 
