@@ -18,6 +18,7 @@ const slow = [
   'test/broker/{http/connections,routes/issuer-keys,service/health-log,config/reload}.test.ts',
   'test/shared/{kube/client,net/http}.test.ts',
   'test/broker/commands/serve.test.ts',
+  'test/broker/web/{admin,hostile,in-chromium,issued,sign-in}.test.ts',
   'test/cli/kubeconfig/{add,edit}.test.ts',
   'test/cli/credentials/cache.test.ts',
   'test/cli/settings/of-context.test.ts',

@@ -141,6 +141,8 @@ it('a broker loads OpenTelemetry where the environment says to whom spans are se
     const { files } = await loadedBy('kleis-broker.js', ['serve', '--config', config], dist, 6, env);
     const texts = await Promise.all(Object.keys(files).map((file) => readFile(file, 'utf8')));
     expect(texts.some((text) => text.includes('kleis_broker_'))).toBe(true);
+    // The web page is loaded with its first visitor.
+    expect(texts.some((text) => text.includes('__Host-kleis'))).toBe(false);
     return Object.keys(files).filter((_, index) => /opentelemetry\.js\.api|OTLPTraceExporter/.test(texts[index]!));
   };
   expect(await ofTelemetry({ OTEL_SERVICE_NAME: 'kleis' })).toEqual([]);

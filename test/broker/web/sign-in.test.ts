@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startWebSuite } from './world.ts';
 
-const { broker, provider, url, visitor, person } = await startWebSuite();
+const { broker, provider, url, visitor, person, web, world } = await startWebSuite();
 
 const isPage = (text: string) => text.startsWith('<!doctype html>');
 
@@ -60,5 +62,30 @@ describe('a sign-in', () => {
       outcome: 'denied',
       code: 'sign_in_refused',
     });
+  });
+});
+
+describe('the client of the page', () => {
+  it.each(['page-post', 'page-public'])('%s signs people in, whatever way it proves itself by', async (clientId) => {
+    const secret = clientId === 'page-public' ? { clientSecretFile: undefined } : {};
+    await broker.reconfigure({ web: { ...web, clientId, ...secret } });
+    expect((await visitor().signIn('alice')).status).toBe(303);
+  });
+
+  it('that the provider refuses is the fault of who runs the broker, and the page says so', async () => {
+    const wrong = join(world.folder, 'wrong-secret');
+    await writeFile(wrong, 'another', { mode: 0o600 });
+    await broker.reconfigure({ web: { ...web, clientSecretFile: wrong } });
+    const { status, text } = await visitor().signIn('alice');
+    expect([status, text.includes('client_refused')]).toEqual([502, true]);
+    expect(text).not.toContain('another');
+    // A file that is not there any more, too: what is wrong with it is told in the log alone.
+    await broker.reconfigure({ web: { ...web, cookieKeyFile: join(world.folder, 'gone') } });
+    const gone = await visitor().get('/ui/access');
+    expect([gone.status, gone.headers['content-type']]).toEqual([500, 'text/html; charset=utf-8']);
+    expect(gone.text).not.toContain('gone');
+    expect(broker.output()).toContain('does not exist');
+    await broker.reconfigure({});
+    expect((await visitor().signIn('alice')).status).toBe(303);
   });
 });
