@@ -45,7 +45,7 @@ describe.skipIf(kubectl === undefined || needs('kube') === undefined)('on a real
       }),
     );
     cluster = await startRealCluster({ kind: '1.36', flags: [`--authentication-config=${file}`] });
-    for (const name of ['web', 'ci', 'deployments', 'argocd', 'flux-system']) {
+    for (const name of ['web', 'ci', 'deployments', 'argocd', 'flux-system', 'kleis-system']) {
       await cluster.request('POST', '/api/v1/namespaces', { metadata: { name } });
     }
   });
