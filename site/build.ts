@@ -20,7 +20,7 @@ export async function buildSite(out: string): Promise<number> {
   rmSync(out, { recursive: true, force: true });
   const pages = new Set(listPages());
   const texts = new Map<string, PageText>();
-  const drawings = await drawAll(pages, join(out, 'diagrams'));
+  const { names: drawings, done: drawn } = drawAll(pages, join(out, 'diagrams'));
   const eleventy = new Eleventy('.', out, {
     quietMode: true,
     config(config: Configuration) {
@@ -46,7 +46,8 @@ export async function buildSite(out: string): Promise<number> {
       config.addNunjucksGlobal('about', (page: OfPage['page']) => about(fileOf(page), texts));
     },
   });
-  await eleventy.write();
+  eleventy.disableLogger();
+  await Promise.all([eleventy.write(), drawn]);
   for (const name of readdirSync('docs', { recursive: true, encoding: 'utf8' })) {
     const file = join('docs', name);
     if (!name.endsWith('.md') && statSync(file).isFile()) cpSync(file, join(out, name));

@@ -30,20 +30,26 @@ const schemes = {
   },
 } as const;
 
-/** What mermaid draws of every source in these pages, once for light and once for dark. Without a Chromium it draws none: pages then show the source. */
-export async function drawAll(pages: Iterable<string>, folder: string): Promise<Drawings> {
+/**
+ * Draws every source in these pages, for light and for dark. What the files are called is known at once, and they are there
+ * when `done` resolves. Without a Chromium none is drawn: pages then show the sources.
+ */
+export function drawAll(pages: Iterable<string>, folder: string): { names: Drawings; done: Promise<void> } {
   const sources = new Set([...pages].flatMap((file) => sourcesIn(readFileSync(file, 'utf8'))));
   const executablePath = findChromium();
-  if (sources.size === 0 || executablePath === undefined) return new Map();
+  if (sources.size === 0 || executablePath === undefined) return { names: new Map(), done: Promise.resolve() };
+  const names = new Map([...sources].map((source) => [source, nameOf(source)]));
+  return { names, done: drawIn(executablePath, names, folder) };
+}
+
+async function drawIn(executablePath: string, names: Drawings, folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   try {
     const page = await browser.newPage();
     const require = createRequire(import.meta.url);
     await page.addScriptTag({ path: require.resolve('@mermaid-js/tiny') });
-    const drawings = new Map<string, string>();
-    for (const source of sources) {
-      const name = createHash('sha256').update(source).digest('hex').slice(0, 16);
+    for (const [source, name] of names) {
       // oxlint-disable no-await-in-loop -- one page draws one at a time
       for (const scheme of ['light', 'dark'] as const) {
         const svg = await draw(page, source, scheme).catch((error: unknown) => {
@@ -52,15 +58,17 @@ export async function drawAll(pages: Iterable<string>, folder: string): Promise<
         writeFileSync(join(folder, `${name}-${scheme}.svg`), svg);
       }
       // oxlint-enable no-await-in-loop
-      drawings.set(source, name);
     }
-    return drawings;
   } finally {
     await browser.close();
   }
 }
 
-export function sourcesIn(markdown: string): string[] {
+function nameOf(source: string): string {
+  return createHash('sha256').update(source).digest('hex').slice(0, 16);
+}
+
+function sourcesIn(markdown: string): string[] {
   return Array.from(markdown.matchAll(/^```mermaid\n([^]*?)^```$/gm), ([, source = '']) => source);
 }
 

@@ -14,6 +14,7 @@ declare module '@11ty/eleventy' {
       output: string,
       options: { quietMode?: boolean; configPath?: string; config?: (config: Configuration) => void },
     );
+    disableLogger(): void;
     write(): Promise<unknown>;
   }
 }

@@ -20,6 +20,7 @@ interface Environment {
 }
 /** What is used of markdown-it. */
 export interface Markdown {
+  enable(rule: string): void;
   core: { ruler: { push(name: string, rule: (state: State) => void): void } };
   renderer: { rules: Record<string, Rule> };
   utils: { escapeHtml(text: string): string };
@@ -38,6 +39,8 @@ interface Surroundings {
 
 /** Teaches markdown-it what GitHub does with our pages, and what a site needs beside it. */
 export function extend(markdown: Markdown, { pages, drawings, hear }: Surroundings): void {
+  // Eleventy switches examples off that are indented.
+  markdown.enable('code');
   markdown.core.ruler.push('site', ({ tokens, env }) => {
     const file = posix.normalize(env.page.inputPath);
     const seen = new Map<string, number>();
@@ -78,7 +81,8 @@ export function extend(markdown: Markdown, { pages, drawings, hear }: Surroundin
     const right = token?.attrGet('style')?.includes('right') === true ? ' class="number"' : '';
     return `<${tag}${right}${label === '' ? '' : ` data-label="${escapeHtml(label)}"`}>`;
   };
-  rules['th_open'] = (tokens, index) => cell('th', tokens[index], '');
+  rules['th_open'] = (tokens, index) => cell(head(tokens[index + 1]), tokens[index], '');
+  rules['th_close'] = (tokens, index) => `</${head(tokens[index - 1])}>`;
   rules['td_open'] = (tokens, index) => {
     column += 1;
     return cell('td', tokens[index], columns[column - 1] ?? '');
@@ -102,6 +106,11 @@ function figure(source: string, folder: string, drawing: string | undefined): st
   return `<figure><picture><source media="(prefers-color-scheme: dark)" srcset="${folder}/${drawing}-dark.svg">
 <img src="${folder}/${drawing}-light.svg" alt="A diagram; its text is below."></picture>
 <details><summary>The diagram as text</summary>${source}</details></figure>\n`;
+}
+
+/** A column without a name has no header. */
+function head(token: Token | undefined): string {
+  return token?.content === '' ? 'td' : 'th';
 }
 
 function block(html: string, language: string): string {

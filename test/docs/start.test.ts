@@ -115,11 +115,11 @@ async function follow(name: string, broker: string, person: Person, env: Readonl
 }
 
 describe.skipIf(kubectl === undefined)('who begins with the page for', () => {
-  it('a developer comes to a cluster and back', async () => {
+  it.concurrent('a developer comes to a cluster and back', async () => {
     await follow('developer', forPeople, await world.person());
   });
 
-  it('a CI engineer has a job that deploys and takes its token back', async () => {
+  it.concurrent('a CI engineer has a job that deploys and takes its token back', async () => {
     const KLEIS_ID_TOKEN = await app.issue({ aud: forJobs });
     const ofJob = { CI: 'true', GITLAB_CI: 'true', CI_JOB_ID: randomUUID(), CI_SERVER_URL: issuerUrl, KLEIS_ID_TOKEN };
     await follow('ci-engineer', forJobs, await world.person(), ofJob);
@@ -135,7 +135,7 @@ describe.skipIf(kubectl === undefined)('who begins with the page for', () => {
     await follow('admin', forPeople, person, { KUBECONFIG: adminKubeconfig });
   });
 
-  it('a security reviewer sees what the page claims', async () => {
+  it.concurrent('a security reviewer sees what the page claims', async () => {
     const person = await world.person();
     const file = (name: string, text: string) => writeFile(join(person.home, name), text, { mode: 0o600 });
     const prod = { credentials: { kubeconfig: app.state.cluster.adminKubeconfig }, audiences: ['https://prod'] };
