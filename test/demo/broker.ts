@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -23,6 +24,8 @@ export interface Broker {
   readonly sso: TestProvider | undefined;
 }
 
+const pageClient = 'kleis-page';
+
 const grants = `grants:
   deploy-web:
     issuer: github
@@ -47,12 +50,13 @@ export async function startBroker(house: House, people: boolean): Promise<Broker
   const [cluster, github, sso] = await Promise.all([
     house.cluster(),
     house.keep(startGitHub(), (started) => started.stop()),
-    people ? house.keep(startSso(), (started) => started.stop()) : undefined,
+    people ? house.keep(startSso(url), (started) => started.stop()) : undefined,
   ]);
   const home = await makeHome(house, 'ada', {
     files: {
       'broker.yaml': configuration({ url, port, cluster, github, sso }),
       'cluster-ca.crt': cluster.caPem,
+      'cookie.keys': `${randomBytes(32).toString('base64')}\n`,
       'admin.kubeconfig': await readFile(cluster.adminKubeconfig, 'utf8'),
     },
     ...(sso && { onBrowser: createBrowser({ house, provider: sso, login: 'ada' }) }),
@@ -64,8 +68,21 @@ export async function startBroker(house: House, people: boolean): Promise<Broker
 }
 
 /** Over http, which needs nobody's trust on loopback: the reader's own browser is to go there. */
-function startSso(): Promise<TestProvider> {
-  return startProvider({ accounts: { ada: { groups: ['platform', 'developers'] }, noel: { groups: [] } } });
+function startSso(brokerUrl: string): Promise<TestProvider> {
+  const page = {
+    client_id: pageClient,
+    application_type: 'web',
+    token_endpoint_auth_method: 'none',
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+    redirect_uris: [`${brokerUrl}/ui/callback`],
+    post_logout_redirect_uris: [`${brokerUrl}/ui/signed-out`],
+  };
+  const accounts = {
+    ada: { name: 'Ada', groups: ['platform', 'developers'] },
+    noel: { name: 'Noel', groups: [] },
+  };
+  return startProvider({ accounts, clients: [page] });
 }
 
 interface Parts extends Pick<Broker, 'url' | 'cluster' | 'github' | 'sso'> {
@@ -81,11 +98,24 @@ function configuration({ url, port, cluster, github, sso }: Parts): string {
     listen: { address: `127.0.0.1:${port}` },
     state: { cluster: 'prod' },
     audit: { file: 'audit.jsonl' },
-    ...(sso && { admins: [{ issuer: 'sso', claim: 'groups', value: 'platform' }] }),
+    ...(sso && {
+      admins: [{ issuer: 'sso', claim: 'groups', value: 'platform' }],
+      web: {
+        issuer: 'sso',
+        clientId: pageClient,
+        cookieKeyFile: 'cookie.keys',
+        contact: 'the platform team, which is Ada',
+      },
+    }),
     issuers: {
       github: { url: github.url, audience, platform: 'github', singleUse: true, allowLoopbackHttp },
       ...(sso && {
-        sso: { url: sso.issuer, audience: 'kleis', allowLoopbackHttp, signIn: { scopes: ['email', 'groups'] } },
+        sso: {
+          url: sso.issuer,
+          audience: 'kleis',
+          allowLoopbackHttp,
+          signIn: { scopes: ['profile', 'email', 'groups'] },
+        },
       }),
     },
     clusters: {

@@ -9,6 +9,12 @@ export interface Browsing {
   readonly login: string;
 }
 
+/** The reader's own. Where there is none, nothing happens. */
+export async function openBrowser(url: string): Promise<void> {
+  const child = await open(url);
+  child.once('error', () => undefined);
+}
+
 /** What happens when Kleis opens a browser: the reader's own opens, or a script signs in. */
 export function createBrowser({ house, provider, login }: Browsing): (url: string) => void {
   const { screen } = house;
@@ -18,8 +24,7 @@ export function createBrowser({ house, provider, login }: Browsing): (url: strin
     if (house.realBrowser) {
       screen.aside('your browser opens; if it does not, open this address:');
       screen.address(url);
-      const child = await open(url);
-      child.once('error', () => undefined);
+      await openBrowser(url);
       return;
     }
     screen.aside(`a browser opens ${new URL(url).origin}: ${name} types her name and agrees`);

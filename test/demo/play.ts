@@ -37,7 +37,7 @@ export async function play(options: PlayOptions): Promise<'told' | 'failed' | 'i
     await tell(options, house);
     await leave(house);
     const took = Math.round((performance.now() - began) / 1000);
-    screen.closing(`All of it worked, in ${took} seconds, and nothing of it is left. Go on with README.md.`);
+    screen.closing(`All of it worked, in ${took} seconds, and nothing of it is left. Next: README.md`);
     await draw(options.picture, recorder);
     return 'told';
   } catch (error) {

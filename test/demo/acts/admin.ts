@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, createTypist, toSteps, type Act, type Telling, type Typist } from '../act.ts';
 import { request } from '../api-server.ts';
+import { openBrowser } from '../browser.ts';
 import { readTokenEntry } from '../client-alone.ts';
 import { setAdminStage, type AdminStage } from '../stages/admin.ts';
 
@@ -85,6 +86,30 @@ const tamper: Play = async ({ stage, ada }) => {
   );
 };
 
+const openPage: Play = async ({ telling, stage, ada }) => {
+  const { screen } = ada;
+  const { house, pause, open } = telling;
+  const { url } = stage.broker;
+  const answer = await fetch(url, { signal: house.interrupted });
+  const page = await answer.text();
+  check(answer.ok && page.includes('</html>'), `the page answers with ${answer.status}`);
+  screen.aside(`the broker answers a browser with a page, too: ${url}`);
+  if (!open) {
+    screen.meaning(
+      'Everybody sees there what they may do and what they were issued, and Ada every lease and every decision. ' +
+        '`npm run demo -- --act admin --open` leaves it open to look at.',
+    );
+    return;
+  }
+  screen.address(url);
+  screen.meaning(
+    'Open it and sign in as `ada`, an admin, as `noel`, who is in no group, or with any other name as a developer. Any ' +
+      'password will do. The tokens of two jobs are still there to be revoked. Enter ends the demo.',
+  );
+  if (house.realBrowser) await openBrowser(url);
+  await pause.enter('Enter ends the demo …');
+};
+
 export const admin: Act = {
   title: 'an admin takes it back',
   starts: 'a broker, and three jobs that ask it for tokens',
@@ -102,6 +127,7 @@ export const admin: Act = {
       ['One of them has leaked', useLeaked],
       ['Revoked', revokeLeaked, 'pictured'],
       ['Somebody edits the audit', tamper],
+      ['All of that on a page', openPage],
     ]);
   },
 };

@@ -5,7 +5,7 @@ import { timeCachedCall } from '../timing.ts';
 
 interface Scene extends Typist {
   readonly stage: PersonStage;
-  /** `oidc:NAME@example.com`, once it is known. */
+  /** `oidc:NAME@…`, once it is known. */
   user: string;
   /** Seconds that a sign-in takes on this machine, once it is known. */
   signInTime: number;
@@ -33,7 +33,7 @@ const signIn: Play = async (scene) => {
   if (!realBrowser) scene.signInTime = (performance.now() - began) / 1000;
   check(stdout.includes('default'), 'the API server did not list its namespaces');
   check(home.windows() === 1, `${home.windows()} browser windows were opened instead of one`);
-  const how = realBrowser ? 'You' : 'Alice (a script, here)';
+  const how = realBrowser ? 'You' : 'Ann (a script, here)';
   screen.meaning(
     `${how} signed in at the provider: authorization code with PKCE, and back over a loopback address. ` +
       `Meanwhile ${client.name} waited, this once.`,
@@ -44,7 +44,7 @@ const whoami: Play = async (scene) => {
   const { stage, screen, home, client, kleis } = scene;
   const before = requests(stage, 'token');
   scene.user = await client.whoami();
-  check(/^oidc:.+@example\.com$/.test(scene.user), `the API server sees ${scene.user || 'nobody'}`);
+  check(/^oidc:.+@.+$/.test(scene.user), `the API server sees ${scene.user || 'nobody'}`);
   const { stdout } = await kleis(['status']);
   check(stdout.includes(new URL(stage.provider.issuer).host), '`kleis status` does not show the session');
   check(!/eyJ/.test(stdout), '`kleis status` printed a token');
@@ -80,7 +80,7 @@ const secondCluster: Play = async ({ stage, screen, home, client, kleis }) => {
 
 const deviceCode: Play = async ({ stage, screen, kleis, user, signInTime }) => {
   stage.provider.lifetimes.idToken = Math.max(shortestLifetime, Math.ceil(4 * signInTime));
-  const [, login = 'alice'] = /^oidc:(.+)@/.exec(user) ?? [];
+  const [, login = 'ann'] = /^oidc:(.+)@/.exec(user) ?? [];
   const ended = new AbortController();
   let approval = 'nobody entered the code';
   const approve = async () => {
@@ -171,11 +171,13 @@ export const person: Act = {
 };
 
 function addArguments(stage: PersonStage, name: string, server: string, ca: string): string[] {
-  const { provider, providerCaFile } = stage;
   const add = ['kubeconfig', 'add', name, '--server', server, '--cluster-certificate-authority', ca];
-  add.push('--issuer-url', provider.issuer);
-  if (provider.url.protocol === 'https:') add.push('--certificate-authority', providerCaFile);
-  return [...add, ...['email', 'groups', 'offline_access'].flatMap((scope) => ['--scope', scope])];
+  return [
+    ...add,
+    '--issuer-url',
+    stage.provider.issuer,
+    ...['email', 'groups', 'offline_access'].flatMap((scope) => ['--scope', scope]),
+  ];
 }
 
 const requests = ({ provider }: PersonStage, route: string) => provider.count(route);

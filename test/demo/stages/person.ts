@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { startCluster, type Cluster, type ClusterOidc } from '../../support/cluster.ts';
 import { startProvider, type TestProvider } from '../../support/provider.ts';
 import { createBrowser } from '../browser.ts';
@@ -10,8 +11,6 @@ export interface PersonStage {
   readonly cluster: Cluster;
   readonly second: Cluster;
   readonly home: Home;
-  /** In the home. */
-  readonly providerCaFile: string;
   /** The user code of the last sign-in with a device code that has begun; waits for it. */
   userCode(): Promise<string>;
 }
@@ -24,6 +23,7 @@ export async function setPersonStage(house: House): Promise<PersonStage> {
   const starting = startProvider({
     // A browser would warn of a certificate of ours. http is fine on loopback for everybody but kube-apiserver.
     ...(realBrowser ? {} : { tls }),
+    accounts: { ann: { email: 'ann@acme.test' } },
     quirks: { before: (_request, response, path) => tellUserCode(response, path, userCodes.put) },
   });
   const provider = await house.keep(starting, (started) => started.stop());
@@ -37,14 +37,12 @@ export async function setPersonStage(house: House): Promise<PersonStage> {
     house.cluster(oidc),
     house.keep(startCluster({ kind: 'stand-in', oidc }), (started) => started.stop()),
   ]);
-  const files = {
-    'cluster-ca.crt': cluster.caPem,
-    'second-ca.crt': second.caPem,
-    'provider-ca.crt': authority.cert,
-  };
-  const onBrowser = createBrowser({ house, provider, login: 'alice' });
-  const home = await makeHome(house, 'alice', { files, onBrowser });
-  return { provider, cluster, second, home, providerCaFile: 'provider-ca.crt', userCode: userCodes.take };
+  const home = await makeHome(house, 'ann', {
+    files: { 'cluster-ca.crt': cluster.caPem, 'second-ca.crt': second.caPem, 'company-ca.crt': authority.cert },
+    env: { SSL_CERT_FILE: join(house.root, 'ann/company-ca.crt') },
+    onBrowser: createBrowser({ house, provider, login: 'ann' }),
+  });
+  return { provider, cluster, second, home, userCode: userCodes.take };
 }
 
 type Response = Parameters<NonNullable<TestProvider['quirks']['before']>>[1];
