@@ -56,11 +56,6 @@ export const tools = {
     get: 'go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12',
     find: () => onPath('actionlint'),
   },
-  'check-jsonschema': {
-    what: 'check-jsonschema, with the schemas of CI platforms',
-    get: 'pip install check-jsonschema==0.39.0',
-    find: () => onPath('check-jsonschema'),
-  },
   prometheus: { what: 'Prometheus', get: debian('prometheus'), find: () => onPath('prometheus') },
   promtool: { what: 'promtool', get: debian('prometheus'), find: () => onPath('promtool') },
   dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },
