@@ -333,7 +333,8 @@ export const documentSchema = z.strictObject({
     z.strictObject({
       maxStale: optional(duration, 'How long the last good configuration holds when the files cannot be used.', {
         default: '24h',
-        $comment: 'Then everything is denied. Without a file, or with nothing but empty ones, it is at once.',
+        $comment:
+          'Then everything is denied. Where there is no file, or only empty ones, everything is denied at once.',
       }),
     }),
     'What happens when the files change.',

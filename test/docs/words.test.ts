@@ -34,6 +34,18 @@ it('every link from page to page leads somewhere', () => {
   expect(dead).toEqual([]);
 });
 
+it('every path of the sources that a page names is there', () => {
+  const named = [...pages(), { page: 'CONTRIBUTING.md', text: readFileSync('CONTRIBUTING.md', 'utf8') }].flatMap(
+    ({ page, text }) =>
+      [...text.matchAll(/`((?:cli|broker|shared|test|site|docs)\/[\w./-]*)`/g)].map(([, path = '']) => ({
+        page,
+        path,
+      })),
+  );
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter(({ path }) => !existsSync(path))).toEqual([]);
+});
+
 it('every page of providers, clusters and CI is in the list of its folder', () => {
   for (const folder of ['providers', 'clusters', 'ci']) {
     const index = readFileSync(`docs/${folder}/README.md`, 'utf8');
