@@ -42,7 +42,7 @@ const apply: Play = async ({ stage, deployment }) => {
 
 const denyFork: Play = async ({ ada, deployment, fork }) => {
   const { screen, home, kleis } = fork;
-  screen.aside('a fork has every file of the repository, and its jobs get tokens of GitHub, too');
+  screen.aside('a fork has every file of the repository, and its jobs get tokens, too');
   await copyKubeconfig(deployment.home, home);
   const { stdout, stderr } = await kleis(['token', '--context', 'prod'], { code: 4 });
   check(stdout === '' && !stderr.includes('repository_id'), 'the fork was told what the grant looks at');
