@@ -193,8 +193,11 @@ describe.skipIf(executablePath === undefined)('in a browser', () => {
 
   it('is read without scripts, the menu of a small screen too', async () => {
     await see('cli.html', { javaScriptEnabled: false, viewport: { width: 390, height: 800 } }, async (page) => {
-      await page.getByRole('link', { name: 'Pages' }).click();
-      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Grants' }).click();
+      await page.getByRole('link', { name: 'Pages', exact: true }).click();
+      await page
+        .getByRole('navigation', { name: 'Pages', exact: true })
+        .getByRole('link', { name: 'Grants', exact: true })
+        .click();
       await page.waitForURL(/grants\.html$/);
       expect(await page.getByRole('searchbox').count()).toBe(0);
     });
