@@ -1,4 +1,4 @@
-import { clean } from '../../shared/text.ts';
+import { clean, shorten } from '../../shared/text.ts';
 import type { Subject } from '../issuers/issuers.ts';
 
 type Someone = Pick<Subject, 'issuer' | 'claims'>;
@@ -8,20 +8,30 @@ export function holderOf({ issuer, claims: { sub } }: Someone): string {
   return typeof sub === 'string' ? `${issuer} ${sub}` : issuer;
 }
 
-/** As much of it as a lease keeps, and fit for people. */
+const most = 120;
+/** What ends with it may be somebody else's too. */
+const notWhole = '…';
+
+/** As much of it as a lease keeps, and fit for people. Where that is not all of it, letter for letter, it ends with "…". */
 export function shownHolder(holder: string): string {
-  return clean(holder, 120) || 'unknown';
+  if (holder === '') return 'unknown';
+  if (clean(holder, most) === holder) return holder;
+  const subject = clean(subjectOf(holder), most);
+  const marked = subject.endsWith(notWhole) ? subject : `${subject}${notWhole}`;
+  return shorten(`${issuerOf(holder)} ${marked}`, most);
 }
 
-/** What the leases of somebody have as their holder; undefined where others may have the same: it was cut, or never whole. */
+/** What the leases of somebody have as their holder; undefined where others may have the same: it is not whole, or names nobody. */
 export function ownHolder(subject: Someone): string | undefined {
   const holder = holderOf(subject);
-  return holder !== subject.issuer && shownHolder(holder) === holder ? holder : undefined;
+  const isOwn = holder !== subject.issuer && shownHolder(holder) === holder && !holder.endsWith(notWhole);
+  return isOwn ? holder : undefined;
 }
 
-/** Whether it is theirs for certain. */
-export function isHeldBy({ holder }: { readonly holder: string }, subject: Someone): boolean {
-  return holder === ownHolder(subject);
+/** Tells of each of many leases whether it is theirs for certain. */
+export function heldBy(subject: Someone): (lease: { readonly holder: string }) => boolean {
+  const own = ownHolder(subject);
+  return ({ holder }) => holder === own;
 }
 
 /** Its name in the configuration. */
@@ -41,7 +51,8 @@ export function subjectOf(holder: string): string {
  */
 export function isOfSubject(holder: string, subject: string): boolean {
   const wanted = clean(subject, 2048);
-  const own = subjectOf(holder);
+  // Blanks at the end of a subject are as invisible here as they are in what was wanted.
+  const own = subjectOf(holder).trim();
   if (own === wanted || own.startsWith(`${wanted}:`)) return true;
-  return own.endsWith('…') && wanted.startsWith(own.slice(0, -1));
+  return own.endsWith(notWhole) && wanted.startsWith(own.slice(0, -1));
 }

@@ -2,7 +2,7 @@ import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import type { Answer } from '../http/answer.ts';
 import type { Trail } from '../http/trail.ts';
-import { isHeldBy, ownHolder } from '../leases/holder.ts';
+import { heldBy, ownHolder } from '../leases/holder.ts';
 import type { LeaseRow } from '../leases/overview.ts';
 import { revokeLease } from '../leases/revocation.ts';
 import type { Recent } from '../service/recent.ts';
@@ -26,9 +26,9 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
   if (ownHolder(session.subject) === undefined) {
     return page({ title: issued.title, body: <Notice tone="warn">{issued.cut}</Notice> });
   }
-  const { rows, whole, fault } = await services.overview.look(patience);
-  const listed = rows.filter((row) => isHeldBy(row, session.subject));
-  const mine = [...listed, ...(await issuedSince(listed, session.subject, services))];
+  const { rows, at, whole, fault } = await services.overview.look(patience);
+  const listed = rows.filter(heldBy(session.subject));
+  const mine = [...listed, ...(await issuedSince(at, listed, session.subject, services))];
   const shown = mine.toSorted((one, other) => other.acquiredAt - one.acquiredAt).slice(0, mostShown);
   return page({
     title: issued.title,
@@ -55,7 +55,7 @@ export async function revokeOwn({ form, services, session, redirect }: FormVisit
   const id = form.get('lease') ?? '';
   trail.add({ lease: clean(id, 80) });
   const found = isLeaseName(id) ? await services.leases.store.get(id) : undefined;
-  if (found === undefined || !isHeldBy(found, session.subject)) {
+  if (found === undefined || !heldBy(session.subject)(found)) {
     throw new KleisError('lease_unknown', 'You have no such token.', { hint: 'See what was issued to you.' });
   }
   const { outcome, deadWithin, lease } = await revokeLease(services.leases, id, 'revoked by its holder');
@@ -101,16 +101,24 @@ function columnsOf(visit: PersonVisit): readonly Column<LeaseRow>[] {
 }
 
 /** Leases of this replica that the list is too old for: whoever has just used kubectl looks for what they got. */
-async function issuedSince(listed: readonly LeaseRow[], subject: Subject, services: Services): Promise<LeaseRow[]> {
+async function issuedSince(
+  at: number,
+  listed: readonly LeaseRow[],
+  subject: Subject,
+  services: Services,
+): Promise<LeaseRow[]> {
+  const isOwn = heldBy(subject);
   const known = new Set(listed.map(({ name }) => name));
   const names = exchangesOf(services.recent)
     .filter(({ issuer, subject: sub }) => issuer === subject.issuer && sub === subject.claims['sub'])
+    // Older ones are in the list, or gone: a look is not to ask the cluster for those each time.
+    .filter(({ time }) => typeof time === 'string' && Date.parse(time) >= at)
     .map(({ lease }) => clean(lease, 80))
     .filter((name) => isLeaseName(name) && !known.has(name))
     .slice(0, mostAsked);
   const found = await Promise.all(names.map(async (name) => services.leases.store.get(name).catch(() => undefined)));
   return found.flatMap((lease) =>
-    lease !== undefined && isHeldBy(lease, subject)
+    lease !== undefined && isOwn(lease)
       ? [{ ...lease, account: lease.account.name, revocable: lease.bound !== 'none' }]
       : [],
   );

@@ -42,6 +42,8 @@ const allowInsecure = oidc.allowInsecureRequests;
 /** Milliseconds. The description of a provider changes with its releases; a person waits no longer than that for it. */
 const freshness = 10 * 60_000;
 const timeout = 10_000;
+/** Of a provider that did not answer, however many people come: as long as they are told to wait. */
+const restAfterFault = 2_000;
 /** What the page has a use for, where the issuer's entry says nothing. */
 const usualScopes = ['profile', 'email', 'groups'];
 
@@ -53,15 +55,36 @@ interface Known {
 
 export function createProvider({ issuer, web, callback, signedOut }: ProviderSettings, deps: ProviderDeps): Provider {
   let known: Known | undefined;
+  let asking: Promise<Known> | undefined;
+  let failed: { readonly at: number; readonly error: unknown } | undefined;
   // The configuration has made sure that it is.
   const isLoopback = issuer.url.startsWith('http:');
   /** Of `clientMethods`, the one that worked. */
   let preferred = 0;
 
-  /** Throws `issuer_unavailable`. */
+  /** One question for all who come while it is asked: nobody has signed in yet. Throws `issuer_unavailable`. */
   async function discover(): Promise<Known> {
     const now = deps.now();
     if (known !== undefined && Math.abs(now - known.at) < freshness) return known;
+    if (failed !== undefined && Math.abs(now - failed.at) < restAfterFault) throw failed.error;
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  }
+
+  async function ask(): Promise<Known> {
+    try {
+      known = await readMetadata();
+      failed = undefined;
+      return known;
+    } catch (error) {
+      failed = { at: deps.now(), error };
+      throw error;
+    }
+  }
+
+  async function readMetadata(): Promise<Known> {
     const fetch = await fetchFor(issuer.certificateAuthority, deps);
     const execute = isLoopback ? [allowInsecure] : [];
     const found = await oidc
@@ -69,8 +92,7 @@ export function createProvider({ issuer, web, callback, signedOut }: ProviderSet
       .catch((error: unknown) => {
         throw unavailable(error);
       });
-    known = { at: now, metadata: found.serverMetadata(), fetch };
-    return known;
+    return { at: deps.now(), metadata: found.serverMetadata(), fetch };
   }
 
   function configure({ metadata, fetch }: Known, method: oidc.ClientAuth): oidc.Configuration {

@@ -82,14 +82,16 @@ export async function openSession(
   if (!isSealed(sealed)) return undefined;
   const now = clock.now();
   // One that began later than now was made while a clock was wrong.
-  if (now >= sealed.e || sealed.b > now + issuer.leeway) return undefined;
+  // How long one lasts is judged by the configuration in force, like all else.
+  const endsAt = Math.min(sealed.e, sealed.b + loaded.config.web!.session);
+  if (now >= endsAt || sealed.b > now + issuer.leeway) return undefined;
   const subject: Subject = {
     issuer: issuer.name,
     claims: sealed.c,
     tokenHash: sealed.h,
     // It is no token: nothing could be exchanged for it.
     replayKey: '',
-    expiresAt: sealed.e,
+    expiresAt: endsAt,
     tenant: tenantOf(sealed.c, issuer.tenantClaim),
     singleUse: issuer.singleUse,
   };
@@ -98,7 +100,7 @@ export async function openSession(
     admin: isAdmin(subject, loaded.config.admins),
     name: nameOf(sealed.c),
     csrf: sealed.x,
-    endsAt: sealed.e,
+    endsAt,
   };
 }
 

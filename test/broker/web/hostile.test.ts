@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { createProvider } from '../../../broker/web/provider.ts';
+import { leaseRequest } from '../leases/world.ts';
 import { newKey, startWebSuite, type Visitor } from './world.ts';
 
 const suite = await startWebSuite();
-const { broker, provider, url, visitor, person } = suite;
+const { broker, provider, url, visitor, person, world } = suite;
 
 const sessionOf = (who: Visitor) => who.cookies.get('__Host-kleis-session') ?? '';
 const isSignedIn = async (who: Visitor) => (await who.get('/ui/access')).status === 200;
@@ -30,6 +32,20 @@ describe('a session', () => {
     const { status, headers } = await alice.get('/ui/access');
     expect([status, headers.location]).toEqual([303, '/ui/sign-in?back=%2Fui%2Faccess']);
   });
+
+  // Browsers take such a name from any host of the domain, and send it as it is.
+  it.each(['\u00a0', '\u0085', '\u00ad'])(
+    'under a name with %j before its prefix is none, and ends none',
+    async (blank) => {
+      const mallory = await person('mallory');
+      const tossed = `${blank}__Host-kleis-session=${sessionOf(mallory)}`;
+      const victim = await visitor().get('/ui/access', { cookie: tossed });
+      expect([victim.status, victim.headers.location]).toEqual([303, '/ui/sign-in?back=%2Fui%2Faccess']);
+      const alice = await person('alice');
+      const cookie = `${tossed}; __Host-kleis-session=${sessionOf(alice)}`;
+      expect((await alice.get('/ui/access', { cookie })).text).toContain('Alice Adams');
+    },
+  );
 
   it('of an old key opens as long as the key is in the file', async () => {
     const [old, next] = [newKey(), newKey()];
@@ -148,7 +164,59 @@ describe('the way back from the provider', () => {
   });
 });
 
+describe('what was issued', () => {
+  it.each([
+    ['is longer than a lease keeps', 'a'.repeat(200), `${'a'.repeat(115)}…`],
+    ['has what nobody sees', 'bo\u200bb', 'bo b'],
+  ])('to somebody whose name %s is nobody else’s', async (_, theirs, mine) => {
+    const store = world.state.store();
+    const now = Date.now();
+    const { lease } = await store.acquire(leaseRequest(now, { holder: `sso ${theirs}`, endsAt: now + 600_000 }));
+    const { lease: own } = await store.acquire(leaseRequest(now, { holder: 'sso alice', endsAt: now + 600_000 }));
+    const other = await person(mine);
+    const { text } = await other.get('/ui/issued');
+    expect(text).not.toContain(lease!.name);
+    for (const id of [lease!.name, own!.name]) {
+      const { status, text: told } = await other.post('/ui/issued/revoke', { lease: id });
+      expect([status, told.includes('lease_unknown')]).toEqual([404, true]);
+    }
+    expect((await store.get(lease!.name))?.state).toBe('active');
+    const alice = await person('alice');
+    expect((await alice.post('/ui/issued/revoke', { lease: own!.name })).status).toBe(303);
+  });
+});
+
 describe('a provider that is down', () => {
+  it('is asked once, however many people come, and again when they were told to come back', async () => {
+    let now = Date.now();
+    const asked: string[] = [];
+    provider.quirks.before = (_, response, path) => {
+      asked.push(path);
+      response.writeHead(404).end();
+      return true;
+    };
+    const page = createProvider(
+      {
+        issuer: { url: provider.issuer },
+        web: { issuer: 'sso', clientId: 'page', cookieKeyFile: suite.keyFile, session: 3_600_000 },
+        callback: `${url}/ui/callback`,
+        signedOut: `${url}/ui/signed-out`,
+      },
+      { env: {}, now: () => now },
+    );
+    const come = async () => page.authorizationUrl({ nonce: 'n', verifier: 'v'.repeat(43), state: 's' });
+    const crowd = async () => (await Promise.allSettled(Array.from({ length: 30 }, come))).map(({ status }) => status);
+    const came = await crowd();
+    const later = await Promise.allSettled([come()]);
+    Reflect.deleteProperty(provider.quirks, 'before');
+    expect(new Set([...came, ...later.map(({ status }) => status)])).toEqual(new Set(['rejected']));
+    expect(asked).toHaveLength(1);
+    now += 2_000;
+    const before = provider.count('discovery');
+    expect(new Set(await crowd())).toEqual(new Set(['fulfilled']));
+    expect(provider.count('discovery')).toBe(before + 1);
+  });
+
   it('in mid-sign-in is told as a page, and the sign-in can be begun anew', async () => {
     const alice = visitor();
     const location = await alice.begin('alice');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startWebSuite } from './world.ts';
 
-const { broker, provider, person, web: settings } = await startWebSuite();
+const { broker, provider, person, world, web: settings } = await startWebSuite();
 
 async function issue(sub: string, grant = 'deploy-web'): Promise<{ token: string; lease: string }> {
   const now = Math.floor(Date.now() / 1000);
@@ -12,6 +12,21 @@ async function issue(sub: string, grant = 'deploy-web'): Promise<{ token: string
 }
 
 describe('what was issued', () => {
+  it('and is gone by now is not asked for at each look', async () => {
+    const store = world.state.store();
+    const { lease: name } = await issue('alice');
+    const lease = await store.get(name);
+    expect(await store.remove(lease!)).toBe(true);
+    const alice = await person('alice');
+    // The list is read at the first look.
+    await alice.get('/ui/issued');
+    const asked = () => world.state.standIn.requests.filter(({ uri }) => uri.includes(name)).length;
+    const before = asked();
+    const { text } = await alice.get('/ui/issued');
+    expect(text).not.toContain(name);
+    expect(asked()).toBe(before);
+  });
+
   it('is shown to who has it, with from where, and to nobody else', async () => {
     const { lease } = await issue('alice');
     const alice = await person('alice');

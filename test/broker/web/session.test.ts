@@ -21,8 +21,9 @@ const subject: Subject = {
   singleUse: false,
 };
 
-const at = (now: number, rules = admins) =>
-  ({ loaded: { config: { admins: rules } }, clock: { now: () => now } }) as unknown as Parameters<
+const hour = 3_600_000;
+const at = (now: number, rules = admins, session = hour) =>
+  ({ loaded: { config: { admins: rules, web: { session } } }, clock: { now: () => now } }) as unknown as Parameters<
     typeof openSession
   >[3];
 const cookiesOf = (set: readonly string[]) => readCookies(set.map((each) => each.split(';')[0]).join('; '));
@@ -43,6 +44,16 @@ describe('a session', () => {
     expect(await isOpen(begun + 3_600_000)).toBe(false);
     expect(await isOpen(begun - 30_000)).toBe(true);
     expect(await isOpen(begun - 30_001)).toBe(false);
+  });
+
+  it('lasts as long as the configuration in force says, and never longer than it was begun for', async () => {
+    const cookies = cookiesOf(await startSession(subject, { seal, now: begun, length: hour }));
+    const endOf = async (age: number, length: number) =>
+      (await openSession(cookies, seal, issuer, at(begun + age, admins, length)))?.endsAt;
+    expect(await endOf(hour / 2 - 1, hour / 2)).toBe(begun + hour / 2);
+    expect(await endOf(hour / 2, hour / 2)).toBeUndefined();
+    expect(await endOf(hour - 1, 10 * hour)).toBe(begun + hour);
+    expect(await endOf(hour, 10 * hour)).toBeUndefined();
   });
 
   it('is judged by the rules that hold now: who is no admin any more is none at once', async () => {
