@@ -150,7 +150,7 @@ const providers = {
     fits: ({ hostname, pathname }) => hostname.startsWith('dex.') || /\/dex\/?$/.test(pathname),
     steps: [
       'The issuer is `issuer` of its configuration.',
-      '`staticClients`: `{id: CLIENT, name: Kleis, public: true, redirectURIs: [REDIRECTS]}`.',
+      '`staticClients`: an entry with `id: CLIENT`, `name: Kleis`, `public: true`, and as `redirectURIs` REDIRECTS.',
       '`oauth2`, `grantTypes`: `authorization_code`, `refresh_token`; `urn:ietf:params:oauth:grant-type:device_code`, if people work over SSH.',
     ],
     groupSteps: [
