@@ -51,6 +51,9 @@ export function checkRules(config: BrokerConfig, document: BrokerDocument): Rule
 
 function checkService(config: BrokerConfig, report: Report): void {
   checkUrl(config.publicUrl, ['publicUrl'], isLoopbackUrl(config.publicUrl), report);
+  // Of the slashes at its end one was taken off. The page's own links begin with its path.
+  if (/:\/\/.*\/(?:\/|$)/.test(config.publicUrl))
+    report(['publicUrl'], 'has "//" in its path: browsers take what follows for another host');
   const address = parseAddress(config.listen.address);
   if (address === undefined) report(['listen', 'address'], 'is no address: write host:port, [ipv6]:port or :port');
   else if (config.listen.tls === undefined && !isLoopback(address.host) && config.trustedProxies.length === 0) {

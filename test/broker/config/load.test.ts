@@ -158,6 +158,12 @@ describe('a configuration', () => {
     ['issuer with a password', issuer({ url: 'https://u:p@i.example.com' }), 'user name or password'],
     ['issuer that is no URL', issuer({ url: 'i.example.com' }), 'is no URL'],
     ['issuer URL with a space', issuer({ url: 'https://i.example.com/ ' }), 'is no URL'],
+    [
+      'a host in the path of publicUrl',
+      whole({ publicUrl: 'https://kleis.example.com//evil.example' }),
+      'has "//" in its path',
+    ],
+    ['slashes behind publicUrl', whole({ publicUrl: 'https://kleis.example.com//' }), 'has "//" in its path'],
     ['the broker as issuer', issuer({ url: 'https://kleis.example.com/' }), 'is publicUrl'],
     [
       'two issuers with one URL',
