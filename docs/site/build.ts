@@ -10,6 +10,7 @@ import { addressOf, listPages, relativeTo } from './pages.ts';
 import { searchIndex } from './search.ts';
 
 const entrance = 'docs/README.md';
+const source = 'docs/site';
 
 interface OfPage {
   readonly page: { readonly inputPath: string };
@@ -24,7 +25,7 @@ export async function buildSite(out: string): Promise<number> {
   const eleventy = new Eleventy('.', out, {
     quietMode: true,
     config(config: Configuration) {
-      config.setIncludesDirectory('site');
+      config.setIncludesDirectory(source);
       config.setTemplateFormats(['md']);
       config.addPreprocessor('pages', 'md', ({ page }: OfPage) => (pages.has(fileOf(page)) ? undefined : false));
       config.addGlobalData('layout', 'page.njk');
@@ -50,11 +51,12 @@ export async function buildSite(out: string): Promise<number> {
   await Promise.all([eleventy.write(), drawn]);
   for (const name of readdirSync('docs', { recursive: true, encoding: 'utf8' })) {
     const file = join('docs', name);
-    if (!name.endsWith('.md') && statSync(file).isFile()) cpSync(file, join(out, name));
+    if (!file.startsWith(join(source, '/')) && !name.endsWith('.md') && statSync(file).isFile())
+      cpSync(file, join(out, name));
   }
   writeFileSync(join(out, 'search-index.js'), searchIndex(texts));
-  for (const name of ['site.css', 'icon.svg']) cpSync(join('site', name), join(out, name));
-  await build({ entryPoints: ['site/site.js'], outdir: out, bundle: true, minify: true, target: 'es2022' });
+  for (const name of ['site.css', 'icon.svg']) cpSync(join(source, name), join(out, name));
+  await build({ entryPoints: [join(source, 'site.js')], outdir: out, bundle: true, minify: true, target: 'es2022' });
   return texts.size;
 }
 

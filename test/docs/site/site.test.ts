@@ -6,10 +6,10 @@ import { extname, join, posix } from 'node:path';
 import axe from 'axe-core';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildSite } from '../../site/build.ts';
-import { slug } from '../../site/markdown.ts';
-import { addressOf, linkFrom, listPages } from '../../site/pages.ts';
-import { needs } from '../support/needs.ts';
+import { buildSite } from '../../../docs/site/build.ts';
+import { slug } from '../../../docs/site/markdown.ts';
+import { addressOf, linkFrom, listPages } from '../../../docs/site/pages.ts';
+import { needs } from '../../support/needs.ts';
 
 // The site is built as `npm run site` builds it, and read: by its HTML, and in a browser.
 
