@@ -65,7 +65,10 @@ export interface Clusters {
   all(): readonly Cluster[];
   /** Takes over a new configuration: what did not change keeps its connections and what was learned. */
   update(configs: Readonly<Record<string, ClusterConfig>>): void;
-  /** Probes every cluster now and then every `interval` ms (30 s) or so, until it is closed. */
+  /**
+   * Probes every cluster now and then every `interval` ms (30 s) or so, until it is closed; what is not well sooner, at first
+   * after two seconds.
+   */
   start(interval?: number): void;
   close(): void;
 }
@@ -103,11 +106,18 @@ export function openClusters(configs: Readonly<Record<string, ClusterConfig>>, o
     all: () => [...clusters.values()],
     update,
     start(interval = 30_000) {
-      const round = async () => {
-        await Promise.all(Array.from(clusters.values(), (cluster) => cluster.probe()));
-        if (!closed) timer = setTimeout(() => void round(), interval * (0.75 + Math.random() / 2)).unref();
+      const unwell = () => Array.from(clusters.values()).filter((cluster) => !isWell(cluster.health()));
+      let rest = firstRest;
+      const round = async (asked: Iterable<Cluster>): Promise<void> => {
+        await Promise.all(Array.from(asked, (cluster) => cluster.probe()));
+        if (closed) return;
+        // What is being set up is well a moment later, and callers wait for it.
+        rest = unwell().length === 0 ? firstRest : Math.min(rest * 2, interval);
+        const isEarly = rest > firstRest && rest < interval;
+        const pause = (isEarly ? rest : interval) * (0.75 + Math.random() / 2);
+        timer = setTimeout(() => void round(isEarly ? unwell() : clusters.values()), pause).unref();
       };
-      void round();
+      void round(clusters.values());
     },
     close() {
       closed = true;
@@ -115,6 +125,13 @@ export function openClusters(configs: Readonly<Record<string, ClusterConfig>>, o
       for (const cluster of clusters.values()) cluster.kube.close();
     },
   };
+}
+
+/** Half of the first pause after a probe that found something wrong; ms. */
+const firstRest = 1_000;
+
+function isWell({ reachable, policy, missing }: ClusterHealth): boolean {
+  return reachable && policy === 'in_force' && missing.length === 0;
 }
 
 function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccountFolder }: ClustersOptions): Cluster {

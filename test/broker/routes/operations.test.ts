@@ -64,6 +64,19 @@ describe('operations', () => {
     const answered = await strict.exchange(await world.issue());
     expect([answered.status, answered.body.code]).toEqual([503, 'broker_not_ready']);
     expect((await strict.call('/readyz')).status).toBe(503);
+    // Sooner than the next of the usual rounds: who sets a broker up waits for this.
+    const { standIn } = world.state;
+    const message = "ValidatingAdmissionPolicy 'kleis-broker' with binding 'kleis-broker' denied request: no";
+    const body = { kind: 'Status', status: 'Failure', reason: 'Invalid', message, code: 422 };
+    standIn.fault = ({ method, path, query }) =>
+      method === 'POST' && path.endsWith('/secrets') && query?.includes('dryRun')
+        ? { kind: 'answer', status: 422, body }
+        : undefined;
+    try {
+      await until('it is ready', async () => (await strict.call('/readyz')).status === 200, 15_000);
+    } finally {
+      standIn.fault = undefined;
+    }
   });
 
   it('mint nothing where the admission policy is required and cannot be seen, since the probe is refused', async () => {
