@@ -4,10 +4,21 @@ import { contextNames } from '../../shared/kube/broker-entries.ts';
 import type { Answer } from '../http/answer.ts';
 import { kubeconfigOf } from '../routes/kubeconfig.ts';
 import { accessOf, describeGrant } from '../routes/well-known.ts';
-import { Badge, Card, Command, EmptyState, Facts, Field, FilterForm, Outside, Pager, Tabs } from './components.tsx';
+import {
+  Badge,
+  Card,
+  Command,
+  EmptyState,
+  Facts,
+  Field,
+  FilterForm,
+  Outside,
+  Pager,
+  Tabs,
+} from './view/components.tsx';
 import { noAccessContent } from './no-access.tsx';
-import { duration, rangeOf, texts } from './texts.ts';
-import type { PersonVisit } from './visit.ts';
+import { duration, rangeOf, texts } from './view/texts.ts';
+import type { PersonVisit } from './view/visit.ts';
 
 /** Grants on one page; each is a card. */
 const pageSize = 48;

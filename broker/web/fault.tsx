@@ -1,8 +1,8 @@
 import type { KleisError } from '../../shared/errors.ts';
 import type { Call } from '../http/request.ts';
-import { Card, Facts, Words } from './components.tsx';
-import { texts } from './texts.ts';
-import type { Content } from './visit.ts';
+import { Card, Facts, Words } from './view/components.tsx';
+import { texts } from './view/texts.ts';
+import type { Content } from './view/visit.ts';
 
 /** What is wrong, as a page: what happened, what to do, and by what the log knows it. */
 export function faultContent(

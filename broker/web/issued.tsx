@@ -8,9 +8,19 @@ import { revokeLease } from '../leases/revocation.ts';
 import type { Recent } from '../service/recent.ts';
 import type { Services } from '../service/services.ts';
 import type { Subject } from '../issuers/issuers.ts';
-import { Badge, type Column, Confirm, EmptyState, Notice, Outside, Table, Time, type Tone } from './components.tsx';
-import { texts } from './texts.ts';
-import type { FormVisit, PersonVisit } from './visit.ts';
+import {
+  Badge,
+  type Column,
+  Confirm,
+  EmptyState,
+  Notice,
+  Outside,
+  Table,
+  Time,
+  type Tone,
+} from './view/components.tsx';
+import { texts } from './view/texts.ts';
+import type { FormVisit, PersonVisit } from './view/visit.ts';
 
 const path = '/ui/issued';
 const mostShown = 100;

@@ -1,7 +1,7 @@
 import type { Answer } from '../http/answer.ts';
-import { Card } from './components.tsx';
-import { texts } from './texts.ts';
-import type { OpenVisit } from './visit.ts';
+import { Card } from './view/components.tsx';
+import { texts } from './view/texts.ts';
+import type { OpenVisit } from './view/visit.ts';
 
 /** `GET /`: what this is, and where one signs in. */
 export function landingPage({ href, page, redirect, session, services }: OpenVisit): Answer {

@@ -1,8 +1,8 @@
 import { claimOf } from '../../shared/jwt.ts';
 import { asText, clean } from '../../shared/text.ts';
-import { Card, Command, Notice } from './components.tsx';
-import { texts } from './texts.ts';
-import type { Content, PersonVisit } from './visit.ts';
+import { Card, Command, Notice } from './view/components.tsx';
+import { texts } from './view/texts.ts';
+import type { Content, PersonVisit } from './view/visit.ts';
 
 /** For somebody whom no grant is for: whom to ask, and what to tell them. */
 export function noAccessContent({ session, services }: PersonVisit): Content {

@@ -1,10 +1,10 @@
-import { adminPages } from './admin-pages.ts';
+import { adminPages } from './admin/pages.ts';
 import { accessPage, kubeconfigFile } from './access.tsx';
 import { issuedPage, revokeOwn } from './issued.tsx';
 import { landingPage } from './landing.tsx';
 import { callback, signIn, signedOutPage, signOut } from './sign-in.tsx';
-import { texts } from './texts.ts';
-import type { PageTable } from './visit.ts';
+import { texts } from './view/texts.ts';
+import type { PageTable } from './view/visit.ts';
 
 /** Every address of the page, in the order of the navigation. docs/broker.md says what each is for. */
 export const pages: PageTable = {

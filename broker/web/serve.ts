@@ -8,15 +8,15 @@ import { openTrail, type Trail } from '../http/trail.ts';
 import type { PersonRoutes } from '../routes/pages.ts';
 import type { Health } from '../service/health.ts';
 import type { Services } from '../service/services.ts';
-import { assetAt } from './assets.ts';
+import { assetAt } from './view/assets.ts';
 import { faultContent } from './fault.tsx';
-import { checkForm } from './forms.ts';
-import { renderPage } from './frame.tsx';
-import { pageHeaders } from './headers.ts';
+import { checkForm } from './session/forms.ts';
+import { renderPage } from './view/frame.tsx';
+import { pageHeaders } from './view/headers.ts';
 import { pages } from './pages.ts';
-import type { ProviderDeps } from './provider.ts';
+import type { ProviderDeps } from './session/provider.ts';
 import { createSurroundings, type Surroundings } from './surroundings.ts';
-import type { Action, Content, OpenVisit, Page, PageTable, PersonVisit, Query } from './visit.ts';
+import type { Action, Content, OpenVisit, Page, PageTable, PersonVisit, Query } from './view/visit.ts';
 
 /** What stays the same for all requests. */
 interface Site {

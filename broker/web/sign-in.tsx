@@ -3,11 +3,11 @@ import { claimOf, longestToken } from '../../shared/jwt.ts';
 import type { Answer } from '../http/answer.ts';
 import type { Trail } from '../http/trail.ts';
 import type { Subject } from '../issuers/issuers.ts';
-import { EmptyState } from './components.tsx';
-import { beginSignIn, openPending, type Pending } from './pending.ts';
-import { endSession, startSession, tooLarge } from './session.ts';
-import { texts } from './texts.ts';
-import type { FormVisit, OpenVisit } from './visit.ts';
+import { EmptyState } from './view/components.tsx';
+import { beginSignIn, openPending, type Pending } from './session/pending.ts';
+import { endSession, startSession, tooLarge } from './session/session.ts';
+import { texts } from './view/texts.ts';
+import type { FormVisit, OpenVisit } from './view/visit.ts';
 
 /** Where somebody comes who was on the way to no other page. */
 const firstPage = '/ui/access';

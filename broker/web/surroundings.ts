@@ -3,10 +3,10 @@ import type { BrokerConfig } from '../config/broker-config.ts';
 import { readCookieKeys } from '../config/web-files.ts';
 import type { Call } from '../http/request.ts';
 import type { Services } from '../service/services.ts';
-import { readCookies } from './cookies.ts';
-import { createProvider, type Provider, type ProviderDeps } from './provider.ts';
-import { createSeal, type Seal } from './seal.ts';
-import { openSession, type Session } from './session.ts';
+import { readCookies } from './session/cookies.ts';
+import { createProvider, type Provider, type ProviderDeps } from './session/provider.ts';
+import { createSeal, type Seal } from './session/seal.ts';
+import { openSession, type Session } from './session/session.ts';
 
 /** What one request is seen by: who sent it, by which keys, and the provider that vouched for them. */
 export interface Surroundings {

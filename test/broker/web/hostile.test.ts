@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createProvider } from '../../../broker/web/provider.ts';
+import { createProvider } from '../../../broker/web/session/provider.ts';
 import { leaseRequest } from '../leases/world.ts';
 import { newKey, startWebSuite, type Visitor } from './world.ts';
 

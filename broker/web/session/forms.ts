@@ -1,6 +1,6 @@
-import { KleisError } from '../../shared/errors.ts';
-import type { Form } from '../http/form.ts';
-import type { Call } from '../http/request.ts';
+import { KleisError } from '../../../shared/errors.ts';
+import type { Form } from '../../http/form.ts';
+import type { Call } from '../../http/request.ts';
 import { isOfSession, type Session } from './session.ts';
 
 /**

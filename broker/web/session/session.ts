@@ -1,13 +1,13 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { KleisError } from '../../shared/errors.ts';
-import { isObject } from '../../shared/json.ts';
-import { claimOf, type Claims } from '../../shared/jwt.ts';
-import { clean } from '../../shared/text.ts';
-import type { IssuerConfig } from '../config/broker-config.ts';
-import type { Subject } from '../issuers/issuers.ts';
-import { tenantOf } from '../issuers/token.ts';
-import { isAdmin } from '../policy/admins.ts';
-import type { Services } from '../service/services.ts';
+import { KleisError } from '../../../shared/errors.ts';
+import { isObject } from '../../../shared/json.ts';
+import { claimOf, type Claims } from '../../../shared/jwt.ts';
+import { clean } from '../../../shared/text.ts';
+import type { IssuerConfig } from '../../config/broker-config.ts';
+import type { Subject } from '../../issuers/issuers.ts';
+import { tenantOf } from '../../issuers/token.ts';
+import { isAdmin } from '../../policy/admins.ts';
+import type { Services } from '../../service/services.ts';
 import { clearCookie, type CookieName, setCookie } from './cookies.ts';
 import type { Seal } from './seal.ts';
 

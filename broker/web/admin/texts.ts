@@ -1,5 +1,5 @@
-import { formatDuration } from '../../shared/duration.ts';
-import { count as some } from './texts.ts';
+import { formatDuration } from '../../../shared/duration.ts';
+import { count as some } from '../view/texts.ts';
 
 const number = (count: number): string => count.toLocaleString('en');
 const lives = (seconds: number): string => formatDuration(seconds * 1000);

@@ -1,15 +1,25 @@
 import type { ComponentChildren } from 'preact';
-import { isObject } from '../../shared/json.ts';
-import { clean } from '../../shared/text.ts';
-import { claimText, type Said, textOf, whoOf, whyOf } from '../audit/describe.ts';
-import { CompiledPolicy } from '../policy/compile.ts';
-import type { Services } from '../service/services.ts';
-import { Two } from './admin-leases.tsx';
-import { Choice, Line } from './choice.tsx';
-import { Badge, type Column, EmptyState, Facts, FilterForm, Pager, Table, Time, type Tone } from './components.tsx';
+import { isObject } from '../../../shared/json.ts';
+import { clean } from '../../../shared/text.ts';
+import { claimText, type Said, textOf, whoOf, whyOf } from '../../audit/describe.ts';
+import { CompiledPolicy } from '../../policy/compile.ts';
+import type { Services } from '../../service/services.ts';
+import { Two } from './leases.tsx';
+import { Choice, Line } from '../view/choice.tsx';
+import {
+  Badge,
+  type Column,
+  EmptyState,
+  Facts,
+  FilterForm,
+  Pager,
+  Table,
+  Time,
+  type Tone,
+} from '../view/components.tsx';
 import { isOneOf, readPage } from './lease-search.ts';
-import { adminTexts } from './texts-admin.ts';
-import type { Page, PersonVisit, Query } from './visit.ts';
+import { adminTexts } from './texts.ts';
+import type { Page, PersonVisit, Query } from '../view/visit.ts';
 
 const texts = adminTexts.decisions;
 const path = '/ui/admin/decisions';

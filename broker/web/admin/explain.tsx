@@ -1,14 +1,14 @@
 import type { ComponentChildren } from 'preact';
-import { KleisError } from '../../shared/errors.ts';
-import type { ExplainResponse } from '../../shared/protocol.ts';
-import { clean } from '../../shared/text.ts';
-import { failureOf } from '../http/trail.ts';
-import { denialWords } from '../policy/denial.ts';
-import { Choice, Line, namesOrAny } from './choice.tsx';
-import { ActionForm, Badge, Card, type Column, Field, Notice, Table, Words } from './components.tsx';
+import { KleisError } from '../../../shared/errors.ts';
+import type { ExplainResponse } from '../../../shared/protocol.ts';
+import { clean } from '../../../shared/text.ts';
+import { failureOf } from '../../http/trail.ts';
+import { denialWords } from '../../policy/denial.ts';
+import { Choice, Line, namesOrAny } from '../view/choice.tsx';
+import { ActionForm, Badge, Card, type Column, Field, Notice, Table, Words } from '../view/components.tsx';
 import { type Judgement, judge } from './judge.ts';
-import { adminTexts } from './texts-admin.ts';
-import type { Action, Page, PersonVisit } from './visit.ts';
+import { adminTexts } from './texts.ts';
+import type { Action, Page, PersonVisit } from '../view/visit.ts';
 
 const texts = adminTexts.explain;
 const path = '/ui/admin/explain';

@@ -1,13 +1,13 @@
-import { KleisError } from '../../shared/errors.ts';
-import { JwtFault, parseClaims } from '../../shared/jwt.ts';
-import type { ExplainResponse } from '../../shared/protocol.ts';
-import { claimedIssuer } from '../config/claimed-issuer.ts';
-import type { Form } from '../http/form.ts';
-import type { Trail } from '../http/trail.ts';
-import type { Subject } from '../issuers/issuers.ts';
-import { type Asker, decide } from '../policy/decide.ts';
-import { explainAll } from '../policy/explain.ts';
-import type { Services } from '../service/services.ts';
+import { KleisError } from '../../../shared/errors.ts';
+import { JwtFault, parseClaims } from '../../../shared/jwt.ts';
+import type { ExplainResponse } from '../../../shared/protocol.ts';
+import { claimedIssuer } from '../../config/claimed-issuer.ts';
+import type { Form } from '../../http/form.ts';
+import type { Trail } from '../../http/trail.ts';
+import type { Subject } from '../../issuers/issuers.ts';
+import { type Asker, decide } from '../../policy/decide.ts';
+import { explainAll } from '../../policy/explain.ts';
+import type { Services } from '../../service/services.ts';
 
 /** What an exchange would come to. */
 export interface Judgement {

@@ -1,14 +1,14 @@
 import type { ComponentChildren } from 'preact';
-import type { AuditEvent } from '../audit/event.ts';
-import type { Answer } from '../http/answer.ts';
-import type { Form } from '../http/form.ts';
-import type { Call } from '../http/request.ts';
-import type { Trail } from '../http/trail.ts';
-import type { Health } from '../service/health.ts';
-import type { Services } from '../service/services.ts';
-import type { Seal } from './seal.ts';
-import type { Session } from './session.ts';
-import type { Provider } from './provider.ts';
+import type { AuditEvent } from '../../audit/event.ts';
+import type { Answer } from '../../http/answer.ts';
+import type { Form } from '../../http/form.ts';
+import type { Call } from '../../http/request.ts';
+import type { Trail } from '../../http/trail.ts';
+import type { Health } from '../../service/health.ts';
+import type { Services } from '../../service/services.ts';
+import type { Seal } from '../session/seal.ts';
+import type { Session } from '../session/session.ts';
+import type { Provider } from '../session/provider.ts';
 
 /** What goes into an address after its `?`; undefined leaves a name out. */
 export type Query = Readonly<Record<string, string | number | undefined>>;

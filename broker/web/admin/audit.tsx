@@ -1,9 +1,9 @@
-import { clean } from '../../shared/text.ts';
-import type { Anchor } from '../audit/anchors.ts';
-import type { Services } from '../service/services.ts';
-import { Badge, Card, type Column, EmptyState, Facts, Notice, Table, Time, Words } from './components.tsx';
-import { adminTexts } from './texts-admin.ts';
-import type { Page } from './visit.ts';
+import { clean } from '../../../shared/text.ts';
+import type { Anchor } from '../../audit/anchors.ts';
+import type { Services } from '../../service/services.ts';
+import { Badge, Card, type Column, EmptyState, Facts, Notice, Table, Time, Words } from '../view/components.tsx';
+import { adminTexts } from './texts.ts';
+import type { Page } from '../view/visit.ts';
 
 const texts = adminTexts.audit;
 /** Each start of a replica has one, and they are kept for a year. */

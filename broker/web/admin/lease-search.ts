@@ -1,6 +1,6 @@
-import { leaseOrders, type LeaseSearch, type ShownState, shownStates } from '../leases/overview-page.ts';
-import type { Wanted } from '../leases/matching.ts';
-import type { Query, Visit } from './visit.ts';
+import { leaseOrders, type LeaseSearch, type ShownState, shownStates } from '../../leases/overview-page.ts';
+import type { Wanted } from '../../leases/matching.ts';
+import type { Query, Visit } from '../view/visit.ts';
 
 /** What an admin looks for, as the address says it. A value that is none of ours counts as left out. */
 export function readLeaseSearch({ query }: Pick<Visit, 'query'>): LeaseSearch {

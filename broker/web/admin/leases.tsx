@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
-import { shorten } from '../../shared/text.ts';
-import { issuerOf, subjectOf } from '../leases/holder.ts';
-import type { LeaseRow, LookedAt } from '../leases/overview.ts';
+import { shorten } from '../../../shared/text.ts';
+import { issuerOf, subjectOf } from '../../leases/holder.ts';
+import type { LeaseRow, LookedAt } from '../../leases/overview.ts';
 import {
   type LeaseOrder,
   type LeaseSearch,
@@ -10,8 +10,8 @@ import {
   type ShownState,
   shownStates,
   stateOf,
-} from '../leases/overview-page.ts';
-import { Choice, Line, namesOrAny } from './choice.tsx';
+} from '../../leases/overview-page.ts';
+import { Choice, Line, namesOrAny } from '../view/choice.tsx';
 import {
   Badge,
   type Column,
@@ -23,10 +23,10 @@ import {
   Time,
   type Tone,
   Words,
-} from './components.tsx';
+} from '../view/components.tsx';
 import { isEmpty, queryOf, queryOfWanted, readLeaseSearch, sortOf } from './lease-search.ts';
-import { adminTexts } from './texts-admin.ts';
-import type { Page, PersonVisit } from './visit.ts';
+import { adminTexts } from './texts.ts';
+import type { Page, PersonVisit } from '../view/visit.ts';
 
 const texts = adminTexts.leases;
 const path = '/ui/admin/leases';

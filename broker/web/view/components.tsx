@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
-import { clean } from '../../shared/text.ts';
-import type { Session } from './session.ts';
+import { clean } from '../../../shared/text.ts';
+import type { Session } from '../session/session.ts';
 import { distance, texts } from './texts.ts';
 import type { PersonVisit, Query, Visit } from './visit.ts';
 

@@ -1,11 +1,11 @@
-import { clean } from '../../shared/text.ts';
-import type { Cluster } from '../cluster/clusters.ts';
-import type { KeyHealth } from '../issuers/key-source.ts';
-import type { Health, HealthCheck } from '../service/health.ts';
-import { Two } from './admin-leases.tsx';
-import { Badge, type Column, EmptyState, Notice, Table, Time, type Tone, Words } from './components.tsx';
-import { adminTexts } from './texts-admin.ts';
-import type { Page, PersonVisit } from './visit.ts';
+import { clean } from '../../../shared/text.ts';
+import type { Cluster } from '../../cluster/clusters.ts';
+import type { KeyHealth } from '../../issuers/key-source.ts';
+import type { Health, HealthCheck } from '../../service/health.ts';
+import { Two } from './leases.tsx';
+import { Badge, type Column, EmptyState, Notice, Table, Time, type Tone, Words } from '../view/components.tsx';
+import { adminTexts } from './texts.ts';
+import type { Page, PersonVisit } from '../view/visit.ts';
 
 const texts = adminTexts.health;
 const mostMissing = 10;

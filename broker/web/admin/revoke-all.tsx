@@ -1,17 +1,17 @@
-import { KleisError } from '../../shared/errors.ts';
-import { shorten } from '../../shared/text.ts';
-import { settle } from '../http/audited.ts';
-import type { Form } from '../http/form.ts';
-import { subjectOf } from '../leases/holder.ts';
-import type { Lease } from '../leases/lease.ts';
-import { eachMatching, type MatchingResult, type Wanted } from '../leases/matching.ts';
-import type { Revocation } from '../leases/revocation.ts';
-import { revokeForAdmin } from '../routes/leases.ts';
-import { Back, stateDown } from './admin-revoke.tsx';
-import { ActionForm, Facts, Notice } from './components.tsx';
+import { KleisError } from '../../../shared/errors.ts';
+import { shorten } from '../../../shared/text.ts';
+import { settle } from '../../http/audited.ts';
+import type { Form } from '../../http/form.ts';
+import { subjectOf } from '../../leases/holder.ts';
+import type { Lease } from '../../leases/lease.ts';
+import { eachMatching, type MatchingResult, type Wanted } from '../../leases/matching.ts';
+import type { Revocation } from '../../leases/revocation.ts';
+import { revokeForAdmin } from '../../routes/leases.ts';
+import { Back, stateDown } from './revoke.tsx';
+import { ActionForm, Facts, Notice } from '../view/components.tsx';
 import { isEmpty, readWanted } from './lease-search.ts';
-import { adminTexts } from './texts-admin.ts';
-import type { Action, Page, PersonVisit } from './visit.ts';
+import { adminTexts } from './texts.ts';
+import type { Action, Page, PersonVisit } from '../view/visit.ts';
 
 const texts = adminTexts.revokeAll;
 

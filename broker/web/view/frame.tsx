@@ -1,6 +1,6 @@
 import { renderToString } from 'preact-render-to-string';
 import { assets } from './assets.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../session/session.ts';
 import { texts } from './texts.ts';
 import type { Content, Query } from './visit.ts';
 

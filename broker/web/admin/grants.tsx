@@ -1,12 +1,12 @@
-import { CompiledPolicy } from '../policy/compile.ts';
-import { viewOfGrant, warningsByGrant } from '../routes/grants.ts';
-import { Two } from './admin-leases.tsx';
-import { Choice, Line, namesOrAny } from './choice.tsx';
-import { Badge, type Column, EmptyState, FilterForm, Pager, Table, Time, Words } from './components.tsx';
+import { CompiledPolicy } from '../../policy/compile.ts';
+import { viewOfGrant, warningsByGrant } from '../../routes/grants.ts';
+import { Two } from './leases.tsx';
+import { Choice, Line, namesOrAny } from '../view/choice.tsx';
+import { Badge, type Column, EmptyState, FilterForm, Pager, Table, Time, Words } from '../view/components.tsx';
 import { type GrantOrder, grantOrders, type GrantRow, type GrantSearch, searchGrants } from './grant-search.ts';
 import { isOneOf, readPage } from './lease-search.ts';
-import { adminTexts } from './texts-admin.ts';
-import type { Page, PersonVisit, Query } from './visit.ts';
+import { adminTexts } from './texts.ts';
+import type { Page, PersonVisit, Query } from '../view/visit.ts';
 
 const texts = adminTexts.grants;
 const path = '/ui/admin/grants';

@@ -1,13 +1,13 @@
 import * as oidc from 'openid-client';
-import { KleisError } from '../../shared/errors.ts';
-import { readAuthority } from '../../shared/net/certificates.ts';
-import { createFetch, type FetchInit } from '../../shared/net/http.ts';
-import { systemCode } from '../../shared/read-file.ts';
-import { isHttpsOrLoopback } from '../../shared/net/url.ts';
-import { Secret } from '../../shared/secret.ts';
-import { clean } from '../../shared/text.ts';
-import type { IssuerConfig, WebConfig } from '../config/broker-config.ts';
-import { readClientSecret } from '../config/web-files.ts';
+import { KleisError } from '../../../shared/errors.ts';
+import { readAuthority } from '../../../shared/net/certificates.ts';
+import { createFetch, type FetchInit } from '../../../shared/net/http.ts';
+import { systemCode } from '../../../shared/read-file.ts';
+import { isHttpsOrLoopback } from '../../../shared/net/url.ts';
+import { Secret } from '../../../shared/secret.ts';
+import { clean } from '../../../shared/text.ts';
+import type { IssuerConfig, WebConfig } from '../../config/broker-config.ts';
+import { readClientSecret } from '../../config/web-files.ts';
 import type { Pending } from './pending.ts';
 
 /** The provider at which people sign in to the page, as the client of the page sees it. */

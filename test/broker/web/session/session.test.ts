@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Subject } from '../../../broker/issuers/issuers.ts';
-import { readCookies } from '../../../broker/web/cookies.ts';
-import { beginSignIn, openPending } from '../../../broker/web/pending.ts';
-import { createSeal } from '../../../broker/web/seal.ts';
-import { openSession, startSession } from '../../../broker/web/session.ts';
+import type { Subject } from '../../../../broker/issuers/issuers.ts';
+import { readCookies } from '../../../../broker/web/session/cookies.ts';
+import { beginSignIn, openPending } from '../../../../broker/web/session/pending.ts';
+import { createSeal } from '../../../../broker/web/session/seal.ts';
+import { openSession, startSession } from '../../../../broker/web/session/session.ts';
 
 const seal = createSeal([new Uint8Array(32).fill(1)], ['here']);
 const issuer = { name: 'sso', leeway: 30_000, singleUse: false, tenantClaim: 'org' } as Parameters<

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSeal } from '../../../broker/web/seal.ts';
+import { createSeal } from '../../../../broker/web/session/seal.ts';
 
 const key = (fill: number) => new Uint8Array(32).fill(fill);
 const place = ['https://kleis.example.com', 'sso', 'https://login.example.com', 'page'];

@@ -1,15 +1,15 @@
-import { KleisError } from '../../shared/errors.ts';
-import { ClusterFault } from '../cluster/fault.ts';
-import { issuerOf, subjectOf } from '../leases/holder.ts';
-import type { Lease } from '../leases/lease.ts';
-import { stateOf } from '../leases/overview-page.ts';
-import type { Revocation } from '../leases/revocation.ts';
-import { revokeForAdmin } from '../routes/leases.ts';
-import type { Services } from '../service/services.ts';
-import { StateBadge } from './admin-leases.tsx';
-import { ActionForm, Facts, Notice, Time } from './components.tsx';
-import { adminTexts } from './texts-admin.ts';
-import type { Action, Page, PersonVisit } from './visit.ts';
+import { KleisError } from '../../../shared/errors.ts';
+import { ClusterFault } from '../../cluster/fault.ts';
+import { issuerOf, subjectOf } from '../../leases/holder.ts';
+import type { Lease } from '../../leases/lease.ts';
+import { stateOf } from '../../leases/overview-page.ts';
+import type { Revocation } from '../../leases/revocation.ts';
+import { revokeForAdmin } from '../../routes/leases.ts';
+import type { Services } from '../../service/services.ts';
+import { StateBadge } from './leases.tsx';
+import { ActionForm, Facts, Notice, Time } from '../view/components.tsx';
+import { adminTexts } from './texts.ts';
+import type { Action, Page, PersonVisit } from '../view/visit.ts';
 
 const texts = adminTexts.revoke;
 

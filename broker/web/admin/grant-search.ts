@@ -1,6 +1,6 @@
-import type { Warning } from '../config/load.ts';
-import type { CompiledGrant } from '../policy/compile.ts';
-import type { GrantUse } from '../service/recent.ts';
+import type { Warning } from '../../config/load.ts';
+import type { CompiledGrant } from '../../policy/compile.ts';
+import type { GrantUse } from '../../service/recent.ts';
 
 export type GrantOrder = 'name' | 'used' | 'allowed' | 'denied' | 'warnings';
 

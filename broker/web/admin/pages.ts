@@ -1,13 +1,13 @@
-import { auditPage } from './admin-audit.tsx';
-import { decisionsPage } from './admin-decisions.tsx';
-import { explainAction, explainPage } from './admin-explain.tsx';
-import { grantsPage } from './admin-grants.tsx';
-import { healthPage } from './admin-health.tsx';
-import { leasesPage } from './admin-leases.tsx';
-import { revokeAllAction, revokeAllPage } from './admin-revoke-all.tsx';
-import { revokeAction, revokePage } from './admin-revoke.tsx';
-import { adminTexts } from './texts-admin.ts';
-import type { PageTable } from './visit.ts';
+import { auditPage } from './audit.tsx';
+import { decisionsPage } from './decisions.tsx';
+import { explainAction, explainPage } from './explain.tsx';
+import { grantsPage } from './grants.tsx';
+import { healthPage } from './health.tsx';
+import { leasesPage } from './leases.tsx';
+import { revokeAllAction, revokeAllPage } from './revoke-all.tsx';
+import { revokeAction, revokePage } from './revoke.tsx';
+import { adminTexts } from './texts.ts';
+import type { PageTable } from '../view/visit.ts';
 
 /** What admins see and do. */
 export const adminPages: PageTable = {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { isObject } from '../../shared/json.ts';
+import { isObject } from '../../../shared/json.ts';
 import { type CookieName, setCookie } from './cookies.ts';
 import type { Seal } from './seal.ts';
 

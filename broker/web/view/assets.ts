@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Answer } from '../http/answer.ts';
+import type { Answer } from '../../http/answer.ts';
 import { script } from './script.ts';
 import { stylesheet } from './stylesheet.ts';
 

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../shared/duration.ts';
+import { formatDuration } from '../../../shared/duration.ts';
 
 /** Every text of the page that is not from the configuration, a cluster, a claim or an error. */
 export const texts = {
