@@ -4,18 +4,9 @@ import { contextNames } from '../../shared/kube/broker-entries.ts';
 import type { Answer } from '../http/answer.ts';
 import { kubeconfigOf } from '../routes/kubeconfig.ts';
 import { accessOf, describeGrant } from '../routes/well-known.ts';
-import {
-  Badge,
-  Card,
-  Command,
-  EmptyState,
-  Facts,
-  Field,
-  FilterForm,
-  Outside,
-  Pager,
-  Tabs,
-} from './view/components.tsx';
+import { Badge, Card, Command, EmptyState, Facts, Outside, Tabs } from './view/components.tsx';
+import { Field, FilterForm } from './view/forms.tsx';
+import { Pager } from './view/table.tsx';
 import { noAccessContent } from './no-access.tsx';
 import { duration, rangeOf, texts } from './view/texts.ts';
 import type { PersonVisit } from './view/visit.ts';

@@ -8,17 +8,9 @@ import { revokeLease } from '../leases/revocation.ts';
 import type { Recent } from '../service/recent.ts';
 import type { Services } from '../service/services.ts';
 import type { Subject } from '../issuers/issuers.ts';
-import {
-  Badge,
-  type Column,
-  Confirm,
-  EmptyState,
-  Notice,
-  Outside,
-  Table,
-  Time,
-  type Tone,
-} from './view/components.tsx';
+import { Badge, EmptyState, Notice, Outside, Time, type Tone } from './view/components.tsx';
+import { Confirm } from './view/forms.tsx';
+import { type Column, Table } from './view/table.tsx';
 import { texts } from './view/texts.ts';
 import type { FormVisit, PersonVisit } from './view/visit.ts';
 

@@ -1,7 +1,8 @@
 import { clean } from '../../../shared/text.ts';
 import type { Anchor } from '../../audit/anchors.ts';
 import type { Services } from '../../service/services.ts';
-import { Badge, Card, type Column, EmptyState, Facts, Notice, Table, Time, Words } from '../view/components.tsx';
+import { Badge, Card, EmptyState, Facts, Notice, Time, Words } from '../view/components.tsx';
+import { type Column, Table } from '../view/table.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page } from '../view/visit.ts';
 

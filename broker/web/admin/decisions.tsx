@@ -6,17 +6,9 @@ import { CompiledPolicy } from '../../policy/compile.ts';
 import type { Services } from '../../service/services.ts';
 import { Two } from './leases.tsx';
 import { Choice, Line } from '../view/choice.tsx';
-import {
-  Badge,
-  type Column,
-  EmptyState,
-  Facts,
-  FilterForm,
-  Pager,
-  Table,
-  Time,
-  type Tone,
-} from '../view/components.tsx';
+import { Badge, EmptyState, Facts, Time, type Tone } from '../view/components.tsx';
+import { FilterForm } from '../view/forms.tsx';
+import { type Column, Pager, Table } from '../view/table.tsx';
 import { isOneOf, readPage } from './lease-search.ts';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit, Query } from '../view/visit.ts';

@@ -1,10 +1,13 @@
 import { CompiledPolicy } from '../../policy/compile.ts';
 import { viewOfGrant, warningsByGrant } from '../../routes/grants.ts';
 import { Two } from './leases.tsx';
-import { Choice, Line, namesOrAny } from '../view/choice.tsx';
-import { Badge, type Column, EmptyState, FilterForm, Pager, Table, Time, Words } from '../view/components.tsx';
+import { Choice, Line } from '../view/choice.tsx';
+import { Badge, EmptyState, Time, Words } from '../view/components.tsx';
+import { FilterForm } from '../view/forms.tsx';
+import { type Column, Pager, Table } from '../view/table.tsx';
 import { type GrantOrder, grantOrders, type GrantRow, type GrantSearch, searchGrants } from './grant-search.ts';
 import { isOneOf, readPage } from './lease-search.ts';
+import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit, Query } from '../view/visit.ts';
 
@@ -182,7 +185,6 @@ function Warnings({ row: { grant, warnings } }: { readonly row: GrantRow }) {
 const sorts = Object.entries(texts.sorts).map(([value, label]) => ({ value, label }));
 
 function Filters({ visit, search }: { readonly visit: PersonVisit; readonly search: GrantSearch }) {
-  const { clusters, issuers } = visit.services.loaded.config;
   const { filters } = texts;
   const { text, cluster, issuer, only } = search;
   const onlyOptions = [{ value: '', label: filters.all }, ...onlys.map((value) => ({ value, label: filters[value] }))];
@@ -190,18 +192,7 @@ function Filters({ visit, search }: { readonly visit: PersonVisit; readonly sear
     <section class="card">
       <FilterForm visit={visit} path={path} clear={[text, cluster, issuer, only].some((part) => part !== undefined)}>
         <Line name="text" label={filters.text} value={text} placeholder={filters.textExample} />
-        <Choice
-          name="issuer"
-          label={filters.issuer}
-          value={issuer ?? ''}
-          options={namesOrAny(Object.keys(issuers), filters.any)}
-        />
-        <Choice
-          name="cluster"
-          label={filters.cluster}
-          value={cluster ?? ''}
-          options={namesOrAny(Object.keys(clusters), filters.any)}
-        />
+        <PlaceChoices visit={visit} chosen={search} words={filters} />
         <Choice name="only" label={filters.only} value={only ?? ''} options={onlyOptions} />
         <Choice name="sort" label={filters.sort} value={search.order} options={sorts} />
       </FilterForm>

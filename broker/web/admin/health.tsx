@@ -3,7 +3,8 @@ import type { Cluster } from '../../cluster/clusters.ts';
 import type { KeyHealth } from '../../issuers/key-source.ts';
 import type { Health, HealthCheck } from '../../service/health.ts';
 import { Two } from './leases.tsx';
-import { Badge, type Column, EmptyState, Notice, Table, Time, type Tone, Words } from '../view/components.tsx';
+import { Badge, EmptyState, Notice, Time, type Tone, Words } from '../view/components.tsx';
+import { type Column, Table } from '../view/table.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit } from '../view/visit.ts';
 

@@ -11,20 +11,12 @@ import {
   shownStates,
   stateOf,
 } from '../../leases/overview-page.ts';
-import { Choice, Line, namesOrAny } from '../view/choice.tsx';
-import {
-  Badge,
-  type Column,
-  EmptyState,
-  FilterForm,
-  Notice,
-  Pager,
-  Table,
-  Time,
-  type Tone,
-  Words,
-} from '../view/components.tsx';
+import { Choice, Line } from '../view/choice.tsx';
+import { Badge, EmptyState, Notice, Time, type Tone, Words } from '../view/components.tsx';
+import { FilterForm } from '../view/forms.tsx';
+import { type Column, Pager, Table } from '../view/table.tsx';
 import { isEmpty, queryOf, queryOfWanted, readLeaseSearch, sortOf } from './lease-search.ts';
+import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit } from '../view/visit.ts';
 
@@ -213,7 +205,6 @@ function Reading({ looked, again, now }: { readonly looked: LookedAt; readonly a
 const sorts = Object.entries(texts.sorts).map(([value, label]) => ({ value, label }));
 
 function Filters({ visit, search }: { readonly visit: PersonVisit; readonly search: LeaseSearch }) {
-  const { clusters, issuers } = visit.services.loaded.config;
   const { state, grant, cluster, issuer, subject, text } = search;
   const { filters } = texts;
   const isChosen = [grant, cluster, issuer, subject].some((part) => part !== undefined);
@@ -236,18 +227,7 @@ function Filters({ visit, search }: { readonly visit: PersonVisit; readonly sear
           <div class="fields">
             <Line name="grant" label={filters.grant} value={grant} />
             <Line name="subject" label={filters.subject} value={subject} placeholder={filters.subjectExample} />
-            <Choice
-              name="issuer"
-              label={filters.issuer}
-              value={issuer ?? ''}
-              options={namesOrAny(Object.keys(issuers), filters.any)}
-            />
-            <Choice
-              name="cluster"
-              label={filters.cluster}
-              value={cluster ?? ''}
-              options={namesOrAny(Object.keys(clusters), filters.any)}
-            />
+            <PlaceChoices visit={visit} chosen={search} words={filters} />
             {/* Where there is little room, the table has no heads to sort by. */}
             <Choice name="sort" label={filters.sort} value={sortOf(search)} options={sorts} />
           </div>

@@ -8,7 +8,8 @@ import { eachMatching, type MatchingResult, type Wanted } from '../../leases/mat
 import type { Revocation } from '../../leases/revocation.ts';
 import { revokeForAdmin } from '../../routes/leases.ts';
 import { Back, stateDown } from './revoke.tsx';
-import { ActionForm, Facts, Notice } from '../view/components.tsx';
+import { Facts, Notice } from '../view/components.tsx';
+import { ActionForm } from '../view/forms.tsx';
 import { isEmpty, readWanted } from './lease-search.ts';
 import { adminTexts } from './texts.ts';
 import type { Action, Page, PersonVisit } from '../view/visit.ts';

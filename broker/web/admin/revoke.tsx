@@ -7,7 +7,8 @@ import type { Revocation } from '../../leases/revocation.ts';
 import { revokeForAdmin } from '../../routes/leases.ts';
 import type { Services } from '../../service/services.ts';
 import { StateBadge } from './leases.tsx';
-import { ActionForm, Facts, Notice, Time } from '../view/components.tsx';
+import { Facts, Notice, Time } from '../view/components.tsx';
+import { ActionForm } from '../view/forms.tsx';
 import { adminTexts } from './texts.ts';
 import type { Action, Page, PersonVisit } from '../view/visit.ts';
 

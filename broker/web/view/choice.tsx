@@ -1,4 +1,4 @@
-import { Field } from './components.tsx';
+import { Field } from './forms.tsx';
 
 export interface Option {
   readonly value: string;
