@@ -18,7 +18,7 @@ export function shownHolder(holder: string): string {
   if (clean(holder, most) === holder) return holder;
   const subject = clean(subjectOf(holder), most);
   const marked = subject.endsWith(notWhole) ? subject : `${subject}${notWhole}`;
-  return shorten(`${issuerOf(holder)} ${marked}`, most);
+  return shorten(`${clean(issuerOf(holder), most)} ${marked}`, most);
 }
 
 /** What the leases of somebody have as their holder; undefined where others may have the same: it is not whole, or names nobody. */
