@@ -29,7 +29,7 @@ describe.skipIf(!needs('kube-controllers') || kubectl === undefined)(
       await copyFile(cluster.adminKubeconfig, join(folder, '.kube', 'config'));
       const [configuration = ''] = await blocks('broker.md', 'yaml');
       // Of this cluster they are others: the commands ask it.
-      const audiences = ', audiences: [https://kubernetes.default.svc.cluster.local]';
+      const audiences = '    audiences: [https://kubernetes.default.svc.cluster.local]\n';
       expect(configuration).toContain(audiences);
       await writeFile(join(folder, 'broker.yaml'), configuration.replace(audiences, ''));
       const program = join((await built()).dist, 'kleis-broker.js');
