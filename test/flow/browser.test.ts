@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Person } from '../support/kleis.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { needs } from '../support/needs.ts';
 import type { Running } from '../support/run.ts';
 import { createWorld, type World } from './world.ts';
@@ -16,10 +17,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
   let browser: Browser;
   beforeAll(async () => {
     world = await createWorld();
-    browser = await chromium.launch({
-      executablePath: executablePath ?? '',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await launchChromium(executablePath);
   }, 60_000);
   afterAll(async () => {
     await browser?.close();

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchChromium } from '../../support/chromium.ts';
 import { needs } from '../../support/needs.ts';
 import { leaseRequest } from '../leases/world.ts';
 import { hostile, startWebWorld, type WebWorld } from './world.ts';
@@ -17,10 +18,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
   let source: string;
   beforeAll(async () => {
     [web, source] = await Promise.all([startWebWorld(), readFile(axe, 'utf8')]);
-    browser = await chromium.launch({
-      executablePath: executablePath ?? '',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await launchChromium(executablePath);
   }, 60_000);
   afterAll(async () => {
     await browser?.close();

@@ -4,11 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join, posix } from 'node:path';
 import axe from 'axe-core';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildSite } from '../../../docs/site/build.ts';
 import { slug } from '../../../docs/site/markdown.ts';
 import { addressOf, linkFrom, listPages } from '../../../docs/site/pages.ts';
+import { launchChromium } from '../../support/chromium.ts';
 import { needs } from '../../support/needs.ts';
 
 // The site is built as `npm run site` builds it, and read: by its HTML, and in a browser.
@@ -120,7 +121,7 @@ describe.skipIf(executablePath === undefined)('in a browser', () => {
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     // Not at the root of the server: the site works below any path.
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/docs/`;
-    browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
+    browser = await launchChromium(executablePath);
   });
   afterAll(async () => {
     await browser?.close();
