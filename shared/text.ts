@@ -86,3 +86,7 @@ export function fold(text: string, width: number | undefined, hanging = ''): str
   };
   return text.split('\n').map(one).join('\n');
 }
+
+export function isOneOf<T extends string>(values: readonly T[], text: string | undefined): text is T {
+  return (values as readonly (string | undefined)[]).includes(text);
+}

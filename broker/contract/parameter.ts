@@ -1,5 +1,6 @@
 import type { KleisError } from '../../shared/errors.ts';
 import { Secret } from '../../shared/secret.ts';
+import { isOneOf } from '../../shared/text.ts';
 import { malformed } from './faults.ts';
 
 // One parameter of a form, a query or a header is one value here: what judges it and what docs/openapi.json says of it.
@@ -71,10 +72,6 @@ export function oneOf<const T extends string>(
       return text;
     },
   };
-}
-
-function isOneOf<T extends string>(values: readonly T[], text: string): text is T {
-  return (values as readonly string[]).includes(text);
 }
 
 export function matching(pattern: RegExp, wrong: Refuse): Kind<string> {

@@ -25,7 +25,7 @@ export function json(body: object, status = 200): Answer {
 
 /** The one form of everything that is not 2xx. `detail` and `cause` stay here. */
 export function refusal(error: KleisError, requestId: string): Answer {
-  const { code, message, hint, oauth, status, retryAfter } = error;
+  const { code, message, hint, oauth, status } = error;
   const failed = failedOf(error);
   const body: ErrorResponse = {
     error: oauth,
@@ -40,12 +40,17 @@ export function refusal(error: KleisError, requestId: string): Answer {
   return {
     ...json(body, status),
     headers: {
-      ...((retryAfter !== undefined || status === 503) && { 'Retry-After': String(retryAfter ?? 2) }),
+      ...retryHeader(error),
       ...(status === 401 && { 'WWW-Authenticate': `Bearer error="${oauth}"` }),
     },
     // Who has too much to send is not to keep a connection from others.
     last: status === 429,
   };
+}
+
+/** RFC 9110 section 10.2.3; two seconds where it is only known to be over soon. */
+export function retryHeader({ status, retryAfter }: KleisError): { readonly 'Retry-After'?: string } {
+  return retryAfter !== undefined || status === 503 ? { 'Retry-After': String(retryAfter ?? 2) } : {};
 }
 
 /** With every answer; names and values in turn. */

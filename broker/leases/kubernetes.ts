@@ -3,7 +3,16 @@ import { isStatus, KubeError } from '../../shared/kube/error.ts';
 import { ClusterFault, clusterFault } from '../cluster/fault.ts';
 import { createPager } from '../../shared/kube/pages.ts';
 import { agreedTime } from '../../shared/kube/time.ts';
-import { judge, type Lease, type LeaseRequest, type LeaseState, newLease, nextTurn, randomLeaseName } from './lease.ts';
+import {
+  isLeaseName,
+  judge,
+  type Lease,
+  type LeaseRequest,
+  type LeaseState,
+  newLease,
+  nextTurn,
+  randomLeaseName,
+} from './lease.ts';
 import { fromObject, labels, type LeaseObject, toObject } from './lease-object.ts';
 import type { Acquired, LeaseQuery, LeaseStore } from './store.ts';
 
@@ -136,7 +145,7 @@ export function createKubernetesStore(options: KubernetesStoreOptions): LeaseSto
       replace({ ...lease, state, why }, (stored) => stored.state === state && stored.nonce === lease.nonce),
     ),
     get: translated(async (name) => {
-      if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) return undefined;
+      if (!isLeaseName(name)) return undefined;
       const found = await read(name);
       return found === 'foreign' ? undefined : found;
     }),

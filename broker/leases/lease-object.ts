@@ -1,6 +1,6 @@
 import { isObject } from '../../shared/json.ts';
-import { clean } from '../../shared/text.ts';
-import { type Bound, isLeaseState, lastMinute, lastTurnWith, type Lease, mostPlacements } from './lease.ts';
+import { clean, isOneOf } from '../../shared/text.ts';
+import { type Bound, lastMinute, lastTurnWith, type Lease, leaseStates, mostPlacements } from './lease.ts';
 
 /** coordination.k8s.io/v1 Lease, as much of it as a lease uses. */
 export interface LeaseObject {
@@ -116,7 +116,7 @@ export function fromObject({ metadata, spec }: LeaseObject): Lease | undefined {
     resourceVersion === undefined ||
     access === undefined ||
     earlier === undefined ||
-    !isLeaseState(state) ||
+    !isOneOf(leaseStates, state) ||
     !isBound(bound) ||
     !isWithin(turn, 0, lastTurnWith(access, ...earlier.map((each) => each.access))) ||
     !isWithin(until, 0, lastMinute) ||

@@ -13,10 +13,6 @@ export type Bound = 'secret' | 'account' | 'none';
 export const leaseStates = ['active', 'free', 'withdrawing', 'withdrawn', 'revoking', 'revoked'] as const;
 export type LeaseState = (typeof leaseStates)[number];
 
-export function isLeaseState(text: string): text is LeaseState {
-  return (leaseStates as readonly string[]).includes(text);
-}
-
 /** Names of grants: they become part of a label selector. */
 export const grantPattern = /^[a-z0-9][-a-z0-9.]{0,62}$/;
 
@@ -219,8 +215,12 @@ function keepUntil({ subjectExpiresAt, endsAt, singleUse }: LeaseRequest): numbe
   return Math.min(lastMinute, Math.ceil((Math.max(endsAt, singleUse ? subjectExpiresAt : 0) + keepFor) / 60_000));
 }
 
+export function isLeaseName(text: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
+}
+
 function checkName(name: string): string {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) throw new Error('the name of a lease is malformed');
+  if (!isLeaseName(name)) throw new Error('the name of a lease is malformed');
   return name;
 }
 

@@ -9,20 +9,33 @@ export interface Wanted {
   readonly grant?: string | undefined;
   readonly cluster?: string | undefined;
   readonly issuer?: string | undefined;
-  /** As the issuer says it, whole or up to one of its colons. */
+  /** As the issuer says it, whole or up to one of its colons; the rule of `GET /leases`. */
   readonly subject?: string | undefined;
 }
 
-export function isWanted(
-  { grant, cluster, holder }: Pick<Lease, 'grant' | 'cluster' | 'holder'>,
-  wanted: Wanted,
-): boolean {
-  return (
-    (wanted.grant === undefined || grant === wanted.grant) &&
-    (wanted.cluster === undefined || cluster === wanted.cluster) &&
-    (wanted.issuer === undefined || issuerOf(holder) === wanted.issuer) &&
-    (wanted.subject === undefined || isOfSubject(holder, wanted.subject))
+type Judged = Pick<Lease, 'grant' | 'cluster' | 'holder'>;
+
+/** For many leases: holders repeat, and each is looked at once. */
+export function compileWanted({ grant, cluster, issuer, subject }: Wanted): (lease: Judged) => boolean {
+  const isHolder = remembered(
+    (holder) =>
+      (issuer === undefined || issuerOf(holder) === issuer) && (subject === undefined || isOfSubject(holder, subject)),
   );
+  return (lease) =>
+    (grant === undefined || lease.grant === grant) &&
+    (cluster === undefined || lease.cluster === cluster) &&
+    isHolder(lease.holder);
+}
+
+export function remembered(test: (text: string) => boolean): (text: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (text) => {
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const result = test(text);
+    known.set(text, result);
+    return result;
+  };
 }
 
 export interface MatchingResult {
@@ -63,6 +76,7 @@ export async function eachMatching(
 ): Promise<MatchingResult> {
   const { grant } = wanted;
   if (grant !== undefined && !grantPattern.test(grant)) return none;
+  const isWanted = compileWanted(wanted);
   const began = performance.now();
   const isOver = (milliseconds: number) => performance.now() - began >= milliseconds;
   const tally = { tried: 0, failed: 0, fault: undefined as Error | undefined, left: 0 };
@@ -98,7 +112,7 @@ export async function eachMatching(
         return undefined;
       });
     if (page === undefined) return { ...tally, counted: false };
-    const live = page.leases.filter((lease) => isWanted(lease, wanted) && !(now !== undefined && lease.endsAt <= now));
+    const live = page.leases.filter((lease) => isWanted(lease) && !(now !== undefined && lease.endsAt <= now));
     await inParallel(live, atOnce, attempt);
     after = page.continue;
   }

@@ -1,5 +1,7 @@
-import { issuerOf, isOfSubject, subjectOf } from './holder.ts';
+import { type PageOf, pageOf } from '../../shared/paging.ts';
+import { subjectOf } from './holder.ts';
 import type { LeaseState } from './lease.ts';
+import { compileWanted, remembered, type Wanted } from './matching.ts';
 import type { LeaseRow } from './overview.ts';
 
 /** `live`: active, and its token has not ended. `ended`: active still, since nobody has cleared it away. */
@@ -19,14 +21,9 @@ export type LeaseOrder = 'created' | 'expires' | 'grant' | 'subject';
 
 export const leaseOrders: readonly LeaseOrder[] = ['created', 'expires', 'grant', 'subject'];
 
-export interface LeaseSearch {
+export interface LeaseSearch extends Wanted {
   /** Undefined: any. */
   readonly state?: ShownState | undefined;
-  readonly grant?: string | undefined;
-  readonly cluster?: string | undefined;
-  readonly issuer?: string | undefined;
-  /** As the issuer says it, whole or up to one of its colons; the rule of `GET /leases`. */
-  readonly subject?: string | undefined;
   /** Stands somewhere in the id, the subject or the account, in small letters or capitals. */
   readonly text?: string | undefined;
   readonly order: LeaseOrder;
@@ -34,15 +31,6 @@ export interface LeaseSearch {
   /** From 1 on. */
   readonly page: number;
   readonly pageSize: number;
-}
-
-export interface LeaseSearchPage {
-  readonly rows: readonly LeaseRow[];
-  /** How many there are on all pages. */
-  readonly found: number;
-  /** The last one if the one that was asked for is beyond it. */
-  readonly page: number;
-  readonly pages: number;
 }
 
 /** Rows that are looked at before others get their turn; a turn takes some milliseconds. */
@@ -58,7 +46,7 @@ export async function searchLeases(
   rows: readonly LeaseRow[],
   search: LeaseSearch,
   now: number,
-): Promise<LeaseSearchPage> {
+): Promise<PageOf<LeaseRow>> {
   const fits = compileSearch(search, now);
   const keyOf = keys[search.order];
   const found: Keyed[] = [];
@@ -71,45 +59,18 @@ export async function searchLeases(
   }
   const direction = search.descending ? -1 : 1;
   const sorted = await sortInTurns(found, (one, other) => compare(one, other, direction));
-  const pages = Math.max(1, Math.ceil(sorted.length / search.pageSize));
-  const page = Math.min(Math.max(1, search.page), pages);
-  const first = (page - 1) * search.pageSize;
-  return {
-    rows: sorted.slice(first, first + search.pageSize).map(({ row }) => row),
-    found: sorted.length,
-    page,
-    pages,
-  };
+  const { rows: shown, ...place } = pageOf(sorted, search.page, search.pageSize);
+  return { ...place, rows: shown.map(({ row }) => row) };
 }
 
-function compileSearch(
-  { state, grant, cluster, issuer, subject, text }: LeaseSearch,
-  now: number,
-): (row: LeaseRow) => boolean {
-  const wanted = text?.trim().toLowerCase() ?? '';
-  // Holders and accounts repeat: each is looked at once.
-  const isHolder = remembered(
-    (holder: string) =>
-      (issuer === undefined || issuerOf(holder) === issuer) && (subject === undefined || isOfSubject(holder, subject)),
-  );
-  const has = remembered((part: string) => part.toLowerCase().includes(wanted));
+function compileSearch({ state, text, ...wanted }: LeaseSearch, now: number): (row: LeaseRow) => boolean {
+  const looked = text?.trim().toLowerCase() ?? '';
+  const isWanted = compileWanted(wanted);
+  const has = remembered((part) => part.toLowerCase().includes(looked));
   return (row) =>
     (state === undefined || stateOf(row, now) === state) &&
-    (grant === undefined || row.grant === grant) &&
-    (cluster === undefined || row.cluster === cluster) &&
-    isHolder(row.holder) &&
-    (wanted === '' || row.name.includes(wanted) || has(row.holder) || has(row.account));
-}
-
-function remembered(test: (text: string) => boolean): (text: string) => boolean {
-  const known = new Map<string, boolean>();
-  return (text) => {
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    const result = test(text);
-    known.set(text, result);
-    return result;
-  };
+    isWanted(row) &&
+    (looked === '' || row.name.includes(looked) || has(row.holder) || has(row.account));
 }
 
 interface Keyed {

@@ -186,7 +186,8 @@ function takeOver(reading: Reading): void {
   for (const row of reading.rows) Object.assign(row, reading.changed.get(row.name));
 }
 
-function rowOf(lease: Lease, once: (text: string) => string): LeaseRow {
+/** `once`: gives the same text for texts that are the same. */
+export function rowOf(lease: Lease, once = (text: string) => text): LeaseRow {
   const { name, grant, cluster, state, account, holder, acquiredAt, endsAt, bound, why } = lease;
   return {
     name,

@@ -1,12 +1,13 @@
 import type { ComponentChildren } from 'preact';
 import type { WellKnownCluster, WellKnownGrant } from '../../shared/protocol.ts';
 import { contextNames } from '../../shared/kube/broker-entries.ts';
+import { pageOf } from '../../shared/paging.ts';
 import type { Answer } from '../http/answer.ts';
 import { kubeconfigOf } from '../routes/kubeconfig.ts';
 import { accessOf, describeGrant } from '../routes/well-known.ts';
 import { Badge, Card, Command, EmptyState, Facts, Outside, Tabs } from './view/components.tsx';
 import { Field, FilterForm } from './view/forms.tsx';
-import { Pager } from './view/table.tsx';
+import { Pager, readPage } from './view/table.tsx';
 import { noAccessContent } from './no-access.tsx';
 import { duration, rangeOf, texts } from './view/texts.ts';
 import type { PersonVisit } from './view/visit.ts';
@@ -160,10 +161,8 @@ function Grants({
   readonly search: string | undefined;
 }) {
   if (found.length === 0) return <EmptyState title={texts.access.nothingFound} />;
-  const last = Math.ceil(found.length / pageSize);
-  const number = Math.min(last, Math.max(1, Number.parseInt(visit.query('page', 6) ?? '1', 10) || 1));
+  const { rows: shown, page: number, pages: last } = pageOf(found, readPage(visit.query('page')), pageSize);
   const from = (number - 1) * pageSize;
-  const shown = found.slice(from, from + pageSize);
   const at = (page: number) => visit.href(path, { q: search, page: page === 1 ? undefined : page });
   return (
     <>

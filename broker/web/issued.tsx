@@ -3,11 +3,10 @@ import { clean } from '../../shared/text.ts';
 import type { Answer } from '../http/answer.ts';
 import type { Trail } from '../http/trail.ts';
 import { heldBy, ownHolder } from '../leases/holder.ts';
-import type { LeaseRow } from '../leases/overview.ts';
+import { type LeaseRow, rowOf } from '../leases/overview.ts';
+import { type ShownState, stateOf } from '../leases/overview-page.ts';
 import { revokeLease } from '../leases/revocation.ts';
 import type { Recent } from '../service/recent.ts';
-import type { Services } from '../service/services.ts';
-import type { Subject } from '../issuers/issuers.ts';
 import { Badge, EmptyState, Notice, Outside, Time, type Tone } from './view/components.tsx';
 import { Confirm } from './view/forms.tsx';
 import { type Column, Table } from './view/table.tsx';
@@ -30,7 +29,8 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
   }
   const { rows, at, whole, fault } = await services.overview.look(patience);
   const listed = rows.filter(heldBy(session.subject));
-  const mine = [...listed, ...(await issuedSince(at, listed, session.subject, services))];
+  const exchanges = exchangesOf(services.recent);
+  const mine = [...listed, ...(await issuedSince(at, listed, exchanges, visit))];
   const shown = mine.toSorted((one, other) => other.acquiredAt - one.acquiredAt).slice(0, mostShown);
   return page({
     title: issued.title,
@@ -43,7 +43,12 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
             <p class="soft">{issued.emptyWhy}</p>
           </EmptyState>
         ) : (
-          <Table label={issued.title} columns={columnsOf(visit)} rows={shown} keyOf={({ name }) => name} />
+          <Table
+            label={issued.title}
+            columns={columnsOf(visit, addressesOf(exchanges))}
+            rows={shown}
+            keyOf={({ name }) => name}
+          />
         )}
         {fault !== undefined && <Notice tone="warn">{issued.fault}</Notice>}
         {fault === undefined && !(whole && shown.length === mine.length) && <p class="soft">{issued.more}</p>}
@@ -56,7 +61,7 @@ export async function issuedPage(visit: PersonVisit): Promise<Answer> {
 export async function revokeOwn({ form, services, session, redirect }: FormVisit, trail: Trail): Promise<Answer> {
   const id = form.get('lease') ?? '';
   trail.add({ lease: clean(id, 80) });
-  const found = isLeaseName(id) ? await services.leases.store.get(id) : undefined;
+  const found = await services.leases.store.get(id);
   if (found === undefined || !heldBy(session.subject)(found)) {
     throw new KleisError('lease_unknown', 'You have no such token.', { hint: 'See what was issued to you.' });
   }
@@ -65,8 +70,6 @@ export async function revokeOwn({ form, services, session, redirect }: FormVisit
   trail.conclude('done', outcome);
   return redirect(path, { done: outcome, within: Math.ceil(deadWithin) });
 }
-
-const isLeaseName = (text: string): boolean => /^[a-z0-9][-a-z0-9]{0,62}$/.test(text);
 
 /** What the last form came to; the address can say no more than which of these texts it is. */
 function Outcome({ visit: { query } }: { readonly visit: PersonVisit }) {
@@ -87,10 +90,9 @@ function Outcome({ visit: { query } }: { readonly visit: PersonVisit }) {
   );
 }
 
-function columnsOf(visit: PersonVisit): readonly Column<LeaseRow>[] {
+function columnsOf(visit: PersonVisit, from: ReadonlyMap<string, string>): readonly Column<LeaseRow>[] {
   const { issued } = texts;
   const now = visit.services.clock.now();
-  const from = addressesOf(visit.services.recent);
   return [
     { label: issued.grant, head: true, cell: ({ grant }) => <Outside text={grant} /> },
     { label: issued.cluster, cell: ({ cluster }) => <Outside text={cluster} /> },
@@ -106,55 +108,46 @@ function columnsOf(visit: PersonVisit): readonly Column<LeaseRow>[] {
 async function issuedSince(
   at: number,
   listed: readonly LeaseRow[],
-  subject: Subject,
-  services: Services,
+  exchanges: readonly Exchange[],
+  { services, session: { subject } }: PersonVisit,
 ): Promise<LeaseRow[]> {
   const isOwn = heldBy(subject);
   const known = new Set(listed.map(({ name }) => name));
-  const names = exchangesOf(services.recent)
+  const names = exchanges
     .filter(({ issuer, subject: sub }) => issuer === subject.issuer && sub === subject.claims['sub'])
     // Older ones are in the list, or gone: a look is not to ask the cluster for those each time.
     .filter(({ time }) => typeof time === 'string' && Date.parse(time) >= at)
     .map(({ lease }) => clean(lease, 80))
-    .filter((name) => isLeaseName(name) && !known.has(name))
+    .filter((name) => !known.has(name))
     .slice(0, mostAsked);
   const found = await Promise.all(names.map(async (name) => services.leases.store.get(name).catch(() => undefined)));
-  return found.flatMap((lease) =>
-    lease !== undefined && isOwn(lease)
-      ? [{ ...lease, account: lease.account.name, revocable: lease.bound !== 'none' }]
-      : [],
-  );
+  return found.flatMap((lease) => (lease !== undefined && isOwn(lease) ? [rowOf(lease)] : []));
 }
 
-function exchangesOf(recent: Recent) {
+type Exchange = ReturnType<Recent['decisions']>[number];
+
+function exchangesOf(recent: Recent): readonly Exchange[] {
   return recent.decisions().filter(({ event, outcome }) => event === 'exchange' && outcome === 'allowed');
 }
 
 /** By lease, as far as this replica remembers who asked. */
-function addressesOf(recent: Recent): ReadonlyMap<string, string> {
-  return new Map(exchangesOf(recent).map(({ lease, address }) => [clean(lease, 80), clean(address, 60)]));
+function addressesOf(exchanges: readonly Exchange[]): ReadonlyMap<string, string> {
+  return new Map(exchanges.map(({ lease, address }) => [clean(lease, 80), clean(address, 60)]));
 }
 
 function From({ address }: { readonly address: string | undefined }) {
   return address === undefined ? <span class="soft">{texts.issued.fromUnknown}</span> : <>{address}</>;
 }
 
-type Shown = keyof typeof texts.issued.states;
-
-const tones: Readonly<Record<Shown, Tone>> = {
+const tones: Readonly<Record<ShownState, Tone>> = {
   live: 'good',
   ended: 'plain',
   free: 'plain',
   revoked: 'plain',
+  withdrawing: 'plain',
   withdrawn: 'plain',
   revoking: 'warn',
 };
-
-function stateOf({ state, endsAt }: LeaseRow, now: number): Shown {
-  if (state === 'withdrawing') return 'withdrawn';
-  if (state !== 'active') return state;
-  return endsAt <= now ? 'ended' : 'live';
-}
 
 function State({ lease, now }: { readonly lease: LeaseRow; readonly now: number }) {
   const state = stateOf(lease, now);

@@ -1,7 +1,7 @@
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { audited, type Route, unaudited } from '../http/audited.ts';
-import type { Answer } from '../http/answer.ts';
+import { type Answer, retryHeader } from '../http/answer.ts';
 import { countSubject } from '../http/limits.ts';
 import type { Call } from '../http/request.ts';
 import { openTrail, type Trail } from '../http/trail.ts';
@@ -63,11 +63,10 @@ function unsupported(method: string): KleisError {
 }
 
 function headersOf(error: KleisError, { pathname }: Call, table: PageTable): Answer['headers'] {
-  const { status, retryAfter } = error;
   return {
-    ...((retryAfter !== undefined || status === 503) && { 'Retry-After': String(retryAfter ?? 2) }),
+    ...retryHeader(error),
     // RFC 9110 section 15.5.6.
-    ...(status === 405 && {
+    ...(error.status === 405 && {
       Allow: Object.keys(table[pathname] ?? {})
         .filter((name) => name !== 'nav')
         .join(', '),
@@ -77,12 +76,10 @@ function headersOf(error: KleisError, { pathname }: Call, table: PageTable): Ans
 
 /** GET of a page. */
 function pageRoute(page: Page, visit: OpenVisit): Route {
-  const { session } = visit;
   const work = async (_: Call, services: Services, trail: Trail): Promise<Answer> => {
     if (page.who === 'anyone') return page.work(visit, trail);
     return page.work(admit(visit, page.who, services, trail), trail);
   };
-  if (session === undefined && page.who !== 'anyone') throw signInNeeded();
   return page.event === 'none'
     ? unaudited(async (call, services) => work(call, services, trailOf(call, services)))
     : audited(page.event, work);

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { isObject } from '../../../shared/json.ts';
-import { clean } from '../../../shared/text.ts';
+import { pageOf } from '../../../shared/paging.ts';
+import { clean, isOneOf } from '../../../shared/text.ts';
 import { claimText, type Said, textOf, whoOf, whyOf } from '../../audit/describe.ts';
 import { CompiledPolicy } from '../../policy/compile.ts';
 import type { Services } from '../../service/services.ts';
@@ -8,8 +9,8 @@ import { Two } from './leases.tsx';
 import { Choice, Line } from '../view/choice.tsx';
 import { Badge, EmptyState, Facts, Time, type Tone } from '../view/components.tsx';
 import { FilterForm } from '../view/forms.tsx';
-import { type Column, Pager, Table } from '../view/table.tsx';
-import { isOneOf, readPage } from './lease-search.ts';
+import { type Column, readPage, Table } from '../view/table.tsx';
+import { PageLinks } from './page-links.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit, Query } from '../view/visit.ts';
 
@@ -26,13 +27,11 @@ export const decisionsPage: Page = {
     const search = readSearch(visit);
     const all = recent.decisions();
     const found = all.filter((said) => fits(said, search));
-    const pages = Math.max(1, Math.ceil(found.length / pageSize));
-    const page = Math.min(search.page, pages);
-    const rows = found.slice((page - 1) * pageSize, page * pageSize);
+    const { rows, page, pages } = pageOf(found, search.page, pageSize);
     const link = (to: number) => visit.href(path, { ...queryOf(search), page: to });
     return visit.page({
       title: texts.title,
-      lead: texts.lead(new Date(recent.since).toISOString().slice(0, 16).replace('T', ' ')),
+      lead: texts.lead(recent.since),
       body: (
         <>
           <Filters visit={visit} search={search} />
@@ -48,14 +47,7 @@ export const decisionsPage: Page = {
                 keyOf={(said) => `${textOf(said, 'chain')} ${String(said['seq'])}`}
               />
             )}
-            {pages > 1 && (
-              <Pager
-                label={texts.title}
-                status={adminTexts.page(page, pages)}
-                previous={page > 1 ? link(page - 1) : undefined}
-                next={page < pages ? link(page + 1) : undefined}
-              />
-            )}
+            <PageLinks label={texts.title} page={page} pages={pages} link={link} />
           </section>
         </>
       ),

@@ -4,11 +4,12 @@ import type { ExplainResponse } from '../../../shared/protocol.ts';
 import { clean } from '../../../shared/text.ts';
 import { failureOf } from '../../http/trail.ts';
 import { denialWords } from '../../policy/denial.ts';
-import { Choice, Line, namesOrAny } from '../view/choice.tsx';
+import { Line } from '../view/choice.tsx';
 import { Badge, Card, Notice, Words } from '../view/components.tsx';
 import { ActionForm, Field } from '../view/forms.tsx';
 import { type Column, Table } from '../view/table.tsx';
 import { type Judgement, judge } from './judge.ts';
+import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
 import type { Action, Page, PersonVisit } from '../view/visit.ts';
 
@@ -86,7 +87,6 @@ function Refused({ error: { message, hint } }: { readonly error: KleisError }) {
 }
 
 function Form({ visit, asked }: { readonly visit: PersonVisit; readonly asked: Asked }) {
-  const { issuers, clusters } = visit.services.loaded.config;
   return (
     <Card>
       <ActionForm visit={visit} path={path}>
@@ -105,18 +105,7 @@ function Form({ visit, asked }: { readonly visit: PersonVisit; readonly asked: A
             />
           </Field>
           <div class="fields">
-            <Choice
-              name="issuer"
-              label={texts.issuer}
-              value={asked.issuer ?? ''}
-              options={namesOrAny(Object.keys(issuers), texts.asSaid)}
-            />
-            <Choice
-              name="cluster"
-              label={texts.cluster}
-              value={asked.cluster ?? ''}
-              options={namesOrAny(Object.keys(clusters), texts.clusterAny)}
-            />
+            <PlaceChoices visit={visit} chosen={asked} words={texts} />
             <Line name="expires_in" label={texts.expiresIn} value={asked.expiresIn} placeholder={texts.usual} numeric />
           </div>
           <div class="row">

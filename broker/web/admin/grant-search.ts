@@ -1,3 +1,4 @@
+import { type PageOf, pageOf } from '../../../shared/paging.ts';
 import type { Warning } from '../../config/load.ts';
 import type { CompiledGrant } from '../../policy/compile.ts';
 import type { GrantUse } from '../../service/recent.ts';
@@ -25,20 +26,13 @@ export interface GrantRow {
   readonly use: GrantUse | undefined;
 }
 
-export interface GrantPage {
-  readonly rows: readonly GrantRow[];
-  readonly found: number;
-  readonly page: number;
-  readonly pages: number;
-}
-
 /** One page of the grants that fit. Ten thousand take some milliseconds. */
 export function searchGrants(
   grants: Iterable<CompiledGrant>,
   warnings: ReadonlyMap<string, readonly Warning[]>,
   useOf: (grant: string) => GrantUse | undefined,
   search: GrantSearch,
-): GrantPage {
+): PageOf<GrantRow> {
   const text = search.text?.toLowerCase() ?? '';
   const rows: GrantRow[] = [];
   for (const grant of grants) {
@@ -52,10 +46,7 @@ export function searchGrants(
   }
   const keyOf = keys[search.order];
   rows.sort((one, other) => keyOf(other) - keyOf(one) || (one.grant.name < other.grant.name ? -1 : 1));
-  const pages = Math.max(1, Math.ceil(rows.length / search.pageSize));
-  const page = Math.min(search.page, pages);
-  const first = (page - 1) * search.pageSize;
-  return { rows: rows.slice(first, first + search.pageSize), found: rows.length, page, pages };
+  return pageOf(rows, search.page, search.pageSize);
 }
 
 /** What there is most of stands first; by name where that is equal. */

@@ -1,12 +1,13 @@
+import { isOneOf } from '../../../shared/text.ts';
 import { CompiledPolicy } from '../../policy/compile.ts';
 import { viewOfGrant, warningsByGrant } from '../../routes/grants.ts';
 import { Two } from './leases.tsx';
 import { Choice, Line } from '../view/choice.tsx';
 import { Badge, EmptyState, Time, Words } from '../view/components.tsx';
 import { FilterForm } from '../view/forms.tsx';
-import { type Column, Pager, Table } from '../view/table.tsx';
+import { type Column, readPage, Table } from '../view/table.tsx';
 import { type GrantOrder, grantOrders, type GrantRow, type GrantSearch, searchGrants } from './grant-search.ts';
-import { isOneOf, readPage } from './lease-search.ts';
+import { PageLinks } from './page-links.tsx';
 import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit, Query } from '../view/visit.ts';
@@ -29,7 +30,7 @@ export const grantsPage: Page = {
     const link = (change: Partial<GrantSearch>) => visit.href(path, queryOf(search, change));
     return visit.page({
       title: texts.title,
-      lead: texts.lead(new Date(recent.since).toISOString().slice(0, 16).replace('T', ' ')),
+      lead: texts.lead(recent.since),
       body: (
         <>
           <Filters visit={visit} search={search} />
@@ -45,14 +46,7 @@ export const grantsPage: Page = {
                 keyOf={({ grant }) => grant.name}
               />
             )}
-            {pages > 1 && (
-              <Pager
-                label={texts.title}
-                status={adminTexts.page(page, pages)}
-                previous={page > 1 ? link({ page: page - 1 }) : undefined}
-                next={page < pages ? link({ page: page + 1 }) : undefined}
-              />
-            )}
+            <PageLinks label={texts.title} page={page} pages={pages} link={(to) => link({ page: to })} />
           </section>
         </>
       ),

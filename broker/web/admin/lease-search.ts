@@ -1,5 +1,7 @@
+import { isOneOf } from '../../../shared/text.ts';
 import { leaseOrders, type LeaseSearch, type ShownState, shownStates } from '../../leases/overview-page.ts';
 import type { Wanted } from '../../leases/matching.ts';
+import { readPage } from '../view/table.tsx';
 import type { Query, Visit } from '../view/visit.ts';
 
 /** What an admin looks for, as the address says it. A value that is none of ours counts as left out. */
@@ -49,15 +51,6 @@ export function queryOfWanted({ grant, cluster, issuer, subject }: Wanted): Quer
 
 export function isEmpty({ grant, cluster, issuer, subject }: Wanted): boolean {
   return [grant, cluster, issuer, subject].every((part) => part === undefined);
-}
-
-/** Whole numbers from 1 on. */
-export function readPage(text: string | undefined): number {
-  return /^[1-9]\d{0,6}$/.test(text ?? '') ? Number(text) : 1;
-}
-
-export function isOneOf<T extends string>(list: readonly T[], text: string | undefined): text is T {
-  return text !== undefined && (list as readonly string[]).includes(text);
 }
 
 /** Characters. */

@@ -1,11 +1,11 @@
 import type { ComponentChildren } from 'preact';
+import type { PageOf } from '../../../shared/paging.ts';
 import { shorten } from '../../../shared/text.ts';
 import { issuerOf, subjectOf } from '../../leases/holder.ts';
 import type { LeaseRow, LookedAt } from '../../leases/overview.ts';
 import {
   type LeaseOrder,
   type LeaseSearch,
-  type LeaseSearchPage,
   searchLeases,
   type ShownState,
   shownStates,
@@ -14,8 +14,9 @@ import {
 import { Choice, Line } from '../view/choice.tsx';
 import { Badge, EmptyState, Notice, Time, type Tone, Words } from '../view/components.tsx';
 import { FilterForm } from '../view/forms.tsx';
-import { type Column, Pager, Table } from '../view/table.tsx';
+import { type Column, Table } from '../view/table.tsx';
 import { isEmpty, queryOf, queryOfWanted, readLeaseSearch, sortOf } from './lease-search.ts';
+import { PageLinks } from './page-links.tsx';
 import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
 import type { Page, PersonVisit } from '../view/visit.ts';
@@ -56,7 +57,7 @@ function Leases({
   readonly visit: PersonVisit;
   readonly search: LeaseSearch;
   readonly looked: LookedAt;
-  readonly found: LeaseSearchPage;
+  readonly found: PageOf<LeaseRow>;
 }) {
   const now = visit.services.clock.now();
   const link: Link = (change) => visit.href(path, queryOf(search, change));
@@ -84,14 +85,7 @@ function Leases({
             keyOf={({ name }) => name}
           />
         )}
-        {pages > 1 && (
-          <Pager
-            label={texts.title}
-            status={adminTexts.page(page, pages)}
-            previous={page > 1 ? link({ page: page - 1 }) : undefined}
-            next={page < pages ? link({ page: page + 1 }) : undefined}
-          />
-        )}
+        <PageLinks label={texts.title} page={page} pages={pages} link={(to) => link({ page: to })} />
       </section>
     </>
   );

@@ -1,7 +1,7 @@
-import { Choice, namesOrAny } from '../view/choice.tsx';
+import { Choice, type Option } from '../view/choice.tsx';
 import type { PersonVisit } from '../view/visit.ts';
 
-/** Of which issuer, and in which cluster: the names of the configuration, or any. */
+/** Of which issuer, and in which cluster: the names of the configuration, or none of them. */
 export function PlaceChoices({
   visit,
   chosen,
@@ -9,7 +9,13 @@ export function PlaceChoices({
 }: {
   readonly visit: PersonVisit;
   readonly chosen: { readonly issuer?: string | undefined; readonly cluster?: string | undefined };
-  readonly words: { readonly issuer: string; readonly cluster: string; readonly any: string };
+  /** `any…`: what stands for none of them. */
+  readonly words: {
+    readonly issuer: string;
+    readonly anyIssuer: string;
+    readonly cluster: string;
+    readonly anyCluster: string;
+  };
 }) {
   const { issuers, clusters } = visit.services.loaded.config;
   return (
@@ -18,14 +24,18 @@ export function PlaceChoices({
         name="issuer"
         label={words.issuer}
         value={chosen.issuer ?? ''}
-        options={namesOrAny(Object.keys(issuers), words.any)}
+        options={namesOrAny(Object.keys(issuers), words.anyIssuer)}
       />
       <Choice
         name="cluster"
         label={words.cluster}
         value={chosen.cluster ?? ''}
-        options={namesOrAny(Object.keys(clusters), words.any)}
+        options={namesOrAny(Object.keys(clusters), words.anyCluster)}
       />
     </>
   );
+}
+
+function namesOrAny(names: readonly string[], any: string): Option[] {
+  return [{ value: '', label: any }, ...names.map((name) => ({ value: name, label: name }))];
 }

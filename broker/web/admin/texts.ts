@@ -3,6 +3,8 @@ import { count as some } from '../view/texts.ts';
 
 const number = (count: number): string => count.toLocaleString('en');
 const lives = (seconds: number): string => formatDuration(seconds * 1000);
+/** `2026-11-26 20:04`, in UTC. */
+const minute = (time: number): string => new Date(time).toISOString().slice(0, 16).replace('T', ' ');
 
 /** What the pages for admins say. */
 export const adminTexts = {
@@ -69,9 +71,10 @@ export const adminTexts = {
       sort: 'Sort',
       grant: 'Grant',
       issuer: 'Issuer',
+      anyIssuer: 'any',
       cluster: 'Cluster',
+      anyCluster: 'any',
       state: 'State',
-      any: 'any',
     },
   },
 
@@ -144,7 +147,7 @@ export const adminTexts = {
   decisions: {
     nav: 'Decisions',
     title: 'Recent decisions',
-    lead: (since: string) => `Of this replica alone, since its start at ${since}. The audit has all of them.`,
+    lead: (since: number) => `Of this replica alone, since its start at ${minute(since)}. The audit has all of them.`,
     none: 'This replica has decided nothing yet.',
     noneFits: 'No decision fits what you look for.',
     found: (found: number, all: number) =>
@@ -195,9 +198,9 @@ export const adminTexts = {
     subject: 'A token, or claims as JSON',
     subjectHint: 'It is judged and forgotten: it stands in no log, and this page does not show it again.',
     issuer: 'Issuer of the claims',
-    asSaid: 'as the claims say',
+    anyIssuer: 'as the claims say',
     cluster: 'Cluster',
-    clusterAny: 'that of the grant',
+    anyCluster: 'that of the grant',
     expiresIn: 'Lifetime in seconds',
     usual: 'as usual',
     judge: 'Judge it',
@@ -217,8 +220,8 @@ export const adminTexts = {
   grants: {
     nav: 'Grants',
     title: 'Grants',
-    lead: (since: string) =>
-      `How often each was used at this replica since its start at ${since}, and what is unwise about it.`,
+    lead: (since: number) =>
+      `How often each was used at this replica since its start at ${minute(since)}, and what is unwise about it.`,
     found: (found: number, all: number) =>
       found === all ? some(all, 'grant', 'grants') : `${number(found)} of ${some(all, 'grant', 'grants')}`,
     none: 'The configuration has no grant.',
@@ -253,10 +256,11 @@ export const adminTexts = {
       text: 'Search',
       textExample: 'Part of the name',
       issuer: 'Issuer',
+      anyIssuer: 'any',
       cluster: 'Cluster',
+      anyCluster: 'any',
       only: 'Only',
       sort: 'Sort',
-      any: 'any',
       all: 'all grants',
       warned: 'with warnings',
       unused: 'not used here since the start',

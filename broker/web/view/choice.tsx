@@ -70,8 +70,3 @@ export function Line({
     </Field>
   );
 }
-
-/** Names of the configuration, and what stands for all of them. */
-export function namesOrAny(names: readonly string[], any: string): Option[] {
-  return [{ value: '', label: any }, ...names.map((name) => ({ value: name, label: name }))];
-}

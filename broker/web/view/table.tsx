@@ -91,6 +91,11 @@ function Cell<Row>({ column, row }: { readonly column: Column<Row>; readonly row
   );
 }
 
+/** Which page the address asks for: whole numbers from 1 on. */
+export function readPage(text: string | undefined): number {
+  return /^[1-9]\d{0,6}$/.test(text ?? '') ? Number(text) : 1;
+}
+
 export function Pager({
   label,
   status,

@@ -18,11 +18,6 @@ export const texts = {
 
   copy: 'Copy',
   copied: 'Copied',
-  yes: 'Yes',
-  no: 'No',
-  never: 'never',
-  unknown: 'unknown',
-  none: 'none',
   earlier: 'Previous',
   later: 'Next',
   search: 'Search',
@@ -66,7 +61,6 @@ export const texts = {
     grants: 'What you may do',
     server: 'Server',
     unreachable: 'This cluster cannot be described at the moment.',
-    context: 'Context',
     may: 'You may',
     unsaid: 'What its account may do is not in the configuration of this broker.',
     lasts: 'A token lasts',
@@ -108,6 +102,7 @@ export const texts = {
       ended: 'ended',
       revoked: 'revoked',
       revoking: 'being revoked',
+      withdrawing: 'withdrawn',
       withdrawn: 'withdrawn',
       free: 'never issued',
     },
@@ -134,7 +129,6 @@ export const texts = {
     title: 'You are signed out',
     lead: 'The page has forgotten you. Tokens that kubectl holds live to their end unless you revoke them.',
     again: 'Sign in again',
-    provider: 'Sign out at the provider, too',
   },
 
   fault: {
