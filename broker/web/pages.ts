@@ -1,7 +1,7 @@
 import { adminPages } from './admin/pages.ts';
-import { accessPage, kubeconfigFile } from './access.tsx';
-import { issuedPage, revokeOwn } from './issued.tsx';
-import { landingPage } from './landing.tsx';
+import { accessPage, kubeconfigFile } from './access-page.tsx';
+import { issuedPage, revokeOwn } from './issued-page.tsx';
+import { landingPage } from './landing-page.tsx';
 import { callback, signIn, signedOutPage, signOut } from './sign-in.tsx';
 import { texts } from './view/texts.ts';
 import type { PageTable } from './view/visit.ts';

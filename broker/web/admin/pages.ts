@@ -1,11 +1,11 @@
-import { auditPage } from './audit.tsx';
-import { decisionsPage } from './decisions.tsx';
-import { explainAction, explainPage } from './explain.tsx';
-import { grantsPage } from './grants.tsx';
-import { healthPage } from './health.tsx';
-import { leasesPage } from './leases.tsx';
-import { revokeAllAction, revokeAllPage } from './revoke-all.tsx';
-import { revokeAction, revokePage } from './revoke.tsx';
+import { auditPage } from './audit-page.tsx';
+import { decisionsPage } from './decisions-page.tsx';
+import { explainAction, explainPage } from './explain-page.tsx';
+import { grantsPage } from './grants-page.tsx';
+import { healthPage } from './health-page.tsx';
+import { leasesPage } from './leases-page.tsx';
+import { revokeAllAction, revokeAllPage } from './revoke-all-page.tsx';
+import { revokeAction, revokePage } from './revoke-page.tsx';
 import { adminTexts } from './texts.ts';
 import type { PageTable } from '../view/visit.ts';
 

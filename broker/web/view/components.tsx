@@ -158,3 +158,13 @@ export function EmptyState({ title, children }: Children & { readonly title: str
     </section>
   );
 }
+
+/** What it is, and below it what is worth knowing beside that. */
+export function Two({ first, second }: { readonly first: ComponentChildren; readonly second?: ComponentChildren }) {
+  return (
+    <div class="stack-tight">
+      <div>{first}</div>
+      {second !== undefined && <div class="soft small">{second}</div>}
+    </div>
+  );
+}

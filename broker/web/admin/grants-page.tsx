@@ -1,9 +1,8 @@
 import { isOneOf } from '../../../shared/text.ts';
 import { CompiledPolicy } from '../../policy/compile.ts';
 import { viewOfGrant, warningsByGrant } from '../../routes/grants.ts';
-import { Two } from './leases.tsx';
 import { Choice, Line } from '../view/choice.tsx';
-import { Badge, EmptyState, Time, Words } from '../view/components.tsx';
+import { Badge, EmptyState, Time, Two, Words } from '../view/components.tsx';
 import { FilterForm } from '../view/forms.tsx';
 import { type Column, readPage, Table } from '../view/table.tsx';
 import { type GrantOrder, grantOrders, type GrantRow, type GrantSearch, searchGrants } from './grant-search.ts';

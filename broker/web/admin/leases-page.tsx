@@ -1,21 +1,14 @@
-import type { ComponentChildren } from 'preact';
 import type { PageOf } from '../../../shared/paging.ts';
 import { shorten } from '../../../shared/text.ts';
 import { issuerOf, subjectOf } from '../../leases/holder.ts';
 import type { LeaseRow, LookedAt } from '../../leases/overview.ts';
-import {
-  type LeaseOrder,
-  type LeaseSearch,
-  searchLeases,
-  type ShownState,
-  shownStates,
-  stateOf,
-} from '../../leases/overview-page.ts';
+import { type LeaseOrder, type LeaseSearch, searchLeases, shownStates, stateOf } from '../../leases/overview-page.ts';
 import { Choice, Line } from '../view/choice.tsx';
-import { Badge, EmptyState, Notice, Time, type Tone, Words } from '../view/components.tsx';
+import { EmptyState, Notice, Time, Two, Words } from '../view/components.tsx';
 import { FilterForm } from '../view/forms.tsx';
 import { type Column, Table } from '../view/table.tsx';
 import { isEmpty, queryOf, queryOfWanted, readLeaseSearch, sortOf } from './lease-search.ts';
+import { StateBadge } from './state-badge.tsx';
 import { PageLinks } from './page-links.tsx';
 import { PlaceChoices } from './places.tsx';
 import { adminTexts } from './texts.ts';
@@ -138,30 +131,6 @@ function columns({ href }: PersonVisit, search: LeaseSearch, link: Link, now: nu
       ),
     },
   ];
-}
-
-/** What it is, and below it what is worth knowing beside that. */
-export function Two({ first, second }: { readonly first: ComponentChildren; readonly second?: ComponentChildren }) {
-  return (
-    <div class="stack-tight">
-      <div>{first}</div>
-      {second !== undefined && <div class="soft small">{second}</div>}
-    </div>
-  );
-}
-
-const tones: Readonly<Record<ShownState, Tone>> = {
-  live: 'good',
-  ended: 'plain',
-  revoking: 'warn',
-  revoked: 'bad',
-  withdrawing: 'warn',
-  withdrawn: 'plain',
-  free: 'plain',
-};
-
-export function StateBadge({ state }: { readonly state: ShownState }) {
-  return <Badge tone={tones[state]}>{texts.states[state]}</Badge>;
 }
 
 /** Of when the list is, and how much of it there is. */

@@ -6,7 +6,7 @@ import { stateOf } from '../../leases/overview-page.ts';
 import type { Revocation } from '../../leases/revocation.ts';
 import { revokeForAdmin } from '../../routes/leases.ts';
 import type { Services } from '../../service/services.ts';
-import { StateBadge } from './leases.tsx';
+import { StateBadge } from './state-badge.tsx';
 import { Facts, Notice, Time } from '../view/components.tsx';
 import { ActionForm } from '../view/forms.tsx';
 import { adminTexts } from './texts.ts';

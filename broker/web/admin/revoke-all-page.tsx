@@ -7,7 +7,7 @@ import type { Lease } from '../../leases/lease.ts';
 import { eachMatching, type MatchingResult, type Wanted } from '../../leases/matching.ts';
 import type { Revocation } from '../../leases/revocation.ts';
 import { revokeForAdmin } from '../../routes/leases.ts';
-import { Back, stateDown } from './revoke.tsx';
+import { Back, stateDown } from './revoke-page.tsx';
 import { Facts, Notice } from '../view/components.tsx';
 import { ActionForm } from '../view/forms.tsx';
 import { isEmpty, readWanted } from './lease-search.ts';
