@@ -37,6 +37,7 @@ const maxBytes = 1024 * 1024;
 
 // Not node:fs/promises, for which Node loads its readline too: 4 ms of every token.
 const [open, read, close] = [promisify(fs.open), promisify(fs.read), promisify(fs.close)];
+const stat = promisify(fs.stat);
 
 /**
  * The text of a small file (1 MiB unless told), or of a pipe, without a byte order mark. Throws `code`: the message names
@@ -73,3 +74,12 @@ async function readBounded(path: string, limit: number): Promise<string> {
 }
 
 const sizeText = (bytes: number) => (bytes >= maxBytes ? `${bytes / maxBytes} MiB` : `${bytes / 1024} KiB`);
+
+/**
+ * Another text once the file is another one. What is mounted from a cluster changes its link and so the file's inode; an
+ * editor changes time or size. Throws as `stat` does.
+ */
+export async function fileMark(path: string): Promise<string> {
+  const { ino, mtimeMs, size, mode } = await stat(path);
+  return `${ino} ${mtimeMs} ${size} ${mode}`;
+}

@@ -1,11 +1,10 @@
 import { lookup as systemLookup } from 'node:dns/promises';
-import { stat } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fetch } from '../../shared/net/http.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { isHttpsOrLoopback, isLoopback, withoutBrackets } from '../../shared/net/url.ts';
-import { readTextFile } from '../../shared/read-file.ts';
+import { fileMark, readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 
@@ -86,11 +85,9 @@ export function discoveredKeys(
 export function fileKeys(path: string): KeyLoader {
   let last: { readonly mark: string; readonly keys: readonly VerificationKey[] } | undefined;
   return async () => {
-    // A mounted ConfigMap changes its link and so the file's inode; an editor changes time or size.
-    const { ino, mtimeMs, size } = await stat(path).catch((cause: unknown) => {
+    const mark = await fileMark(path).catch((cause: unknown) => {
       throw new KeySetFault('the file of keys cannot be read', { cause });
     });
-    const mark = `${ino} ${mtimeMs} ${size}`;
     if (last?.mark !== mark) last = { mark, keys: await parseKeySet(await readTextFile(path)) };
     return { keys: last.keys, maxAge: fileFreshness };
   };

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { fileMark } from '../../shared/read-file.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import { readCookieKeys } from '../config/web-files.ts';
 import type { Call } from '../http/request.ts';
@@ -51,9 +51,8 @@ function providerSettings(config: BrokerConfig) {
 function whenChanged<T>(read: (file: string) => T): (file: string) => Promise<T> {
   let last: { readonly mark: string; readonly value: T } | undefined;
   return async (file) => {
-    // A mounted Secret changes its link and so the file's inode; an editor changes time or size.
-    const found = await stat(file).catch(() => undefined);
-    const mark = `${file} ${found?.ino} ${found?.mtimeMs} ${found?.size} ${found?.mode}`;
+    const found = await fileMark(file).catch(() => undefined);
+    const mark = `${file} ${found}`;
     if (found === undefined || last?.mark !== mark) last = { mark, value: read(file) };
     return last.value;
   };
