@@ -1,14 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { circlesOf, type Import, importsOf } from './imports.ts';
-import { house, roomOf } from './rooms.ts';
+import { house, roomOf, workshops } from './rooms.ts';
 import { stale } from './generated.ts';
 
 const programs = house.map(({ name }) => name);
 const files = programs.flatMap((program) =>
   readdirSync(program, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.tsx?$/.test(name))
-    .map((name) => `${program}/${name}`),
+    .map((name) => `${program}/${name}`)
+    .filter((file) => workshops.every((place) => !file.startsWith(`${place}/`))),
 );
 const within = importsOf(files).filter(({ to }) => programs.some((program) => to.startsWith(`${program}/`)));
 const placeOf = (file: string) => roomOf(file)?.place ?? '(no room)';
@@ -37,6 +38,11 @@ describe('the house', () => {
       const [a, b] = [programOf(from), programOf(to)];
       return a === b ? floorOf(to) > floorOf(from) : b !== 'shared';
     });
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
+  });
+
+  it('has nothing that makes parts of a release in a program', () => {
+    const wrong = within.filter(({ to }) => workshops.some((place) => to.startsWith(`${place}/`)));
     expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([]);
   });
 

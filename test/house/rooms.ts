@@ -92,6 +92,9 @@ export const house: readonly Program[] = [
   },
 ];
 
+/** What makes parts of a release: in no program, and nothing that a program may import. */
+export const workshops = ['broker/deploy', 'cli/packaging'] as const;
+
 /** The room that a source file stands in; undefined if it stands in none. */
 export function roomOf(file: string): Room | undefined {
   const folder = file.slice(0, file.lastIndexOf('/'));

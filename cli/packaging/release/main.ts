@@ -1,0 +1,45 @@
+/**
+ * `npm run release [-- PART…]` makes each part of a release in `dist/release/`; `npm run release:dry` checks each as its
+ * user would, too, and ends with a table (`--json`: the same for programs). Without names it is all parts.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Outcome } from './part.ts';
+import { parts } from './parts.ts';
+import { isGood, runPart } from './run.ts';
+import { failures, outcomeTable } from './table.ts';
+
+const folder = 'dist/release';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { dry: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+});
+const unknown = positionals.filter((name) => parts.every((part) => part.name !== name));
+if (unknown.length > 0) {
+  const known = parts.map(({ name }) => name).join(', ');
+  throw new Error(`A release has no part ${unknown.join(', ')}. Its parts are: ${known}.`);
+}
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+// The pages of the manual say of which day they are: that of the commit, so that who builds it anew gets the same bytes.
+process.env['SOURCE_DATE_EPOCH'] ??= execFileSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' }).trim();
+say('build');
+execFileSync(process.execPath, ['build.mjs'], { stdio: ['ignore', 2, 2] });
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+
+const outcomes: Outcome[] = [];
+for (const part of parts) {
+  if (positionals.length > 0 && !positionals.includes(part.name)) continue;
+  say(part.name);
+  const outcome = await runPart(part, folder, values.dry);
+  for (const line of failures([outcome])) say(line);
+  outcomes.push(outcome);
+}
+process.stdout.write(values.json ? `${JSON.stringify(outcomes, undefined, 2)}\n` : outcomeTable(outcomes));
+if (!outcomes.every(isGood)) {
+  for (const line of failures(outcomes)) say(`\n${line}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Check, CheckOutcome, Outcome, Part } from './part.ts';
+
+/** Makes the part and, if wanted, checks it. What fails is told in the outcome: the other parts go on. */
+export async function runPart(part: Part, folder: string, checked: boolean): Promise<Outcome> {
+  const began = performance.now();
+  const seconds = () => Math.round((performance.now() - began) / 100) / 10;
+  let files: Outcome['files'] = [];
+  try {
+    const names = await part.make(folder);
+    if (names.length === 0) throw new Error('it has made nothing');
+    files = names.map((name) => describe(folder, name));
+  } catch (error) {
+    return { part: part.name, files, checks: [], failure: messageOf(error), seconds: seconds() };
+  }
+  const checks: CheckOutcome[] = [];
+  if (checked) for (const check of part.checks) checks.push(await runCheck(check, folder));
+  return { part: part.name, files, checks, seconds: seconds() };
+}
+
+async function runCheck({ says, lacks, run }: Check, folder: string): Promise<CheckOutcome> {
+  const missing = lacks?.();
+  if (missing !== undefined) return { says, state: 'not run', why: missing };
+  try {
+    await run(folder);
+    return { says, state: 'passed' };
+  } catch (error) {
+    return { says, state: 'failed', why: messageOf(error) };
+  }
+}
+
+function describe(folder: string, name: string): Outcome['files'][number] {
+  const path = join(folder, name);
+  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+  return { name, size: statSync(path).size, sha256 };
+}
+
+export const isGood = ({ failure, checks }: Outcome): boolean =>
+  failure === undefined && checks.every(({ state }) => state !== 'failed');
+
+function messageOf(error: unknown): string {
+  // A program that failed has said why on its standard error.
+  const { stderr } = error as { readonly stderr?: string | Buffer };
+  const said = stderr === undefined ? '' : `\n${String(stderr).trim()}`;
+  return `${error instanceof Error ? error.message : String(error)}${said}`;
+}
