@@ -54,7 +54,9 @@ for (const { path, text } of builds.flatMap(({ outputFiles }) => outputFiles)) {
 const { NODE_OPTIONS: _, ...env } = process.env;
 const compiler = fileURLToPath(new URL('code-cache.mjs', import.meta.url));
 for (const node of [process.execPath, ...process.argv.slice(2)]) {
-  const compile = (files, flags = []) => execFileSync(node, [compiler, 'dist/cache', ...flags, ...files], { env });
+  // With the same seed each time V8 makes the same bytes; who runs them has one of their own.
+  const compile = (files, flags = []) =>
+    execFileSync(node, ['--random-seed=1', compiler, 'dist/cache', ...flags, ...files], { env });
   const [kleis, broker, getToken, help] = builds.map(({ metafile }) => metafile);
   // With every function, not only those that would have run by now.
   compile(
