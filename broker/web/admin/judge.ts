@@ -2,6 +2,7 @@ import { KleisError } from '../../../shared/errors.ts';
 import { JwtFault, parseClaims } from '../../../shared/jwt.ts';
 import type { ExplainResponse } from '../../../shared/protocol.ts';
 import { claimedIssuer } from '../../config/claimed-issuer.ts';
+import { questionForm } from '../../contract/requests.ts';
 import type { Form } from '../../http/form.ts';
 import type { Trail } from '../../http/trail.ts';
 import type { Subject } from '../../issuers/issuers.ts';
@@ -26,7 +27,8 @@ export async function judge(form: Form, admin: Subject, services: Services, trai
   const { loaded, clock } = services;
   const grant = form.get('grant')?.trim() ?? '';
   if (grant === '') throw new KleisError('request_malformed', 'The form names no grant.', { hint: 'Say which one.' });
-  const expiresIn = readSeconds(form.get('expires_in')?.trim() ?? '');
+  // A field that was left empty is sent as well.
+  const expiresIn = questionForm.expires_in.read(form.get('expires_in')?.trim() || undefined, 'expires_in');
   trail.addQuestion({ grant, expiresIn });
   const { asker, verified } = await readAsker(form, grant, admin, services, trail);
   const cluster = form.get('cluster')?.trim();
@@ -77,10 +79,4 @@ function claimsIn(text: string) {
     if (error instanceof JwtFault) throw new KleisError('subject_malformed', error.message);
     throw error;
   }
-}
-
-/** Undefined where nothing is said; what is no number is judged as the exchange judges it. */
-function readSeconds(text: string): number | undefined {
-  if (text === '') return undefined;
-  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }

@@ -287,6 +287,14 @@ describe('the explain form', () => {
     expect((await broker.audit()).at(-1)).toMatchObject({ event: 'explain', outcome: 'denied' });
   });
 
+  it.each(['0', 'soon', '1e3', '-1', '9999999999'])(
+    'takes no %s for seconds, as an exchange does not',
+    async (seconds) => {
+      const { status, text } = await explain({ subject: JSON.stringify(claims), expires_in: seconds });
+      expect([status, visible(text)]).toEqual([400, expect.stringContaining('expires_in is not a number of seconds.')]);
+    },
+  );
+
   it('keeps what was pasted nowhere: not in the page, the log or the audit, and not in an address', async () => {
     const secret = 'needle-in-the-claims';
     const token = await world.issue({ sub: 'pasted', other: secret });
