@@ -11,6 +11,7 @@ import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
+import { versionParts } from './versions.ts';
 import { makeWalls } from './walls.ts';
 
 /** A file of which all or a part is made from the code. */
@@ -30,6 +31,7 @@ export const generated: readonly Generated[] = [
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
   { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
   ...monitoringFiles,
+  ...versionParts,
   ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts].map(
     ({ file, name, make }) => ({
       file,
