@@ -1,7 +1,7 @@
 // Unbundled, loading the libraries costs more than all else. Arguments are further Nodes to make a code cache for.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
 import { wrapper } from './code-cache.mjs';
@@ -92,6 +92,17 @@ writeFileSync(
   licences(builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
 );
 
+// For the list of what is bundled (cli/packaging/release/sbom.ts); it is in no package.
+writeFileSync(
+  'dist/metafile.json',
+  JSON.stringify(
+    ['kleis', 'kleis-broker', 'kleis-get-token', 'help'].map((program, index) => ({
+      program,
+      inputs: builds[index].metafile.inputs,
+    })),
+  ),
+);
+
 /**
  * Node's loader of modules costs 5 ms before the first one is there. And an `import` of one of Node's own reads all that
  * it exports, some of which is made when it is read: with node:http, Node 22 and later load undici, which takes as long
@@ -120,7 +131,7 @@ function inOneChunk(entry) {
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) =>
         kind === 'dynamic-import' && !resolveDir.includes('node_modules')
-          ? { path: join(resolveDir, path), namespace: 'part' }
+          ? { path: relative(process.cwd(), join(resolveDir, path)), namespace: 'part' }
           : undefined,
       );
       onLoad({ filter: /^/, namespace: 'part' }, ({ path }) => {
@@ -128,7 +139,7 @@ function inOneChunk(entry) {
         const isAfterProvider = /cli.(?:provider|sign-in).(?!provider\.ts$)[^/\\]+$/.test(path);
         const before = [entry, ...(isAfterProvider ? ['cli/provider/provider.ts'] : [])];
         const imports = before.map((file) => `import './${file}';`).join('\n');
-        return { contents: `${imports}\nexport * from ${JSON.stringify(path)};`, resolveDir: process.cwd() };
+        return { contents: `${imports}\nexport * from ${JSON.stringify(`./${path}`)};`, resolveDir: process.cwd() };
       });
     },
   };
