@@ -19,7 +19,8 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => parts.every((part) => part.name !== name));
 if (unknown.length > 0) {
   const known = parts.map(({ name }) => name).join(', ');
-  throw new Error(`A release has no part ${unknown.join(', ')}. Its parts are: ${known}.`);
+  process.stderr.write(`A release has no part ${unknown.join(', ')}. Its parts are: ${known}.\n`);
+  process.exit(2);
 }
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
