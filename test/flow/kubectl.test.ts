@@ -20,7 +20,14 @@ interface Setting {
 }
 
 const settings: readonly Setting[] = [
-  { title: 'the stand-in', kind: 'stand-in', how: 'flags', missing: false, kubectls: [machine, newest] },
+  {
+    title: 'the stand-in',
+    kind: 'stand-in',
+    how: 'flags',
+    missing: false,
+    // With real servers, those have both.
+    kubectls: needs('kube') && needs('kube-1.30') ? [machine] : [machine, newest],
+  },
   {
     title: 'kube-apiserver 1.36, --oidc flags',
     kind: '1.36',
