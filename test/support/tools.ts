@@ -84,6 +84,12 @@ export const tools = {
     find: () => withTerminal(onPath('script')),
   },
   mount: { what: 'the right to mount a tmpfs', get: 'run as root outside a locked-down container', find: mounts },
+  pods: {
+    what: 'root, and what makes a root and a network for a pod (unshare, nsenter, setpriv, ip)',
+    get: `${debian('util-linux', 'iproute2')}, and run as root outside a locked-down container`,
+    find: () => (mounts() === undefined ? undefined : withNetwork()),
+  },
+  helm: { what: 'helm 3', get: 'put helm 3.17 or later on PATH (https://helm.sh)', find: () => onPath('helm') },
 } as const satisfies Record<string, Tool>;
 
 export type Need = keyof typeof tools;
@@ -109,6 +115,14 @@ function executable(path: string): boolean {
 function withTerminal(script: string | undefined): string | undefined {
   if (script === undefined) return undefined;
   return spawnSync(script, ['-qec', 'true', '/dev/null'], { stdio: 'ignore' }).status === 0 ? script : undefined;
+}
+
+/** Where a network of its own can be made, and a user be changed to. */
+function withNetwork(): string | undefined {
+  const [unshare, ...others] = ['unshare', 'nsenter', 'setpriv', 'ip'].map((each) => onPath(each) ?? sbin(each));
+  if (unshare === undefined || others.includes(undefined)) return undefined;
+  const tried = spawnSync(unshare, ['--net', '--mount', 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'ignore' });
+  return tried.status === 0 ? unshare : undefined;
 }
 
 function onPath(program: string): string | undefined {
