@@ -89,7 +89,6 @@ export const tools = {
     get: `${debian('util-linux', 'iproute2')}, and run as root outside a locked-down container`,
     find: () => (mounts() === undefined ? undefined : withNetwork()),
   },
-  helm: { what: 'helm 3', get: 'put helm 3.17 or later on PATH (https://helm.sh)', find: () => onPath('helm') },
 } as const satisfies Record<string, Tool>;
 
 export type Need = keyof typeof tools;
