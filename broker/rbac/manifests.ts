@@ -2,7 +2,8 @@ import type { KubeObject, Rule } from '../../shared/rbac/kinds.ts';
 import type { Access } from '../policy/access.ts';
 import { bindingKind, clusterBindingKind, type Manifest, roleKind, type Section } from './kinds.ts';
 import { type Account, type ClusterNeeds, compare, fit, keyOf } from './needs.ts';
-import { brokerPolicy, namespacesPolicy } from './policies.ts';
+import { brokerPolicy } from './broker-policy.ts';
+import { namespacesPolicy } from './namespaces-policy.ts';
 
 const rbacGroup = 'rbac.authorization.k8s.io';
 

@@ -1,24 +1,8 @@
 import { keyOfAccess } from '../policy/access.ts';
 import { type Entry, literal, Table, type Variable } from './expressions.ts';
-import { type Manifest, policyBindingKind, policyKind } from './kinds.ts';
+import type { Manifest } from './kinds.ts';
 import { type ClusterNeeds, keyOf } from './needs.ts';
-
-interface Validation {
-  readonly message: string;
-  readonly expression: string;
-}
-
-/** Whoever is impersonated has none, unless the impersonator may also set `userextras`. */
-const hasCredential = "request.userInfo.?extra['authentication.kubernetes.io/credential-id'].orValue([]).size() > 0";
-/** An account that is here itself. Of people it cannot be told: on 1.30 a certificate gives no credential-id. */
-const isGenuine = `(!request.userInfo.username.startsWith('system:serviceaccount:') || ${hasCredential})`;
-
-// Every default of the API is spelled out, so that `check` can compare what it finds.
-const everything = {
-  matchPolicy: 'Equivalent',
-  objectSelector: {},
-  resourceRules: [{ apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*/*'], scope: '*' }],
-} as const;
+import { everything, hasCredential, policy, type Validation } from './policy.ts';
 
 /** Denies the broker's account everything but what this configuration needs, whatever RBAC says. */
 export function brokerPolicy(needs: ClusterNeeds): Manifest[] {
@@ -38,52 +22,6 @@ export function brokerPolicy(needs: ClusterNeeds): Manifest[] {
     },
     'and refuses, rather than warns',
   );
-}
-
-/** Keeps everybody else, plain cluster-wide `edit` included, from writing in Kleis's namespaces. */
-export function namespacesPolicy(needs: ClusterNeeds): Manifest[] {
-  return policy(
-    needs.namespacesPolicy,
-    'keeps others, cluster-wide edit included, from writing in the namespaces of Kleis; whoever may change policies is not held up',
-    {
-      matchConstraints: {
-        ...everything,
-        namespaceSelector: {
-          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: needs.namespaces }],
-        },
-      },
-      matchConditions: [
-        {
-          name: 'others',
-          // Nodes and the control plane do their own work; who reviews access writes nothing. Controllers come with a
-          // token of their own: cluster-wide `edit` may impersonate their accounts.
-          expression: [
-            `request.userInfo.username != ${literal(needs.brokerUser)}`,
-            `!('system:nodes' in request.userInfo.groups)`,
-            `!('system:serviceaccounts:kube-system' in request.userInfo.groups && ${hasCredential})`,
-            `!request.userInfo.username.startsWith('system:kube-')`,
-            `!(request.operation == 'CREATE' && request.resource.group == 'authorization.k8s.io')`,
-          ].join(' && '),
-        },
-        {
-          name: 'who-may-not-change-this',
-          expression: `!(${isGenuine} && authorizer.group('admissionregistration.k8s.io').resource('validatingadmissionpolicies').check('update').allowed())`,
-        },
-      ],
-      validations: [{ message: "these namespaces are Kleis's own", expression: 'false' }],
-    },
-    'and refuses, rather than warns',
-  );
-}
-
-function policy(name: string, comment: string, spec: Readonly<Record<string, unknown>>, bound: string): Manifest[] {
-  return [
-    { comment, object: { ...policyKind, metadata: { name }, spec: { failurePolicy: 'Fail', ...spec } } },
-    {
-      comment: bound,
-      object: { ...policyBindingKind, metadata: { name }, spec: { policyName: name, validationActions: ['Deny'] } },
-    },
-  ];
 }
 
 interface Lookups {
