@@ -11,6 +11,7 @@ import { askForToken, type Issued } from '../cluster/issued-audiences.ts';
 import { type Live, readLive } from './cluster-objects.ts';
 import { checkOthers } from './other-holders.ts';
 import { reviewAccess } from './review.ts';
+import { checkWriters } from './writers.ts';
 
 const oldestMinor = 30;
 
@@ -34,6 +35,7 @@ export async function checkCluster(
       ...(others.stopped === undefined ? [] : await probeNamespacesPolicy(kube, needs, live, sleep, others.stopped)),
       ...checkAccounts(needs, live),
       ...(await reviewAccess(kube, needs, live)),
+      ...checkWriters(needs, live),
       ...others.findings,
     ];
     return config.admissionPolicy === 'required' ? findings : findings.map(withoutPolicy);

@@ -54,6 +54,10 @@ export const checkCodes: readonly { readonly codes: readonly string[]; readonly 
       'who may be somebody else, change policies, or get around them in another way: they stand above the policies',
   },
   {
+    codes: ['writer', 'writer-missing'],
+    about: 'an account of `namespaces.writers` is there: of one that is not, whoever makes it has the right',
+  },
+  {
     codes: ['others-write', 'others-mint'],
     about: "who could write in Kleis's namespaces but for the policy; who has power over accounts named elsewhere",
   },

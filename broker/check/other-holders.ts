@@ -2,7 +2,7 @@ import { findAbove, type Held, isExempt, minter, powersOf } from '../../shared/r
 import { describeBinding, describeRole, isKubernetesOwn, listSubjects, userOf } from '../../shared/rbac/bindings.ts';
 import { type Holder, toHolder } from '../../shared/rbac/holders.ts';
 import type { Binding, Subject } from '../../shared/rbac/kinds.ts';
-import { type ClusterNeeds, keyOf } from '../rbac/needs.ts';
+import { type ClusterNeeds, keyOf, userOf as userOfAccount } from '../rbac/needs.ts';
 import { about } from './accounts.ts';
 import type { Finding } from '../../shared/findings.ts';
 import type { Live } from './cluster-objects.ts';
@@ -32,13 +32,14 @@ export function checkOthers(needs: ClusterNeeds, live: Live): Others {
     // Of whoever stands above the policy, by this binding or another, nothing is said to be refused.
     const below = subjects.filter((subject) => !above.has(subject));
     if (below.length === 0) return found;
+    const but = below.some((subject) => isWriter(subject, needs)) ? ', but for what namespaces.writers names' : '';
     return [
       ...found,
       {
         about: `clusters.${needs.cluster.name}`,
         severity: 'ok',
         code: 'others-write',
-        what: `${nameHolders(binding, below)} could write ${isCluster ? "in Kleis's namespaces too" : `in ${binding.namespace}`}: the policy ${needs.namespacesPolicy} refuses it.`,
+        what: `${nameHolders(binding, below)} could write ${isCluster ? "in Kleis's namespaces too" : `in ${binding.namespace}`}: the policy ${needs.namespacesPolicy} refuses it${but}.`,
       },
     ];
   });
@@ -143,4 +144,8 @@ function checkElsewhere(needs: ClusterNeeds, live: Live): Finding[] {
 
 function isBroker(subject: Subject, needs: ClusterNeeds): boolean {
   return userOf(subject) === `user ${needs.brokerUser}`;
+}
+
+function isWriter(subject: Subject, needs: ClusterNeeds): boolean {
+  return needs.writers.some((writer) => userOf(subject) === `user ${userOfAccount(writer)}`);
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
+import { documentUrl, repository } from '../../shared/document-url.ts';
 import { sentencesOf } from '../../shared/findings.ts';
 import { clean } from '../../shared/text.ts';
 import { ruleOf } from './codes.ts';
@@ -11,8 +12,6 @@ import type { PlacedFinding } from './findings.ts';
 type Locate = (about: string) => { readonly file: string; readonly line: number; readonly column: number };
 
 type Json = Readonly<Record<string, unknown>>;
-
-const repository = packageJson.homepage.replace(/#.*/, '');
 
 /** SARIF 2.1.0 (OASIS) of what is wrong or unwise, as GitHub, GitLab and Azure DevOps show it beside the lines of a change. */
 export function toSarif(findings: readonly PlacedFinding[], locate: Locate): Json {
@@ -42,7 +41,7 @@ export function toSarif(findings: readonly PlacedFinding[], locate: Locate): Jso
 
 function describeRule(id: string): Json {
   const { about = id, page = 'docs/broker.md', level = 'warning' } = ruleOf(id) ?? {};
-  const helpUri = `${repository}/blob/main/${page}`;
+  const helpUri = documentUrl(page);
   const text = about.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll('`', '');
   const plain = `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
   return {

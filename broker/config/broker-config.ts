@@ -51,6 +51,15 @@ export interface ClusterConfig {
   readonly serviceAccount: string;
 }
 
+/** Somebody else who may write in the system namespace, and what. */
+export interface WriterConfig {
+  readonly account: { readonly namespace: string; readonly name: string };
+  /** Undefined: where the broker runs. */
+  readonly cluster?: string;
+  readonly secrets: readonly string[];
+  readonly configMaps: readonly string[];
+}
+
 /** The page at which people sign in. */
 export interface WebConfig {
   /** Name of an entry of `issuers` that has a URL. */
@@ -75,6 +84,7 @@ export interface BrokerConfig {
   readonly clusters: Readonly<Record<string, ClusterConfig>>;
   readonly grants: Readonly<Record<string, Grant>>;
   readonly admissionPolicy: 'required' | 'optional';
+  readonly namespaces: { readonly writers: readonly WriterConfig[] };
   readonly trustedProxies: readonly string[];
   readonly limits: {
     /** Requests a minute. */

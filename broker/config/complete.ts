@@ -2,8 +2,8 @@ import { parseDuration } from '../../shared/duration.ts';
 import { guessPlatform, knownPlatform } from './platforms.ts';
 import type { Access } from '../policy/access.ts';
 import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
-import type { BrokerConfig, ClusterConfig, IssuerConfig } from './broker-config.ts';
-import type { AccessDocument, BrokerDocument, GrantDocument, IssuerDocument } from './schema.ts';
+import type { BrokerConfig, ClusterConfig, IssuerConfig, WriterConfig } from './broker-config.ts';
+import type { AccessDocument, BrokerDocument, GrantDocument, IssuerDocument, WriterDocument } from './schema.ts';
 
 const minute = 60_000;
 const defaultTtl = 15 * minute;
@@ -22,6 +22,7 @@ export function completeConfig(document: BrokerDocument): BrokerConfig {
     clusters,
     grants: mapEntries(document.grants, (name, grant) => completeGrant(name, grant, clusters)),
     admissionPolicy: document.admissionPolicy ?? 'required',
+    namespaces: { writers: (document.namespaces?.writers ?? []).map(completeWriter) },
     trustedProxies: document.trustedProxies ?? [],
     // A pipeline of a hundred jobs starts within a minute, often behind one address; an organisation has many of them.
     limits: completeLimits(document.limits),
@@ -80,6 +81,11 @@ function completeCluster(name: string, cluster: BrokerDocument['clusters'][strin
     credentials: defined(cluster.credentials),
     name,
   };
+}
+
+function completeWriter({ serviceAccount, ...rest }: WriterDocument): WriterConfig {
+  const [namespace = '', name = ''] = serviceAccount.split('/');
+  return { secrets: [], configMaps: [], ...defined(rest), account: { namespace, name } };
 }
 
 function completeGrant(name: string, grant: GrantDocument, clusters: Readonly<Record<string, ClusterConfig>>): Grant {

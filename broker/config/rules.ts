@@ -9,6 +9,7 @@ import { isLoopback, serverUrlFaults, type UrlFault } from '../../shared/net/url
 import { nearest } from '../../shared/nearest.ts';
 import type { BrokerConfig, ClusterConfig, IssuerConfig } from './broker-config.ts';
 import type { BrokerDocument, GrantDocument, mergedSections } from './schema.ts';
+import { clustersOf, writerFaults } from './writers.ts';
 
 type Section = (typeof mergedSections)[number];
 type Report = (path: Path, message: string, refersTo?: Section) => void;
@@ -46,6 +47,7 @@ export function checkRules(config: BrokerConfig, document: BrokerDocument): Rule
   checkClusters(config, report);
   for (const grant of Object.values(config.grants)) checkGrant(grant, document.grants[grant.name]!, config, report);
   checkSharedAccounts(config, report);
+  checkWriters(config, report);
   return faults;
 }
 
@@ -196,6 +198,16 @@ function ownNamespaces(cluster: ClusterConfig, config: BrokerConfig): [namespace
       ? []
       : ([[state.namespace, 'state.namespace']] as [string, string][])),
   ];
+}
+
+function checkWriters(config: BrokerConfig, report: Report): void {
+  for (const [index, writer] of config.namespaces.writers.entries()) {
+    const path = ['namespaces', 'writers', index];
+    if (writer.cluster !== undefined)
+      checkReference(writer.cluster, config.clusters, [...path, 'cluster'], 'clusters', report);
+    const own = clustersOf(writer, config).flatMap((cluster) => ownNamespaces(cluster, config));
+    for (const { path: at, message } of writerFaults(writer, config, own)) report([...path, ...at], message);
+  }
 }
 
 function checkGrant(grant: Grant, document: GrantDocument, config: BrokerConfig, report: Report): void {

@@ -29,6 +29,12 @@ const namespace = z
 const objectName = z
   .string()
   .regex(subdomainPattern, 'is no Kubernetes name: lower-case letters, digits, "-" and ".", at most 253');
+const accountName = z
+  .string()
+  .regex(
+    new RegExp(`^${label}/(?=.{1,253}$)${label}(\\.${label})*$`),
+    'is no service account: write NAMESPACE/NAME, like cert-manager/cert-manager',
+  );
 const entryName = z
   .string()
   .regex(labelPattern, 'is no name here: lower-case letters, digits and "-", at most 63, no "-" at either end');
@@ -196,6 +202,22 @@ const grant = z.strictObject({
 
 const count = z.int().min(1).max(10_000_000);
 
+const objectNames = z.array(objectName).min(1).max(100, 'names more than 100');
+const writer = z.strictObject({
+  serviceAccount: accountName.meta({
+    description: 'Its account, NAMESPACE/NAME, which must come with a token of its own.',
+    $comment:
+      'Accounts of `kube-system` may write anyway, and so may whoever may change admission policies: they need no entry.',
+  }),
+  cluster: optional(entryName, 'Name of an entry in `clusters`: where it writes.', {
+    $comment: 'That with `inCluster` unless given, where the broker itself runs.',
+  }),
+  secrets: optional(objectNames, 'Names of the Secrets that it may make, change and delete in `systemNamespace`.'),
+  configMaps: optional(objectNames, 'The same of ConfigMaps.', {
+    $comment: "Whoever writes the broker's configuration decides who gets what: name that one only if this is meant.",
+  }),
+});
+
 const web = z.strictObject({
   issuer: entryName.meta({
     description: 'Name of an entry in `issuers`: people sign in to the web page there.',
@@ -286,6 +308,16 @@ export const documentSchema = z.strictObject({
     'Whether nothing is minted where the policy of `kleis-broker rbac` is not in force.',
     { default: 'required', $comment: '`optional` takes that back, and refuses ephemeral grants.' },
   ),
+  namespaces: optional(
+    z.strictObject({
+      writers: optional(
+        z.array(writer).max(50, 'has more than 50 entries'),
+        "Who else may write where the broker's own account is, like a controller that renews its certificate.",
+        { $comment: 'The policy of `kleis-broker rbac` refuses all others. See rbac.md, "Who else may write there".' },
+      ),
+    }),
+    "Kleis's own namespaces.",
+  ),
   trustedProxies: optional(
     z.array(text),
     'Proxies whose X-Forwarded-For counts: addresses, networks (10.0.0.0/8), or loopback.',
@@ -344,6 +376,7 @@ export const documentSchema = z.strictObject({
 export type BrokerDocument = z.infer<typeof documentSchema>;
 export type IssuerDocument = BrokerDocument['issuers'][string];
 export type GrantDocument = BrokerDocument['grants'][string];
+export type WriterDocument = NonNullable<NonNullable<BrokerDocument['namespaces']>['writers']>[number];
 export type AccessDocument = NonNullable<GrantDocument['access']>[number];
 
 /** Entries of several documents come together by name; everything else may be said once. */

@@ -2,7 +2,7 @@ import { keyOfAccess } from '../policy/access.ts';
 import { type Entry, literal, Table, type Variable } from './expressions.ts';
 import type { Manifest } from './kinds.ts';
 import { type ClusterNeeds, keyOf } from './needs.ts';
-import { everything, hasCredential, policy, type Validation } from './policy.ts';
+import { everything, hasCredential, pageOf, policy, type Validation } from './policy.ts';
 
 /** Denies the broker's account everything but what this configuration needs, whatever RBAC says. */
 export function brokerPolicy(needs: ClusterNeeds): Manifest[] {
@@ -145,11 +145,14 @@ function commonVariables({ ephemeral }: ClusterNeeds): Variable[] {
   ];
 }
 
+/** The configuration of the broker is newer than the policy, or older, or somebody else has its token. */
+const applyAgain = `as far as the policy knows; after a change of the configuration apply what \`kleis-broker rbac\` prints, see ${pageOf('when-the-configuration-changes')}`;
+
 function commonValidations({ done }: Lookups): Validation[] {
   return [
-    { message: 'the broker does nothing but this', expression: done.has('variables.what') },
+    { message: `the broker does nothing but this, ${applyAgain}`, expression: done.has('variables.what') },
     {
-      message: 'the broker is here itself, with a token, not impersonated',
+      message: `the broker is here itself, with a token, not impersonated, see ${pageOf('clusters-that-the-broker-does-not-run-in')}`,
       expression: hasCredential,
     },
     {
@@ -192,7 +195,7 @@ function kindValidations({ ephemeral }: ClusterNeeds, { killSecrets, bindable }:
       ].join(' '),
     },
     {
-      message: 'only an ephemeral account is bound, and only to a Role of a grant',
+      message: `only an ephemeral account is bound, and only to a Role of a grant, ${applyAgain}`,
       expression: [
         // As `keyOfAccess` has it.
         `variables.kind != 'rolebindings' || (${bindable.has("(variables.o.roleRef.kind + ' ' + request.namespace + '/' + variables.o.roleRef.name)")}`,
@@ -209,15 +212,15 @@ function tokenValidations({ ownTtl, identities, elsewhere, ephemeral }: ClusterN
   const { maxTtl, killSwitch, unbound } = lookups;
   return [
     {
-      message: 'no such account, or its tokens live shorter',
+      message: `no such account, or its tokens live shorter, ${applyAgain}`,
       expression: `variables.kind != 'serviceaccounts/token' || (${maxTtl.has('variables.account')} && object.spec.expirationSeconds <= ${maxTtl.get('variables.account')})`,
     },
     {
-      message: 'audience not allowed',
+      message: `audience not allowed, ${applyAgain}`,
       expression: "variables.kind != 'serviceaccounts/token' || object.spec.audiences.all(a, a in variables.audiences)",
     },
     {
-      message: 'the token must be bound to its Secret',
+      message: `the token must be bound to its Secret, ${applyAgain}`,
       // An absent boundObjectRef is null: has() does not tell.
       expression: [
         "variables.kind != 'serviceaccounts/token' || (object.spec.?boundObjectRef.orValue(null) == null",

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ownTokenTtl } from '../cluster/own-token.ts';
 import type { BrokerConfig, ClusterConfig } from '../config/broker-config.ts';
+import { clustersOf } from '../config/writers.ts';
 import { type Access, isNamespaced, keyOfAccess, type NamespacedAccess } from '../policy/access.ts';
 
 export interface Account {
@@ -20,6 +21,12 @@ export interface MintedAccount extends Account {
   readonly unbound: boolean;
   readonly killSwitch: string | undefined;
   readonly access: readonly Access[];
+}
+
+/** Somebody else who may write in the system namespace; names sorted. */
+export interface Writer extends Account {
+  readonly secrets: readonly string[];
+  readonly configMaps: readonly string[];
 }
 
 /** What one cluster must hold for a configuration; everything sorted, so that the order of a file means nothing. */
@@ -48,6 +55,7 @@ export interface ClusterNeeds {
     | undefined;
   /** Namespaces that hold nothing but what Kleis keeps there. */
   readonly namespaces: readonly string[];
+  readonly writers: readonly Writer[];
 }
 
 /** `audiences`: what the API server of that cluster accepts. */
@@ -76,14 +84,15 @@ export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audience
   const ephemeral = grants.filter((grant) => grant.account.kind === 'ephemeral');
   const state = 'memory' in config.state || config.state.cluster !== cluster.name ? undefined : config.state.namespace;
   const { identityNamespace, ephemeralNamespace, systemNamespace, serviceAccount } = cluster;
+  const broker = { namespace: systemNamespace, name: serviceAccount };
   return {
     cluster,
-    broker: { namespace: systemNamespace, name: serviceAccount },
+    broker,
     ownTtl: 'renew' in cluster.credentials && cluster.credentials.renew ? ownTokenTtl : undefined,
-    brokerUser: `system:serviceaccount:${systemNamespace}:${serviceAccount}`,
+    brokerUser: userOf(broker),
     name: ownName('kleis-broker', cluster),
     namespacesPolicy: ownName('kleis-namespaces', cluster),
-    audiences: [...new Set(audiences)].toSorted(compare),
+    audiences: sortNames(audiences),
     stateNamespace: state,
     identityNamespace,
     identities: sorted.filter(({ kind }) => kind === 'identity'),
@@ -104,12 +113,38 @@ export function findNeeds(config: BrokerConfig, cluster: ClusterConfig, audience
       identityNamespace,
       ...(ephemeral.length === 0 ? [] : [ephemeralNamespace]),
     ],
+    writers: findWriters(config, cluster),
   };
+}
+
+/** Two entries of one account are one. */
+function findWriters(config: BrokerConfig, cluster: ClusterConfig): Writer[] {
+  const writers = new Map<string, Writer>();
+  for (const writer of config.namespaces.writers) {
+    if (!clustersOf(writer, config).includes(cluster)) continue;
+    const key = keyOf(writer.account);
+    const other = writers.get(key);
+    writers.set(key, {
+      ...writer.account,
+      secrets: sortNames([...(other?.secrets ?? []), ...writer.secrets]),
+      configMaps: sortNames([...(other?.configMaps ?? []), ...writer.configMaps]),
+    });
+  }
+  return [...writers].toSorted(([a], [b]) => compare(a, b)).map(([, each]) => each);
+}
+
+function sortNames(names: readonly string[]): string[] {
+  return [...new Set(names)].toSorted(compare);
 }
 
 /** `NAMESPACE/NAME`. */
 export function keyOf({ namespace, name }: Account): string {
   return `${namespace}/${name}`;
+}
+
+/** As the API server calls it. */
+export function userOf({ namespace, name }: Account): string {
+  return `system:serviceaccount:${namespace}:${name}`;
 }
 
 /** By code unit: what a machine's language makes of letters must not change the output. */

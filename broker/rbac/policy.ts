@@ -1,8 +1,14 @@
+import { documentUrl } from '../../shared/document-url.ts';
 import { type Manifest, policyBindingKind, policyKind } from './kinds.ts';
 
 export interface Validation {
   readonly message: string;
   readonly expression: string;
+}
+
+/** Where a refusal sends its reader on. */
+export function pageOf(anchor: string): string {
+  return documentUrl(`docs/rbac.md#${anchor}`);
 }
 
 /** Whoever is impersonated has none, unless the impersonator may also set `userextras`. */

@@ -93,6 +93,7 @@ function configOf(count: number): BrokerConfig {
     },
     grants: Object.fromEntries(grants),
     admissionPolicy: 'required',
+    namespaces: { writers: [] },
     trustedProxies: [],
     limits: { perAddress: 600, perTenant: 600, perIssuer: 6000, leases: { perGrant: 5000, perSubject: 500 } },
     reload: { maxStale: 86_400_000 },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checkConfinement } from '../../../broker/check/confinement.ts';
+import { checkWriters } from '../../../broker/check/writers.ts';
 import type { Finding } from '../../../shared/findings.ts';
 import type { Live } from '../../../broker/check/cluster-objects.ts';
 import { findPowers } from '../../../shared/rbac/powers.ts';
@@ -64,6 +65,29 @@ test('a kill switch that no grant names any more is left over, unless it is anot
   expect(left(everyGrant)).toEqual([]);
   const next = "kubectl delete secret -n web 'kleis-kill-deployer'";
   expect(left(fewer)).toMatchObject([{ severity: 'warning', next, why: expect.stringContaining('bound to it') }]);
+});
+
+test('whom namespaces.writers lets in is said, and an account that is not there is warned of', () => {
+  const writers = [{ serviceAccount: 'cert-manager/cert-manger', secrets: ['kleis-tls'] }];
+  const accounts = ['cert-manager', 'default'].map((name) => ({ metadata: { name, namespace: 'cert-manager' } }));
+  const found = (listed: object[]) =>
+    checkWriters(needsOf(load(everyGrant, { namespaces: { writers: listed } })), { accounts } as unknown as Live);
+  expect(found([])).toEqual([]);
+  expect(found(writers)).toMatchObject([
+    {
+      severity: 'warning',
+      code: 'writer-missing',
+      what: 'namespaces.writers names the account cert-manager/cert-manger, which is not there.',
+      next: expect.stringContaining('These are there: cert-manager.'),
+    },
+  ]);
+  expect(found([{ ...writers[0], serviceAccount: 'cert-manager/cert-manager' }])).toMatchObject([
+    {
+      severity: 'ok',
+      code: 'writer',
+      what: 'The policy kleis-namespaces keeps others out, but cert-manager/cert-manager writes Secret kleis-tls in kleis-system.',
+    },
+  ]);
 });
 
 describe('without a cluster', () => {

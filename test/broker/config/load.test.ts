@@ -114,6 +114,10 @@ describe('a configuration', () => {
     whole({ issuers: { i: { url: 'https://i.example.com', audience: 'kleis', ...fields } } });
   const cluster = (fields: Record<string, unknown>) =>
     whole({ clusters: { prod: { credentials: { inCluster: true }, ...fields } } });
+  const writer = (fields: Record<string, unknown>) =>
+    whole({
+      namespaces: { writers: [{ serviceAccount: 'cert-manager/cert-manager', secrets: ['kleis-tls'], ...fields }] },
+    });
   const elsewhere = { serviceAccount: { namespace: 'web', name: 'deployer' } };
 
   it.each([
@@ -392,6 +396,32 @@ describe('a configuration', () => {
     ],
     ['plain HTTP to the network', whole({ listen: { address: ':8080' } }), 'would serve plain HTTP to the network'],
     ['no address', whole({ listen: { address: '8080' } }), 'is no address'],
+    [
+      'a writer that names no account',
+      writer({ serviceAccount: 'cert-manager' }),
+      'namespaces.writers[0].serviceAccount is no service account: write NAMESPACE/NAME',
+    ],
+    ['a writer of nothing', writer({ secrets: undefined }), 'names neither secrets nor configMaps'],
+    ['a writer of no names', writer({ secrets: [] }), 'namespaces.writers[0].secrets'],
+    ['a writer of what is no Secret', writer({ secrets: ['kleis_tls'] }), 'is no Kubernetes name'],
+    ['a writer of everything', writer({ secrets: ['*'] }), 'is no Kubernetes name'],
+    ['a writer of kube-system', writer({ serviceAccount: 'kube-system/csi' }), 'leave the entry out'],
+    [
+      'an account of a grant as writer',
+      writer({ serviceAccount: 'kleis-identities/deploy-web' }),
+      'is an account of kleis-identities, the identityNamespace',
+    ],
+    ['the broker as writer', writer({ serviceAccount: 'kleis-system/kleis-broker' }), 'the systemNamespace'],
+    ['a writer in a cluster that is not there', writer({ cluster: 'prd' }), 'did you mean prod?'],
+    [
+      'a writer where the broker runs in no cluster',
+      whole({
+        clusters: { prod: { credentials: { kubeconfig: '/k' } } },
+        namespaces: { writers: [{ serviceAccount: 'a/b', secrets: ['c'] }] },
+      }),
+      'says no cluster, and none has credentials inCluster',
+    ],
+    ['a writer misspelt', writer({ secret: ['kleis-tls'] }), 'did you mean secrets?'],
     ['every address as proxy', whole({ trustedProxies: ['0.0.0.0/0'] }), 'is neither an address'],
     ['a name as proxy', whole({ trustedProxies: ['proxy.example.com'] }), 'is neither an address'],
     ['token file without server', cluster({ credentials: { tokenFile: '/t' } }), 'has a tokenFile and no server'],
@@ -460,6 +490,7 @@ describe('a configuration', () => {
       'a dotted grant name',
       whole({ grants: { 'web.prod-1': { issuer: 'sso', cluster: 'prod', serviceAccount: 'x', where: { a: 'x' } } } }),
     ],
+    ['a writer', writer({ configMaps: ['kleis-ca'], cluster: 'prod' })],
     ['no grants, said so', whole({ grants: {} })],
   ])('%s is fine', (_, work) => {
     expect(faultsOf(work)).toEqual([]);
