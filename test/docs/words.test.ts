@@ -58,7 +58,7 @@ it('every page of providers, clusters and CI is in the list of its folder', () =
 it('what Kleis is quoted to say, it says', () => {
   const sources = ['cli', 'broker', 'shared'].flatMap((program) =>
     readdirSync(program, { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
+      .filter((name) => /\.(?:ts|mjs|sh|yml)$/.test(name))
       .map((name) => readFileSync(join(program, name), 'utf8')),
   );
   const said = sources.join('\n');

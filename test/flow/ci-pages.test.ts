@@ -76,7 +76,7 @@ const jobs: readonly Job[] = [
   },
 ];
 
-/** What stands there in the file, by the number of the document, names, and numbers in lists. */
+/** What stands there in the file, by the number of the document, names, and numbers in lists; '' if nothing does. */
 function scriptAt({ language, text }: Example, path: string): string {
   let value: unknown =
     language === 'groovy'
@@ -136,7 +136,9 @@ describe.skipIf(kubectl === undefined)('the job of a page', () => {
   }
 
   it.each(jobs)('$page: it reaches the cluster, and takes back what it got', async ({ page, file, ...job }) => {
-    const example = all.find((each) => each.page === `docs/ci/${page}.md` && each.file === file);
+    const files = all.filter((each) => each.page === `docs/ci/${page}.md` && each.file === file);
+    // Where a package of Kleis does it, the file has no such script.
+    const example = files.find((each) => job.scripts.every((path) => scriptAt(each, path).includes('kleis ')));
     if (example === undefined) throw new Error(`there is no ${file}`);
     const claims = { iss: job.audience === undefined ? issuerUrl : otherIssuer, aud: job.audience ?? url };
     const token = await app.issue(claims);

@@ -251,6 +251,20 @@ describe.skipIf(kubectl === undefined)('the action for GitHub', () => {
     expect(job.env()).not.toHaveProperty('KUBECONFIG');
   });
 
+  it.concurrent('takes the cluster from its inputs, where the broker is not to be asked for it', async () => {
+    const job = await startJob();
+    const { server, caFile } = world.app.state.cluster;
+    const direct = { server, 'cluster-certificate-authority': caFile, name: 'direct' };
+    const step = await job.main({ ...usual(), ...direct, namespace: 'web' });
+    expect([step.errors, step.outputs['context']]).toEqual([[], 'direct']);
+    const { stdout } = await job.shell('kubectl auth whoami; kubectl config view --minify');
+    expect(stdout).toContain('system:serviceaccount:kleis-identities:deploy-web');
+    expect(stdout).toContain('namespace: web');
+    expect((await step.post()).stdout).toMatch(/^revoked \S+: dead/m);
+    const nameless = await job.main({ ...usual(), server });
+    expect(nameless.errors).toEqual([expect.stringContaining('The context has no name.')]);
+  });
+
   it.concurrent('does not fail the job where nothing can be taken back, and says so', async () => {
     const job = await startJob();
     const step = await job.main({ ...usual(), token: 'true' });

@@ -60,6 +60,7 @@ export async function startLastMileWorld(): Promise<LastMileWorld> {
       grants: {
         'deploy-web': { ...grant, issuer: 'github', where: { repository_id: '123456', environment: 'production' } },
         'deploy-api': { ...grant, issuer: 'github', where: { repository_id: '123456', environment: 'production' } },
+        'check-ci': { ...grant, issuer: 'ci', where: { repository_id: '1' } },
         'deploy-ci': { ...grant, issuer: 'ci', where: { repository_id: '1' } },
       },
     });

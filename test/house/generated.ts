@@ -11,6 +11,8 @@ import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
 import { house } from './rooms.ts';
+import { actionParts } from './action-reference.ts';
+import { shellParts } from './shell-parts.ts';
 import { versionParts } from './versions.ts';
 import { makeWalls } from './walls.ts';
 
@@ -31,8 +33,9 @@ export const generated: readonly Generated[] = [
   { file: 'docs/broker-config.schema.json', make: () => `${JSON.stringify(brokerJsonSchema(), null, 2)}\n` },
   { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
   ...monitoringFiles,
+  ...shellParts,
   ...versionParts,
-  ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts].map(
+  ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts, ...actionParts].map(
     ({ file, name, make }) => ({
       file,
       make: (page: string) => replacePart(page, name, make()),

@@ -51,6 +51,7 @@ export const tools = {
         ? onPath('dbus-run-session')
         : undefined,
   },
+  shellcheck: { what: 'shellcheck', get: debian('shellcheck'), find: () => onPath('shellcheck') },
   actionlint: {
     what: 'actionlint',
     get: 'go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12',
