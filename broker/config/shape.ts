@@ -1,3 +1,4 @@
+import packageJson from '../../package.json' with { type: 'json' };
 import type { z } from 'zod';
 import { clean } from '../../shared/text.ts';
 import { namesAt, schemaAt } from './json-schema.ts';
@@ -125,7 +126,7 @@ function why(input: unknown): string {
 function unknownName(name: string, path: Path): string {
   const known = namesAt(path);
   const near = nearest(name, known);
-  return `is not known here: ${near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`}`;
+  return `is not known to Kleis ${packageJson.version}: ${near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`}`;
 }
 
 /** Tells the faults of the alternative that was most likely meant: the one with the fewest. */

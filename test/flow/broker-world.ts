@@ -32,6 +32,14 @@ export interface Replica {
   end(signal: NodeJS.Signals): Promise<number>;
 }
 
+export interface ReplicaOptions {
+  readonly ahead?: number;
+  /** Another broker than the built one. */
+  readonly program?: string;
+  /** Of the configuration, in place of what it has there. */
+  readonly settings?: Json;
+}
+
 /** A cluster with what `kleis-broker rbac` prints and nothing else, an issuer of single-use tokens, and any number of replicas. */
 export interface BrokerWorld extends Confined {
   readonly folder: string;
@@ -42,7 +50,7 @@ export interface BrokerWorld extends Confined {
   /** A file with a token of an admin. */
   adminToken(): Promise<string>;
   /** Starts one and waits until it is ready; `ahead` makes its clock that many milliseconds fast, and it sweeps at once. */
-  replica(name: string, options?: { readonly ahead?: number }): Promise<Replica>;
+  replica(name: string, options?: ReplicaOptions): Promise<Replica>;
   /** Audit files of all replicas so far. */
   readonly auditFiles: readonly string[];
   kleisBroker(...args: string[]): Promise<RunResult>;
@@ -96,7 +104,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
   const jwks = await file('sso.json', JSON.stringify({ keys: [key.jwk] }));
   const fast = await file('fast.mjs', fastClock);
 
-  const document = (auditFile: string, grants: Json) =>
+  const document = (auditFile: string, grants: Json, settings: Json = {}) =>
     stringify(
       baseDocument({
         publicUrl: audience,
@@ -117,14 +125,22 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
         },
         limits: { perAddress: 1_000_000, perIssuer: 1_000_000 },
         grants,
+        ...settings,
       }),
       { aliasDuplicateObjects: false },
     );
 
-  async function startReplica(name: string, { ahead }: { readonly ahead?: number } = {}): Promise<Replica> {
+  async function startReplica(name: string, options: ReplicaOptions = {}): Promise<Replica> {
+    const { ahead, settings } = options;
     const auditFile = join(folder, `${name}.jsonl`);
-    const config = await file(`${name}.yaml`, document(auditFile, everyGrant));
-    const args = [...(ahead === undefined ? [] : ['--import', fast]), program, 'serve', '--config', config];
+    const config = await file(`${name}.yaml`, document(auditFile, everyGrant, settings));
+    const args = [
+      ...(ahead === undefined ? [] : ['--import', fast]),
+      options.program ?? program,
+      'serve',
+      '--config',
+      config,
+    ];
     const more = ahead === undefined ? {} : { TEST_CLOCK_AHEAD: String(ahead) };
     const broker = start(process.execPath, args, { env: { ...env, ...more }, timeout: 600_000 });
     const end: Replica['end'] = async (signal) => {

@@ -122,7 +122,7 @@ describe('a configuration', () => {
 
   it.each([
     ['unknown key, near', whole({ trustedProxy: ['loopback'] }), 'did you mean trustedProxies?'],
-    ['unknown key, far', grant({ zzz: 1 }), 'is not known here: there are issuer, where'],
+    ['unknown key, far', grant({ zzz: 1 }), 'is not known to Kleis 0.1.0: there are issuer, where'],
     ['number for a text', issuer({ audience: 5 }), 'is a number, not a text: quote it ("5")'],
     ['boolean for a text', issuer({ audience: true }), 'is a boolean, not a text: quote it ("true")'],
     ['text for a boolean', issuer({ singleUse: 'true' }), 'write true or false, without quotes'],
@@ -620,7 +620,7 @@ describe('a folder', () => {
     const { faults, empty } = await failure();
     expect(faults.map(({ file, path: at, message }) => `${path.basename(file)} ${at} ${message.slice(0, 20)}`)).toEqual(
       [
-        'a.yaml publicURL is not known here: d',
+        'a.yaml publicURL is not known to Klei',
         'b.yaml grants.one.where.team is a list: write {an',
         'c.yaml  is no valid YAML: Fl',
         'd.yaml  is no mapping: begin',

@@ -27,7 +27,7 @@ describe('web', () => {
     [{ contact: 'two\nlines' }, /web\.contact is no line/],
     [{ contact: ' ' }, /web\.contact is blank/],
     [{ cookieKeyFile: undefined }, /web\.cookieKeyFile is missing/],
-    [{ cookieKey: 'x' }, /web\.cookieKey is not known here/],
+    [{ cookieKey: 'x' }, /web\.cookieKey is not known to Kleis/],
   ])('with %j is refused', (parts, message) => {
     expect(faultsOf(() => load(parts)).join('\n')).toMatch(message);
   });
