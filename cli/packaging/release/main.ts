@@ -3,7 +3,7 @@
  * user would, too, and ends with a table (`--json`: the same for programs). Without names it is all parts.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Outcome } from './part.ts';
 import { parts } from './parts.ts';
@@ -14,7 +14,12 @@ const folder = 'dist/release';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dry: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  options: {
+    dry: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    /** A folder with files of the release that were made on another system. */
+    with: { type: 'string' },
+  },
 });
 const unknown = positionals.filter((name) => parts.every((part) => part.name !== name));
 if (unknown.length > 0) {
@@ -30,6 +35,7 @@ say('build');
 execFileSync(process.execPath, ['build.mjs'], { stdio: ['ignore', 2, 2] });
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
+if (values.with !== undefined) cpSync(values.with, folder, { recursive: true });
 
 const outcomes: Outcome[] = [];
 for (const part of parts) {

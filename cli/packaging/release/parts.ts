@@ -3,6 +3,7 @@ import type { Part } from './part.ts';
 import { checkRebuilt } from './rebuild.ts';
 import { makeSbom } from './sbom.ts';
 import { checkAgainstTree, checkSchema, listedFolders } from './sbom-check.ts';
+import { sumsPart } from './sums.ts';
 import { done } from './temporary.ts';
 
 /** Everything that a release is made of, in the order in which it is made. */
@@ -22,4 +23,4 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart];
+export const parts: readonly Part[] = [npmPart, sbomPart, sumsPart];
