@@ -19,7 +19,9 @@ interface Job {
   readonly permissions?: Readonly<Record<string, string>>;
   readonly 'timeout-minutes'?: number;
   readonly container?: string | { readonly image: string };
-  readonly steps: readonly Step[];
+  /** Another workflow of ours, in place of steps. */
+  readonly uses?: string;
+  readonly steps?: readonly Step[];
 }
 interface Workflow {
   readonly on: string | readonly string[] | Readonly<Record<string, unknown>>;
@@ -38,10 +40,10 @@ function faultsOf(text: string): string[] {
   if (JSON.stringify(permissions) !== '{}') faults.push('permissions: {} is missing above the jobs');
   for (const [name, job] of Object.entries(jobs)) {
     if (job.permissions === undefined) faults.push(`${name} has no permissions of its own`);
-    if (job['timeout-minutes'] === undefined) faults.push(`${name} has no timeout-minutes`);
+    if (job['timeout-minutes'] === undefined && job.uses === undefined) faults.push(`${name} has no timeout-minutes`);
     const image = typeof job.container === 'object' ? job.container.image : job.container;
     if (image !== undefined && !/@sha256:[\da-f]{64}$/.test(image)) faults.push(`${image} is no digest`);
-    for (const { uses, run = '', with: given } of job.steps) {
+    for (const { uses, run = '', with: given } of job.steps ?? []) {
       if (run.includes('${{')) faults.push(`${name} puts an expression into a script: ${run.trim()}`);
       if (uses?.startsWith('actions/checkout@') === true && given?.['persist-credentials'] !== false) {
         faults.push(`${name} leaves its token in the checkout`);
