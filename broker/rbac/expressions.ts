@@ -23,12 +23,13 @@ export class Table {
     let length = Number.POSITIVE_INFINITY;
     for (const entry of entries) {
       const text = typeof entry === 'string' ? literal(entry) : `${literal(entry[0])}: ${literal(entry[1])}`;
-      if (length + text.length + 2 > longestExpression) {
+      const size = Buffer.byteLength(text) + 2;
+      if (length + size > longestExpression) {
         parts.push([]);
         length = 0;
       }
       parts.at(-1)!.push(text);
-      length += text.length + 2;
+      length += size;
     }
     this.#parts = parts.map((part) => (isList ? `[${part.join(', ')}]` : `{${part.join(', ')}}`));
   }
@@ -60,5 +61,7 @@ export class Table {
 /** A CEL literal; what JSON escapes, CEL reads the same. */
 export function literal(value: string | number): string {
   if (typeof value === 'number') return String(value);
-  return /^[A-Za-z0-9 ._:/*@-]*$/.test(value) ? `'${value}'` : JSON.stringify(value);
+  if (/^[A-Za-z0-9 ._:/*@-]*$/.test(value)) return `'${value}'`;
+  // Line separators of Unicode as Go's encoding of JSON writes them, which the chart's templates have.
+  return JSON.stringify(value).replaceAll(/[\u2028\u2029]/g, (each) => (each === '\u2028' ? '\\u2028' : '\\u2029'));
 }

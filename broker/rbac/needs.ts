@@ -170,5 +170,8 @@ function ownName(base: string, { systemNamespace, serviceAccount }: ClusterConfi
 /** A name of at most 253 characters; of a longer one the end gives way to its hash. */
 export function fit(name: string): string {
   if (name.length <= 253) return name;
-  return `${name.slice(0, 236)}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+  // Of characters, so that none is cut in two.
+  const characters = Array.from(name);
+  if (characters.length <= 253) return name;
+  return `${characters.slice(0, 236).join('')}-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 }

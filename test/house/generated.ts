@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { brokerJsonSchema } from '../../broker/config/json-schema.ts';
 import { openApi } from '../../broker/contract/openapi.ts';
 import { configJsonSchema } from '../../cli/settings/json-schema.ts';
 import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
+import { chartFiles } from './chart/files.ts';
 import { clusterParts } from './cluster-reference.ts';
 import { monitoringFiles } from './monitoring/files.ts';
 import { commandParts } from './command-reference.ts';
@@ -34,6 +35,7 @@ export const generated: readonly Generated[] = [
   { file: 'docs/config.schema.json', make: () => `${JSON.stringify(configJsonSchema(), null, 2)}\n` },
   ...monitoringFiles,
   ...shellParts,
+  ...chartFiles,
   ...versionParts,
   ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts, ...actionParts].map(
     ({ file, name, make }) => ({
@@ -47,7 +49,7 @@ export const generated: readonly Generated[] = [
 export function stale(): { readonly file: string; readonly text: string }[] {
   const files = [...new Set(generated.map(({ file }) => file))];
   return files.flatMap((file) => {
-    const current = readFileSync(file, 'utf8');
+    const current = existsSync(file) ? readFileSync(file, 'utf8') : '';
     const text = generated.filter((each) => each.file === file).reduce((before, { make }) => make(before), current);
     return text === current ? [] : [{ file, text }];
   });
