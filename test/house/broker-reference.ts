@@ -3,11 +3,13 @@ import { printStarterRoleYaml } from '../../broker/rbac/starter-roles.ts';
 import { checkCodes } from '../../broker/check/codes.ts';
 import { warningCodes } from '../../broker/config/warning-codes.ts';
 import { brokerJsonSchema, type JsonSchema } from '../../broker/config/json-schema.ts';
+import { valuesTable } from './chart/files.ts';
 import { type Part, table } from './reference.ts';
 
 /** The parts of the broker's pages that are made from the schema of its configuration and from what `check` knows. */
 export const brokerParts: readonly Part[] = [
   { file: 'docs/broker.md', name: 'settings', make: () => settingsTable((path) => !isOfGrant(path)) },
+  { file: 'docs/broker.md', name: 'values', make: valuesTable },
   { file: 'docs/grants.md', name: 'fields of a grant', make: () => settingsTable(isOfGrant) },
   { file: 'docs/grants.md', name: 'warnings', make: warningsTable },
   { file: 'docs/rbac.md', name: 'findings', make: findingsTable },
