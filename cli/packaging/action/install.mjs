@@ -1,15 +1,6 @@
 // @ts-check
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,8 +71,13 @@ async function fetchInto(folder, { version, download, sha256 }) {
     const tar = process.platform === 'win32' ? join(fromRunner('SystemRoot'), 'System32', 'tar.exe') : 'tar';
     const { code, stderr } = await run(tar, ['-xf', file, '-C', unpacked]);
     if (code !== 0) throw new Failure(`tar cannot unpack ${archive}: ${stderr.trim()}`, 'Put tar on PATH.');
+    // It holds one folder, which is called as it is.
+    const programs = join(unpacked, archive.replace(/\.(?:tar\.gz|zip)$/, ''));
+    if (!existsSync(join(programs, program))) {
+      throw new Failure(`${archive} holds no ${program}.`, 'Look at what download names.');
+    }
     rmSync(folder, { recursive: true, force: true });
-    renameSync(programsIn(unpacked), folder);
+    renameSync(programs, folder);
     return sum;
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -101,14 +97,6 @@ function archiveOf(version) {
     );
   }
   return `kleis-${version}-${name}.${process.platform === 'win32' ? 'zip' : 'tar.gz'}`;
-}
-
-/** An archive holds one folder. @param {string} folder */
-function programsIn(folder) {
-  const found = [folder, ...readdirSync(folder).map((name) => join(folder, name))];
-  const programs = found.find((each) => existsSync(join(each, program)));
-  if (programs === undefined) throw new Failure(`The archive holds no ${program}.`, 'Look at what download names.');
-  return programs;
 }
 
 /** @param {string} from @param {string} archive @param {string} work @returns {Promise<string>} */

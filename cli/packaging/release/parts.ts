@@ -1,3 +1,4 @@
+import { ciPackagesPart } from './ci-packages.ts';
 import { npmPart } from './npm.ts';
 import type { Part } from './part.ts';
 import { checkRebuilt } from './rebuild.ts';
@@ -23,4 +24,4 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart, sumsPart];
+export const parts: readonly Part[] = [npmPart, sbomPart, ciPackagesPart, sumsPart];

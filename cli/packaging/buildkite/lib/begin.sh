@@ -45,9 +45,7 @@ kleis_install() { # VERSION FROM SHA256 FOLDER
     return 1
   fi
   tar -xzf "$4/$kleis_archive" -C "$4/unpacked" || return 1
-  for kleis_programs in "$4/unpacked"/*/kleis "$4/unpacked/kleis"; do
-    if [ -x "$kleis_programs" ]; then mv "${kleis_programs%/kleis}" "$4/bin" && break; fi
-  done
+  mv "$4/unpacked/${kleis_archive%.tar.gz}" "$4/bin" || return 1
   rm -f "$4/$kleis_archive"
   [ -x "$4/bin/kleis" ] || kleis_fail "$kleis_archive holds no kleis." 'Look at what download names.'
 }

@@ -1,0 +1,24 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { ciPackagesPart } from '../../../cli/packaging/release/ci-packages.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { makeRelease } from '../../flow/last-mile-world.ts';
+
+it('what is published for CI platforms installs the archive that is beside it', async () => {
+  const work = await mkdtemp(join(tmpdir(), 'kleis-ci-packages-'));
+  try {
+    const release = join(work, 'release');
+    await makeRelease(join(work, 'package'), release);
+    const names = ['kleis-circleci-orb-VERSION.yml', 'kleis-gitlab-component-VERSION.tar.gz'];
+    expect(await ciPackagesPart.make(release)).toEqual(
+      [...names, 'kleis-buildkite-plugin-VERSION.tar.gz'].map((name) => name.replace('VERSION', packageJson.version)),
+    );
+    for (const { run } of ciPackagesPart.checks) await run(release);
+    await rm(join(release, `kleis-buildkite-plugin-${packageJson.version}.tar.gz`));
+    await expect(ciPackagesPart.checks.at(-1)?.run(release)).rejects.toThrow(/tar/);
+  } finally {
+    await rm(work, { recursive: true });
+  }
+});
