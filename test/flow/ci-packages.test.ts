@@ -97,7 +97,7 @@ describe.skipIf(kubectl === undefined)('the component for GitLab', () => {
     };
   }
 
-  async function start(given: Texts, shell: readonly string[], where?: Machine) {
+  async function start(given: Texts, shell: readonly string[], where?: Machine, more: Texts = {}) {
     const { home, path } = where ?? (await machine());
     const { job } = await component();
     const inputs: Texts = { broker: world.url, grant: 'deploy-ci', download: world.releases, ...given };
@@ -110,7 +110,7 @@ describe.skipIf(kubectl === undefined)('the component for GitLab', () => {
       name,
       value.replaceAll('$CI_JOB_ID', id),
     ]);
-    const env: Texts = { ...platform, KLEIS_ID_TOKEN: token, ...(Object.fromEntries(variables) as Texts) };
+    const env: Texts = { ...platform, ...more, KLEIS_ID_TOKEN: token, ...(Object.fromEntries(variables) as Texts) };
     const [program = '', ...args] = shell;
     const inShell = async (lines: readonly string[]) =>
       run(program, [...args, '-ec', lines.join('\n')], { env, cwd: home, timeout: 60_000 });
@@ -198,6 +198,16 @@ describe.skipIf(kubectl === undefined)('the component for GitLab', () => {
     expect(ran.stderr).toMatch(words);
     expect((await job.after()).code).toBe(0);
     expect(existsSync(job.env['KLEIS_FOLDER'] ?? '')).toBe(false);
+  });
+
+  const curl = ['/usr/bin/curl', '/bin/curl'].find((path) => existsSync(path));
+  it.skipIf(curl === undefined)('downloads over https, whose certificate counts', { concurrent: true }, async () => {
+    const job = await start({ download: world.mirror }, ['/bin/sh']);
+    expect(await job.script('echo reached')).toMatchObject({ code: 1, stdout: '' });
+    await job.after();
+    const trusting = await start({ download: world.mirror }, ['/bin/sh'], undefined, { CURL_CA_BUNDLE: world.ca });
+    expect(await trusting.script(whoami)).toMatchObject({ code: 0, stdout: expect.stringContaining(account) });
+    await trusting.after();
   });
 
   it.concurrent('says that it could not take back what it got, and fails no job for it', async () => {

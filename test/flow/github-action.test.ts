@@ -304,7 +304,7 @@ describe.skipIf(kubectl === undefined)('the action for GitHub', () => {
     [
       'an address that is not https',
       () => ({ download: 'http://example.com' }),
-      /could not be downloaded: it is not https/,
+      /could not be downloaded: http:\/\/example.com is not https/,
     ],
     ['no broker', () => ({ broker: '' }), /No broker is named/],
     ['a broker that is none', () => ({ broker: 'ftp://x' }), /ftp:/],
@@ -319,6 +319,19 @@ describe.skipIf(kubectl === undefined)('the action for GitHub', () => {
     const left = await readdir(job.env()['RUNNER_TOOL_CACHE'] ?? '', { recursive: true });
     expect(left.filter((name) => name.includes('unpack-'))).toEqual([]);
     expect((await step.post()).code).toBe(0);
+  });
+
+  it.concurrent('downloads over https, again where the mirror is busy, and from nowhere else', async () => {
+    const job = await startJob();
+    const trusting = { NODE_EXTRA_CA_CERTS: world.ca };
+    const away = await job.main({ ...usual(), download: `${world.mirror}/away` }, trusting);
+    expect(away.errors).toEqual([expect.stringContaining('could not be downloaded: http://example.com is not https')]);
+    const missing = await job.main({ ...usual(), download: `${world.mirror}/nothing` }, trusting);
+    expect(missing.errors).toEqual([expect.stringContaining('could not be downloaded: HTTP 404')]);
+    const unknown = await job.main({ ...usual(), download: world.mirror });
+    expect(unknown.errors).toEqual([expect.stringMatching(/could not be downloaded: .*certificate/)]);
+    const step = await job.main({ ...usual(), download: `${world.mirror}/busy/` }, trusting);
+    expect([step.errors, step.code]).toEqual([[], 0]);
   });
 
   it.concurrent('takes no command, variable or mask from an input or from what Kleis says', async () => {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { arch, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -23,6 +25,11 @@ export interface LastMileWorld {
   readonly releases: string;
   /** Another release with the same names, whose archive is not the one that its SHA256SUMS says. */
   readonly forged: string;
+  /**
+   * The release at an https address that `ca` vouches for. What is asked for below `/busy` is there at the second attempt,
+   * what is below `/away` is elsewhere, over http.
+   */
+  readonly mirror: string;
   /** A folder of its own, removed at the end. */
   folder(): Promise<string>;
   /** The token of a job of another platform than GitHub. */
@@ -68,8 +75,11 @@ export async function startLastMileWorld(): Promise<LastMileWorld> {
     await makeRelease(join(folder, 'package'), releases);
     await cp(releases, forged, { recursive: true });
     await writeFile(join(forged, archive), 'not what it was');
+    const mirror = await serve(releases, await authority.issueServer(['127.0.0.1']));
+    started.push(async () => mirror.stop());
     let count = 0;
     return {
+      mirror: mirror.url,
       app,
       url,
       github,
@@ -113,4 +123,25 @@ export async function makeRelease(work: string, into: string): Promise<void> {
     .update(await readFile(join(into, archive)))
     .digest('hex');
   await writeFile(join(into, 'SHA256SUMS'), `${'0'.repeat(64)}  other.tar.gz\n${sum}  ${archive}\n`);
+}
+
+async function serve(folder: string, tls: { cert: string; key: string }) {
+  const busy = new Set<string>();
+  const server = createServer(tls, (request, response) => {
+    const [, part, name = ''] = /^(?:\/(busy|away))?\/([\w.-]+)$/.exec(request.url ?? '') ?? [];
+    if (part === 'away') return response.writeHead(302, { location: `http://example.com/${name}` }).end();
+    if (part === 'busy' && !busy.has(name)) return busy.add(name) && response.writeHead(503).end();
+    readFile(join(folder, name)).then(
+      (bytes) => response.end(bytes),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }

@@ -6,11 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 // node fetch.mjs URL FILE: over https, or http of this machine, with three attempts at what may pass.
 
 const attempts = 3;
+const redirects = 5;
 /** Milliseconds for one of them; bytes. */
 const timeout = 120_000;
 const most = 512 * 1024 * 1024;
 
 const [url = '', file = ''] = process.argv.slice(2);
+
+/** No further attempt mends it. */
+class Final extends Error {}
 
 /** @param {string} address */
 function isSafe(address) {
@@ -18,37 +22,45 @@ function isSafe(address) {
   return protocol === 'https:' || /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
 }
 
-/** @returns {Promise<string | undefined>} why it may be tried again; undefined when the file is there */
+/** Follows to safe places only. @param {string} address @param {number} left @returns {Promise<Response>} */
+async function open(address, left = redirects) {
+  if (!isSafe(address)) throw new Final(`${new URL(address).origin} is not https`);
+  const response = await fetch(address, { signal: AbortSignal.timeout(timeout), redirect: 'manual' });
+  const next = response.headers.get('location');
+  if (response.status < 300 || response.status > 399 || next === null) return response;
+  if (left === 0) throw new Final(`more than ${redirects} redirects`);
+  return open(new URL(next, address).href, left - 1);
+}
+
 async function attempt() {
-  const response = await fetch(url, { signal: AbortSignal.timeout(timeout) }).catch((/** @type {Error} */ error) =>
-    error.cause instanceof Error ? error.cause.message : error.message,
-  );
-  if (typeof response === 'string') return response;
-  if (!isSafe(response.url)) throw new Error(`it leads to ${new URL(response.url).origin}, which is not https`);
-  if (response.status === 429 || response.status >= 500) return `HTTP ${response.status}`;
-  if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
+  const response = await open(url);
+  if (!response.ok || response.body === null) {
+    const mayPass = response.status === 429 || response.status >= 500;
+    throw new (mayPass ? Error : Final)(`HTTP ${response.status}`);
+  }
   let size = 0;
   const body = response.body;
   await pipeline(async function* limited() {
     for await (const chunk of body) {
       size += chunk.length;
-      if (size > most) throw new Error(`it is larger than ${most} bytes`);
+      if (size > most) throw new Final(`it is larger than ${most} bytes`);
       yield chunk;
     }
   }, createWriteStream(file));
-  return undefined;
 }
 
-try {
-  if (!isSafe(url)) throw new Error('it is not https');
-  let why;
-  for (let count = 1; count <= attempts; count += 1) {
-    why = await attempt();
-    if (why === undefined) break;
-    if (count < attempts) await sleep(1000 * count);
+for (let count = 1; count <= attempts; count += 1) {
+  try {
+    await attempt();
+    break;
+  } catch (error) {
+    if (count === attempts || error instanceof Final) {
+      // `fetch` says why in its cause.
+      const why = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+      process.stderr.write(`${why instanceof Error ? why.message : String(why)}\n`);
+      process.exitCode = 1;
+      break;
+    }
+    await sleep(1000 * count);
   }
-  if (why !== undefined) throw new Error(why);
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
 }
