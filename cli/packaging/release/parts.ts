@@ -1,4 +1,5 @@
 import { ciPackagesPart } from './ci-packages.ts';
+import { chartPart } from './chart.ts';
 import { npmPart } from './npm.ts';
 import type { Part } from './part.ts';
 import { checkRebuilt } from './rebuild.ts';
@@ -24,4 +25,4 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart, ciPackagesPart, sumsPart];
+export const parts: readonly Part[] = [npmPart, sbomPart, chartPart, ciPackagesPart, sumsPart];

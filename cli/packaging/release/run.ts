@@ -42,7 +42,8 @@ export const isGood = ({ failure, checks }: Outcome): boolean =>
 
 function messageOf(error: unknown): string {
   // A program that failed has said why on its standard error.
-  const { stderr } = error as { readonly stderr?: string | Buffer };
-  const said = stderr === undefined ? '' : `\n${String(stderr).trim()}`;
-  return `${error instanceof Error ? error.message : String(error)}${said}`;
+  const message = error instanceof Error ? error.message : String(error);
+  const { stderr = '' } = error as { readonly stderr?: string | Buffer | null };
+  const said = String(stderr ?? '').trim();
+  return said === '' || message.includes(said) ? message : `${message}\n${said}`;
 }
