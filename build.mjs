@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
-import { wrapper } from './code-cache.mjs';
+import { start, wrapper } from './start.mjs';
 
 rmSync('dist', { recursive: true, force: true });
 const options = {
@@ -277,8 +277,7 @@ function licences(inputs) {
 
 /**
  * A program that any Node can read: an old one fails on what the real program asks for, with words that help nobody. It
- * knows the version, for which nothing else needs to be loaded, and where the help of a command is. The rest it loads itself: Node's own loader looks at more
- * files, and knows no code cache on Node 20. V8 looks whether what is in the cache is of its making, and else does it anew.
+ * knows the version, for which nothing else needs to be loaded; the rest is in start.mjs.
  */
 function guard(program) {
   const { engines, version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -295,35 +294,18 @@ if (node[0] < ${major} || (node[0] === ${major} && node[1] < ${minor})) {
 } else {
   var fs = require('fs');
   var path = require('path');
-  var Script = require('vm').Script;
   var cache = path.join(__dirname, 'cache', process.version + '-' + process.platform + '-' + process.arch);
   var isCached = fs.existsSync(cache);
-  var modules = {};
-  var load = function (file) {
-    var module = modules[file];
-    if (module === undefined) {
-      module = modules[file] = { exports: {} };
-      var options = { filename: file };
-      try {
-        if (isCached) options.cachedData = fs.readFileSync(path.join(cache, path.basename(file)));
-      } catch (error) {}
-      var text = ${JSON.stringify(wrapper[0])} + fs.readFileSync(file, 'utf8') + ${JSON.stringify(wrapper[1])};
-      var requireFrom = function (name) {
-        return name[0] === '.' ? load(path.join(file, '..', name)) : require(name);
-      };
-      new Script(text, options).runInThisContext()(module.exports, requireFrom, module, file);
-    }
-    return module.exports;
+  var readCache = function (file) {
+    try {
+      if (isCached) return fs.readFileSync(path.join(cache, path.basename(file)));
+    } catch (error) {}
   };
-  var words = process.argv.slice(2);
-  var isHelp = /^(?:--help|-h)$/.test(words.pop());
-  var page = path.join(__dirname, 'help', ['${program}'].concat(words).join('.') + '.json');
-  if (isHelp && !/[^a-z -]/.test(words.join(' ')) && fs.existsSync(page)) {
-    var help = JSON.parse(fs.readFileSync(page, 'utf8'));
-    load(path.join(__dirname, 'main', 'help.js')).printAtOnce(help, process.stdout, process.env);
-  } else {
-    load(path.join(__dirname, 'main', '${program}.js'));
-  }
+  var read = function (file) {
+    return fs.readFileSync(file, 'utf8');
+  };
+  var hasPage = fs.existsSync;
+  (${String(start)})('${program}', __dirname, { wrapper: ${JSON.stringify(wrapper)}, read: read, readCache: readCache, hasPage: hasPage });
 }
 `;
 }

@@ -51,7 +51,7 @@ export function removeCredentials(session: string, deps: Deps): void {
  */
 export function noteNode(deps: Deps): void {
   const { state } = placesOf(deps);
-  if (state === undefined || deps.platform === 'win32') return;
+  if (state === undefined || deps.platform === 'win32' || thisProcess.standalone !== undefined) return;
   const path = join(state, 'node');
   const text = `${thisProcess.node}\n`;
   try {

@@ -198,16 +198,17 @@ find_node() {
     link=$(readlink "$program")
     case $link in /*) program=$link ;; *) program=${program%/*}/$link ;; esac
   done
-  printf 'error: kleis-get-token is not beside %s.\nnext:  Install the package again.\n' "$0" >&2
+  printf 'error: kleis-get-token is not beside %s.\nnext:  Install Kleis again.\n' "$0" >&2
   exit 6
 }
 
 # For a program that is run by whatever `node` is on PATH: the one beside us comes first, as a version manager lays it;
 # where there is none (desktop programs have another PATH than a shell) the one that ran Kleis last. Any other program is
-# run as it is.
+# run as it is: the standalone executable, which is also kleis, has Node in it.
 choose_node() {
-  read -r link <"$program"
-  case $link in '#!'*/env\ node) ;; *) node='' && return ;; esac
+  link=''
+  test "$program" -ef "${program%/*}/kleis" || read -r link <"$program"
+  case $link in '#!'*/env\ node) ;; *) node='' && unset KLEIS_NODE_AUTHORITIES && return ;; esac
   case $program in -*) program=./$program ;; esac
   test -n "$node" && return
   command -v node >/dev/null && node=node && return

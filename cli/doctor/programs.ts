@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
 import { KleisError } from '../../shared/errors.ts';
+import { installPage } from '../../shared/install-page.ts';
 import { parseObject } from '../../shared/json.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { asText, clean } from '../../shared/text.ts';
@@ -11,6 +12,7 @@ import { readVersion, type ServerVersion } from '../cluster/questions.ts';
 import { findProgram, isProgram } from '../files/find-program.ts';
 import type { FoundEntry } from '../kubeconfig/find.ts';
 import type { Deps } from '../surroundings/deps.ts';
+import { hasNoLauncher } from '../surroundings/installation.ts';
 import { thisProcess } from '../surroundings/process.ts';
 import { type DoctorFinding, failed, ok, unknown, warning } from './finding.ts';
 import { runProgram } from './run-program.ts';
@@ -22,19 +24,27 @@ const home = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** This Kleis, what it came with, and the Node that runs it. */
 export function checkPrograms({ platform }: Deps): DoctorFinding[] {
-  const launcher = platform === 'win32' ? 'kleis-get-token.js' : 'kleis-credential';
-  const node = `Node ${thisProcess.nodeVersion} at ${clean(thisProcess.node, 400)}; Kleis needs ${engines.node}.`;
-  return [
-    existsSync(join(home, launcher))
-      ? ok('programs', `kleis ${version}, with ${launcher} beside it.`)
-      : failed(
-          'programs',
-          new KleisError('config_invalid', `${launcher} is not beside kleis in ${clean(home, 400)}.`, {
-            hint: 'Install the package again: npm install --global kleis',
-          }),
-        ),
-    ok('node', node),
-  ];
+  const isStandalone = thisProcess.standalone !== undefined;
+  const launcher = platform === 'win32' ? `kleis-get-token.${isStandalone ? 'cmd' : 'js'}` : 'kleis-credential';
+  const place = clean(thisProcess.node, 400);
+  const node = isStandalone
+    ? `Node ${thisProcess.nodeVersion} is in ${place}; none on PATH is used.`
+    : `Node ${thisProcess.nodeVersion} at ${place}; Kleis needs ${engines.node}.`;
+  return [programsIn(launcher, hasNoLauncher(platform)), ok('node', node)];
+}
+
+function programsIn(launcher: string, isPlugin: boolean): DoctorFinding {
+  if (isPlugin) {
+    return ok(
+      'programs',
+      `kleis ${version}, alone: kubectl runs it as kubectl-kleis, where kleis-credential would be faster.`,
+    );
+  }
+  if (existsSync(join(home, launcher))) return ok('programs', `kleis ${version}, with ${launcher} beside it.`);
+  const error = new KleisError('config_invalid', `${launcher} is not beside kleis in ${clean(home, 400)}.`, {
+    hint: `Install Kleis again: ${installPage}`,
+  });
+  return failed('programs', error);
 }
 
 /** What kubectl would run: found as it finds it, started, and asked for its version. */
@@ -53,7 +63,7 @@ export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: 
           hint: isPath
             ? 'Install Kleis there, or correct `command` of the kubeconfig user.'
             : platform === 'win32'
-              ? 'Add the folder of kleis-get-token.cmd to PATH; npm prefix --global says where it is.'
+              ? windowsPathHint()
               : `Add the folder of kleis-credential to PATH, or put its whole path into \`command\` of the kubeconfig user: ${clean(join(home, 'kleis-credential'), 400)}`,
         }),
       ),
@@ -81,6 +91,13 @@ export async function checkPlugin(entry: FoundEntry, { env, platform, signal }: 
   }
   const real = clean(realpathSync(file), 400);
   return [ok('path', `kubectl runs ${place}${real === place ? '' : ` (${real})`}, ${found}.`)];
+}
+
+function windowsPathHint(): string {
+  const { standalone } = thisProcess;
+  return standalone === undefined
+    ? 'Add the folder of kleis-get-token.cmd to PATH; npm prefix --global says where it is.'
+    : `Add ${clean(standalone, 400)} to PATH.`;
 }
 
 /** kubectl itself: undefined where it is not found, or does not say. */

@@ -3,6 +3,7 @@ import { isObject } from '../../shared/json.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { asText } from '../../shared/text.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
+import { hasNoLauncher } from '../surroundings/installation.ts';
 import type { Mapping } from './document.ts';
 
 /** client-go's name for the extension whose value the plugin gets as `spec.cluster.config`. */
@@ -53,7 +54,7 @@ export function buildUser(args: readonly string[], before: Mapping, platform: No
   const exec = isObject(before['exec']) && readExec(before) !== undefined ? before['exec'] : {};
   const env = Array.isArray(exec['env']) ? (exec['env'] as unknown[]) : undefined;
   return {
-    exec: execEntry({ args, platform, env }),
+    exec: execEntry({ args, platform, env, isPlugin: hasNoLauncher(platform) }),
     ...(before['extensions'] !== undefined && { extensions: before['extensions'] }),
   };
 }

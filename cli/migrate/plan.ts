@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { KleisError } from '../../shared/errors.ts';
 import { isObject } from '../../shared/json.ts';
+import { hasNoLauncher } from '../surroundings/installation.ts';
 import { execEntry } from '../../shared/kube/exec-entry.ts';
 import type { Secret } from '../../shared/secret.ts';
 import { clean } from '../../shared/text.ts';
@@ -64,7 +65,7 @@ export async function planMigration(
       const { env, dropped } = keptEnvironment(user.body);
       const args = toArguments(flags);
       plan.set('users', user.name, {
-        exec: execEntry({ args, platform: deps.platform, env }),
+        exec: execEntry({ args, platform: deps.platform, env, isPlugin: hasNoLauncher(deps.platform) }),
         ...(user.body['extensions'] !== undefined && { extensions: user.body['extensions'] }),
       });
       if (secret !== undefined) secrets.set(...secret);

@@ -1,11 +1,14 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire as requireFrom } from 'node:module';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { KleisError } from '../../shared/errors.ts';
 import { clean } from '../../shared/text.ts';
 import { thisProcess } from '../surroundings/process.ts';
 import { keyringUnavailable as unavailable } from './contract.ts';
+import { helperName, helperText } from './keyring-process.ts';
 
 /*
  * keytar runs in a process of its own, for three reasons, each seen with libsecret: a call that hangs (a prompt that
@@ -17,25 +20,6 @@ import { keyringUnavailable as unavailable } from './contract.ts';
  * this process too and must not lose a token that is being stored; it ends when its stdin does, by SIGKILL because
  * nothing else ends a process with a hung thread.
  */
-const helperText = `
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => {});
-const answer = (id, fields) => process.stdout.write(JSON.stringify({ id, ...fields }) + '\\n');
-let rest = '';
-process.stdin.setEncoding('utf8');
-process.stdin.on('data', (text) => {
-  const lines = (rest + text).split('\\n');
-  rest = lines.pop();
-  for (const line of lines) run(JSON.parse(line));
-});
-process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL'));
-async function run({ id, call, args }) {
-  try {
-    answer(id, { value: await require(process.argv[1])[call](...args) });
-  } catch (error) {
-    answer(id, { error: String(error && error.message) });
-  }
-}
-`;
 
 export interface Helper {
   send(line: string): void;
@@ -60,7 +44,9 @@ export function startHelper(
   const { NODE_OPTIONS: _, NODE_PATH: __, NODE_EXTRA_CA_CERTS: ___, ...env } = options.env;
   let child: ChildProcessByStdio<Writable, Readable, null>;
   try {
-    child = spawn(thisProcess.node, ['-e', options.helper ?? helperText, keytarPath()], {
+    const { args, argv0 } = helperCommand(options.helper);
+    child = spawn(thisProcess.node, args, {
+      argv0,
       env,
       stdio: ['pipe', 'pipe', 'ignore'],
       windowsHide: true,
@@ -98,6 +84,20 @@ export function startHelper(
       child.kill('SIGKILL');
     },
   };
+}
+
+/** Node with the text; the standalone executable has it in itself, under another name. */
+function helperCommand(text = `const load = () => require(process.argv[1]);${helperText}`): {
+  readonly args: readonly string[];
+  readonly argv0?: string;
+} {
+  const { standalone } = thisProcess;
+  if (standalone === undefined) return { args: ['-e', text, keytarPath()] };
+  const path = join(standalone, 'lib', 'keytar.node');
+  if (existsSync(path)) return { args: [path], argv0: helperName };
+  throw new KleisError('keyring_unavailable', `The keyring cannot be used: there is no ${clean(path, 400)}.`, {
+    hint: 'Put the folder `lib` of the archive beside kleis, or use --cache file.',
+  });
 }
 
 /** Found from here, never from the working directory, where anybody may have put another `keytar`. */

@@ -2,6 +2,7 @@ import { clean } from '../../shared/text.ts';
 import type { Deps } from './deps.ts';
 import { lightFetch } from './light-fetch.ts';
 import { createReport, isLogLevel, logLevels } from './report.ts';
+import { standaloneFolder } from './standalone.ts';
 
 /** What this process is, which no test may want to be another. */
 export const thisProcess = {
@@ -11,6 +12,8 @@ export const thisProcess = {
   /** The Node that runs this. */
   node: process.execPath,
   nodeVersion: process.versions.node,
+  /** The folder of the standalone executable that this is; undefined where Node runs the package. */
+  standalone: standaloneFolder(),
   /** As Node's downloads say it: `linux-x64`. */
   target: `${process.platform}-${process.arch}`,
   /** False only if there is no process of that pid. */

@@ -1,4 +1,5 @@
 import { KleisError } from '../errors.ts';
+import { installPage } from '../install-page.ts';
 import { clean } from '../text.ts';
 
 /** What the `exec` section of a kubeconfig user says to run Kleis. */
@@ -10,6 +11,8 @@ export interface ExecEntry {
   readonly env?: readonly unknown[] | undefined;
   /** What whoever made the entry has to add, where the program is missing. */
   readonly hint?: string;
+  /** Whether kubectl finds Kleis only as its own plugin, which is where krew puts it. */
+  readonly isPlugin?: boolean;
 }
 
 /** What cmd.exe acts on, in quotes or not; npm's `kleis-get-token.cmd` is run by it, and Go quotes for other programs. */
@@ -38,15 +41,23 @@ function checkForCmd(args: readonly string[]): void {
 }
 
 /** The section as kubectl writes it, keys in its order (client-go, tools/clientcmd/api/v1, ExecConfig). Throws `request_unsupported`. */
-export function execEntry({ args, platform, env, hint = '' }: ExecEntry): Record<string, unknown> {
-  if (platform === 'win32') checkForCmd(args);
+export function execEntry({
+  args: flags,
+  platform,
+  env,
+  hint = '',
+  isPlugin = false,
+}: ExecEntry): Record<string, unknown> {
+  if (platform === 'win32' && !isPlugin) checkForCmd(flags);
+  // Not `kleis`: an allow-list (kuberc) that names it would allow more than to get a token.
+  const usual = platform === 'win32' ? 'kleis-get-token' : 'kleis-credential';
+  const args = isPlugin ? ['get-token', ...flags] : flags;
   return {
     apiVersion: 'client.authentication.k8s.io/v1',
     ...(args.length > 0 && { args: [...args] }),
-    // Not `kleis`: an allow-list (kuberc) that names it would allow more than to get a token.
-    command: platform === 'win32' ? 'kleis-get-token' : 'kleis-credential',
+    command: isPlugin ? 'kubectl-kleis' : usual,
     ...(env !== undefined && { env }),
-    installHint: `Kleis signs you in to this cluster. To install it: npm install --global kleis${hint}`,
+    installHint: `Kleis signs you in to this cluster. To install it: npm install --global kleis, or see ${installPage}${hint}`,
     // A person may have to paste; where there is no terminal, everything else works.
     interactiveMode: 'IfAvailable',
     // A credential belongs to exactly one cluster: the plugin must know to which.

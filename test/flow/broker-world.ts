@@ -38,6 +38,8 @@ export interface ReplicaOptions {
   readonly program?: string;
   /** Of the configuration, in place of what it has there. */
   readonly settings?: Json;
+  /** What is run in place of Node with the built broker. */
+  readonly executable?: string;
 }
 
 /** A cluster with what `kleis-broker rbac` prints and nothing else, an issuer of single-use tokens, and any number of replicas. */
@@ -131,7 +133,7 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
     );
 
   async function startReplica(name: string, options: ReplicaOptions = {}): Promise<Replica> {
-    const { ahead, settings } = options;
+    const { ahead, executable, settings } = options;
     const auditFile = join(folder, `${name}.jsonl`);
     const config = await file(`${name}.yaml`, document(auditFile, everyGrant, settings));
     const args = [
@@ -142,7 +144,9 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
       config,
     ];
     const more = ahead === undefined ? {} : { TEST_CLOCK_AHEAD: String(ahead) };
-    const broker = start(process.execPath, args, { env: { ...env, ...more }, timeout: 600_000 });
+    const [command, given] =
+      executable === undefined ? [process.execPath, args] : [executable, ['serve', '--config', config]];
+    const broker = start(command, given, { env: { ...env, ...more }, timeout: 600_000 });
     const end: Replica['end'] = async (signal) => {
       broker.kill(signal);
       return (await broker.done).code;

@@ -51,7 +51,7 @@ export const texts = {
     connect: 'Connect kubectl',
     system: 'Your system',
     systems: { linux: 'Linux', mac: 'macOS', windows: 'Windows' },
-    install: 'Install Kleis, once. It needs Node 20.20 or newer.',
+    install: 'Install Kleis, once. It needs Node 20.20 or newer; docs/install.md of Kleis has other ways.',
     add: 'Write your clusters into your kubeconfig. A browser opens for you to sign in.',
     use: 'Use kubectl as ever: it gets a new token by itself.',
     instead: 'Or take a kubeconfig as a file',

@@ -1,3 +1,4 @@
+import { installPage } from '../../../shared/install-page.ts';
 import type { ServerVersion } from '../../cluster/questions.ts';
 import { type DoctorFinding, ok, unknown, warning } from '../finding.ts';
 
@@ -24,7 +25,7 @@ export function checkSupport(version: ServerVersion | undefined, now: number): D
   if (minor > newest) {
     return unknown('version', `Kubernetes ${text} is newer than this Kleis, which knows releases to 1.${newest}.`, {
       why: `The dates of upstream's support are ${known}.`,
-      next: 'npm install --global kleis',
+      next: `Upgrade Kleis: ${installPage}`,
     });
   }
   const end = ends[minor];

@@ -1,3 +1,4 @@
+import { archivesPart } from '../archives/part.ts';
 import { ciPackagesPart } from './ci-packages.ts';
 import { chartPart } from './chart.ts';
 import { npmPart } from './npm.ts';
@@ -25,4 +26,4 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart, chartPart, ciPackagesPart, sumsPart];
+export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, chartPart, ciPackagesPart, sumsPart];

@@ -138,7 +138,7 @@ users:
       args:
       - --issuer-url=https://sso.example.com
       command: kleis-credential
-      installHint: "Kleis signs you in to this cluster. To install it: npm install --global kleis"
+      installHint: "Kleis signs you in to this cluster. To install it: npm install --global kleis, or see https://github.com/kleis-dev/kleis/blob/main/docs/install.md"
       interactiveMode: IfAvailable
       provideClusterInfo: true
 contexts:
@@ -272,7 +272,7 @@ users:
       command: kleis-credential # ours
       env:
       - {name: KLEIS_LOG, value: debug}
-      installHint: "Kleis signs you in to this cluster. To install it: npm install --global kleis"
+      installHint: "Kleis signs you in to this cluster. To install it: npm install --global kleis, or see https://github.com/kleis-dev/kleis/blob/main/docs/install.md"
       interactiveMode: IfAvailable
       provideClusterInfo: true
 clusters:
