@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly oidc?: ClusterOidc;
   /** Runs kube-controller-manager too: garbage collection, default service accounts, deletion of namespaces. */
   readonly controllers?: boolean;
+  /** With controllers: those too that make pods of Deployments, and endpoints of Services. */
+  readonly workloads?: boolean;
   /** More of kube-apiserver's. Not for the stand-in. */
   readonly flags?: readonly string[];
   /** Who it says it is in its tokens; its own URL if not given. Not for the stand-in. */

@@ -39,6 +39,8 @@ export interface PodOptions {
   /** A Deployment, of which this becomes one more pod, unless `pod` names one that is there. */
   readonly deployment?: string;
   readonly pod?: string;
+  /** At which port of our loopback a port of the container is reached, by its name; any unless given. */
+  readonly expose?: Readonly<Record<string, number>>;
   /** Ports of our loopback that the pod may reach beside the API server's. */
   readonly reach?: readonly number[];
   /** The programs of `dist` in a root of their own, unless another runs it. */
@@ -71,7 +73,9 @@ export async function runPod(cluster: Cluster, options: PodOptions): Promise<Run
   const pod = await findPod(cluster, options);
   const container = checkSpec(pod);
   const folder = await mkdtemp(join(tmpdir(), 'kleis-kubelet-'));
-  const ports = (container.ports ?? []).map(({ containerPort }) => containerPort);
+  const ports = new Map(
+    (container.ports ?? []).map(({ name = '', containerPort }) => [containerPort, options.expose?.[name] ?? 0]),
+  );
   const apiPort = Number(new URL(cluster.server).port);
   const sandbox = await openSandbox([apiPort, ...(options.reach ?? [])], ports);
   const release = async () => {

@@ -26,6 +26,14 @@ const controllers = [
   'clusterrole-aggregation-controller',
 ];
 
+const ofWorkloads = [
+  'deployment-controller',
+  'replicaset-controller',
+  'endpointslice-controller',
+  'disruption-controller',
+  'resourcequota-controller',
+];
+
 /** etcd and kube-apiserver (and the controllers, if asked for) on loopback with a throw-away state, in about 3 s. */
 export async function startRealCluster(options: ClusterOptions): Promise<Cluster> {
   // The ports were free a moment ago; the rare other process that took one must not fail a test.
@@ -42,6 +50,7 @@ async function start({
   kind,
   oidc,
   controllers: withControllers = false,
+  workloads = false,
   issuer,
   signingKey,
   flags: more = [],
@@ -92,7 +101,7 @@ async function start({
       const config = await files.write('controllers.kubeconfig', kubeconfig(server, pki.ca, pki.controllers));
       const manager = run('kube-controller-manager', join(bin, 'kube-controller-manager'), [
         ...controllerFlags(folder, config, controllerPort),
-        `--controllers=${controllers.join(',')}`,
+        `--controllers=${[...controllers, ...(workloads ? ofWorkloads : [])].join(',')}`,
       ]);
       await untilReady(manager, () => isOk(`https://127.0.0.1:${controllerPort}/healthz`, dispatcher));
     }

@@ -36,8 +36,11 @@ function splice(one: Socket, other: Socket): void {
   other.on('error', () => one.destroy());
 }
 
-/** Needs root. `reach`: ports of our loopback that the pod finds on its own; `ports`: those that it listens on. */
-export async function openSandbox(reach: readonly number[], ports: readonly number[]): Promise<Sandbox> {
+/**
+ * Needs root. `reach`: ports of our loopback that the pod finds on its own; `ports`: those that it listens on, each with
+ * the port of ours at which it is reached, or 0 for any.
+ */
+export async function openSandbox(reach: readonly number[], ports: ReadonlyMap<number, number>): Promise<Sandbox> {
   // A socket's path has 107 bytes at most.
   const sockets = await mkdtemp('/tmp/kleis-pod-');
   const servers: Server[] = [];
@@ -55,17 +58,17 @@ export async function openSandbox(reach: readonly number[], ports: readonly numb
     await once(server.listen(join(sockets, `out-${port}`)), 'listening');
   }
   const script = 'ip link set lo up; exec "$@"';
-  const argument = JSON.stringify({ folder: sockets, reach, ports });
+  const argument = JSON.stringify({ folder: sockets, reach, ports: [...ports.keys()] });
   const helper = start(
     'unshare',
     ['--net', 'setpriv', '--pdeathsig', 'KILL', 'sh', '-c', script, 'sh', process.execPath, '-e', inside, argument],
     { env: { PATH: process.env['PATH'] ?? '', HOME: sockets }, timeout: 3_600_000 },
   );
   await helper.waitFor(/ready/, 30_000);
-  for (const port of ports) {
+  for (const [port, at] of ports) {
     const server = createServer((socket) => splice(socket, connect(join(sockets, `in-${port}`))));
     servers.push(server);
-    await once(server.listen(0, '127.0.0.1'), 'listening');
+    await once(server.listen(at, '127.0.0.1'), 'listening');
     local.set(port, (server.address() as AddressInfo).port);
   }
   return {
