@@ -5,6 +5,7 @@ import { createRoot, finishTree } from '../shared/commands/tree.ts';
 import { exitCodes, exitCodesHelp, KleisError } from '../shared/errors.ts';
 import { widthOf } from '../shared/table.ts';
 import { clean, fold } from '../shared/text.ts';
+import type { ConfigFaults } from './config/documents.ts';
 import type { AuditReportFlags } from './commands/audit-report.ts';
 import type { AuditShowFlags } from './commands/audit-show.ts';
 import type { AuditUsedFlags } from './commands/audit-used.ts';
@@ -33,18 +34,25 @@ export async function run(argv: readonly string[], deps: Deps): Promise<number> 
   }
 }
 
+/** What to do where there is no configuration at all. */
+function nothingThere(env: Deps['env']): string {
+  const inPod = Boolean(env['KUBERNETES_SERVICE_HOST']);
+  return `Put a configuration there, or correct --config.${inPod ? ' In a pod: is its ConfigMap there, and mounted at that path? The kubelet starts this again.' : ''}`;
+}
+
 /** Each line of a faulty configuration as compilers print it; everything else as what happened and what to do. */
 function fail(error: unknown, { stderr, env }: Deps): number {
+  const prose = (text: string) => fold(`       ${text}`, widthOf(stderr)).trimStart();
   // By name: the class is loaded with the commands that need it.
   if (error instanceof Error && error.name === 'ConfigFaults') {
     stderr.write(`${error.message}\n`);
+    if ((error as ConfigFaults).empty) stderr.write(`next:  ${prose(nothingThere(env))}\n`);
     return exitCodes.configuration;
   }
   const known =
     error instanceof KleisError
       ? error
       : new KleisError('unexpected', `Something happened that the broker did not foresee: ${nameOf(error)}`);
-  const prose = (text: string) => fold(`       ${text}`, widthOf(stderr)).trimStart();
   stderr.write(`error: ${prose(known.message)}\nnext:  ${prose(known.hint)}\n`);
   if (known.detail !== undefined && env['KLEIS_LOG'] === 'debug')
     stderr.write(`debug: ${known.code}: ${known.detail}\n`);
@@ -70,7 +78,7 @@ export function createProgram(argv: readonly string[], deps: Deps, finish: (code
   withAdmin(withConfig(program.command('check')), 'compare with the live cluster, as this admin')
     .description('find what is wrong with a configuration, and with the clusters that it names')
     .addHelpText('after', checkHelp)
-    .option('--online', 'ask the issuers for their keys')
+    .option('--online', 'ask the issuers for their keys, and the clusters whether the broker can work there')
     .option('--no-files', 'do not look at the files that it names: they are on another machine')
     .option('--cluster <name>', 'the cluster, if the configuration has several')
     .addOption(output('table', 'json', 'sarif'))

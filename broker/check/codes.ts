@@ -9,11 +9,16 @@ export const checkCodes: readonly { readonly codes: readonly string[]; readonly 
   {
     codes: ['files', 'file-missing', 'file-unusable'],
     about:
-      'files that the configuration names are there, and hold what they should; the audit can be written. Left out with `--no-files`',
+      'files that the configuration names are there, and hold what they should, in a pod its token and authority too; the audit can be written. Left out with `--no-files`',
   },
   {
     codes: ['issuer', 'issuer-keys', 'issuer-shared'],
     about: 'with `--online`: an issuer gives keys that can be used, and is told from others of its URL',
+  },
+  {
+    codes: ['cluster', 'cluster-unusable'],
+    about:
+      'with `--online`, where its credentials are: a cluster answers the broker under its own account, and the policy is in force there',
   },
   { codes: ['version'], about: 'the API server is 1.30 or later' },
   {

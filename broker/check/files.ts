@@ -10,15 +10,20 @@ import { clean } from '../../shared/text.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { readClientSecret, readCookieKeys } from '../config/web-files.ts';
 import { parseKeySet } from '../issuers/keys.ts';
+import type { ClusterConfig } from '../config/broker-config.ts';
 import { type PlacedFinding, placeOf } from './findings.ts';
+import { isHere } from './own-access.ts';
 
 type Named = LoadedConfig['named'][number];
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The files that a configuration names, as `serve` would find them here: are they there, and what they should be. */
-export async function checkFiles({ named }: LoadedConfig, env: Env): Promise<PlacedFinding[]> {
+export async function checkFiles({ named, config }: LoadedConfig, env: Env): Promise<PlacedFinding[]> {
   const certificate = named.find(({ kind }) => kind === 'certificate');
-  const found = (await Promise.all(named.map((each) => checkFile(each, certificate, env)))).flat();
+  const found = [
+    ...(await Promise.all(named.map((each) => checkFile(each, certificate, env)))).flat(),
+    ...(await Promise.all(Object.values(config.clusters).map((each) => checkPod(each, env)))).flat(),
+  ];
   if (named.length === 0 || found.length > 0) return found;
   const what = `The ${named.length === 1 ? 'file' : `${named.length} files`} that it names can be used here.`;
   return [{ severity: 'ok', code: 'files', about: 'configuration', what }];
@@ -48,6 +53,28 @@ async function checkFile(named: Named, certificate: Named | undefined, env: Env)
     const { cause } = error;
     if (systemCode(cause) === undefined) return report('file-unusable', clean(error.message, 600).replace(/\.$/, ''));
     return report(systemCode(cause) === 'ENOENT' ? 'file-missing' : 'file-unusable', systemReason(cause));
+  }
+}
+
+/** What a pod finds of its own, where this is one. */
+async function checkPod(cluster: ClusterConfig, env: Env): Promise<PlacedFinding[]> {
+  const { name, credentials, certificateAuthority } = cluster;
+  if (!('inCluster' in credentials) || !isHere(cluster, true, env)) return [];
+  try {
+    await readConnection({ credentials, certificateAuthority, env });
+    return [];
+  } catch (error) {
+    if (!(error instanceof KleisError)) throw error;
+    return [
+      {
+        severity: 'error',
+        code: systemCode(error.cause) === 'ENOENT' ? 'file-missing' : 'file-unusable',
+        about: `clusters.${name}`,
+        what: clean(error.message, 600),
+        why: 'Without it the broker cannot sign in to the API server.',
+        ...(error.hint !== undefined && { next: error.hint }),
+      },
+    ];
   }
 }
 

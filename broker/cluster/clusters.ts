@@ -3,6 +3,8 @@ import { decodeUnverified } from '../../shared/jwt.ts';
 import { apiPath, type KubeClient, openCluster } from '../../shared/kube/client.ts';
 import { KubeError } from '../../shared/kube/error.ts';
 import { clean } from '../../shared/text.ts';
+import { KleisError } from '../../shared/errors.ts';
+import { isTrustFailure } from '../../shared/net/network-errors.ts';
 import { isPolicy } from './fault.ts';
 import type { ClusterConfig } from '../config/broker-config.ts';
 
@@ -222,13 +224,48 @@ async function probe({ identityNamespace: namespace }: ClusterConfig, kube: Kube
     return {
       reachable: true,
       policy: 'missing',
-      problem: 'The admission policy of `kleis-broker rbac` is not in force.',
+      problem:
+        'The admission policy of `kleis-broker rbac` is not in force: apply what that prints. Kubernetes before 1.30 has no such policies.',
     };
   } catch (error) {
-    if (!(error instanceof KubeError)) return { reachable: false, policy: 'unknown', problem: clean(error, 400) };
+    if (!(error instanceof KubeError)) return { reachable: false, policy: 'unknown', problem: describe(error) };
     const { status, message } = error;
+    if (status === 401) return { reachable: false, policy: 'unknown', problem: await describeRefusal(kube, message) };
+    if (status === undefined) return { reachable: false, policy: 'unknown', problem: describeSilence(error) };
     if (isPolicy(message)) return { reachable: true, policy: 'in_force', problem: kube.fault()?.message };
-    const reachable = status !== undefined && status !== 401 && status < 500;
-    return { reachable, policy: 'unknown', problem: clean(message, 400) };
+    const help = status === 403 || status === 404 ? ' Apply what `kleis-broker rbac` prints.' : '';
+    return { reachable: status < 500, policy: 'unknown', problem: `${sentence(message)}${help}` };
+  }
+}
+
+/** With what to do. */
+function describe(error: unknown): string {
+  if (!(error instanceof KleisError)) return clean(error, 400);
+  return clean([error.message, error.hint].filter((part) => part !== undefined).join(' '), 600);
+}
+
+function describeSilence(error: KubeError): string {
+  const help = isTrustFailure(error.cause)
+    ? 'Check the address and certificateAuthority.'
+    : 'Check the address, and whether a NetworkPolicy or a firewall is in between.';
+  return `${sentence(error.message)} ${help}`;
+}
+
+function sentence(text: string): string {
+  return `${clean(text, 400).replace(/\.$/, '')}.`;
+}
+
+/** What the token says of itself may be why. */
+async function describeRefusal(kube: KubeClient, message: string): Promise<string> {
+  const refused = `The API server refuses the broker's credential (401): ${sentence(message)}`;
+  try {
+    const token = await kube.token();
+    if (token === undefined) return `${refused} Its client certificate is none of the authority that it trusts.`;
+    const { aud, exp } = decodeUnverified(token).claims;
+    const audiences = [aud ?? []].flat().map((each) => clean(each, 100));
+    const until = typeof exp === 'number' ? ` and ends at ${new Date(exp * 1000).toISOString()}` : '';
+    return `${refused} The token is for ${audiences.slice(0, 5).join(', ') || 'no audience'}${until}: it must be for an audience of the API server (leave \`audience\` of the projected volume out), not have ended, and its account must be there.`;
+  } catch {
+    return `${refused} It is no token of a service account.`;
   }
 }

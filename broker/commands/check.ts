@@ -13,6 +13,7 @@ import type { Finding } from '../../shared/findings.ts';
 import { widthOf } from '../../shared/table.ts';
 import { countFindings, type PlacedFinding, placeOf, printTable, sortFindings } from '../check/findings.ts';
 import { checkIssuers } from '../check/issuers.ts';
+import { checkOwnAccess, isHere } from '../check/own-access.ts';
 
 export interface CheckFlags {
   readonly config: string;
@@ -22,7 +23,7 @@ export interface CheckFlags {
   readonly cluster?: string;
   /** False: the files that it names are on another machine. */
   readonly files: boolean;
-  /** Issuers are asked for their keys. */
+  /** Issuers are asked for their keys, and clusters whether the broker can work there. */
   readonly online?: boolean;
   readonly output: 'table' | 'json' | 'sarif';
 }
@@ -77,7 +78,7 @@ async function look(
     },
   ];
   if (files) findings.push(...(await checkFiles(loaded, env)));
-  if (online) findings.push(...(await askIssuers(loaded, { env, clock })));
+  if (online) findings.push(...(await askAll(loaded, files, { env, clock })));
   if (kubeconfig === undefined) return { findings };
   const cluster = chooseCluster(config, name, 'check');
   const admin = await openAdmin({ kubeconfig, context, env, now: () => clock.now() });
@@ -90,13 +91,21 @@ async function look(
   }
 }
 
-async function askIssuers({ config }: LoadedConfig, { env, clock }: Pick<Deps, 'env' | 'clock'>): Promise<Finding[]> {
+async function askAll(
+  { config }: LoadedConfig,
+  files: boolean,
+  { env, clock }: Pick<Deps, 'env' | 'clock'>,
+): Promise<Finding[]> {
   const clusters = openClusters(config.clusters, { clock, env });
   try {
-    return await checkIssuers(Object.values(config.issuers), clusters, {
-      clock,
-      fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
-    });
+    const found = await Promise.all([
+      checkOwnAccess(clusters, config, (cluster) => isHere(cluster, files, env)),
+      checkIssuers(Object.values(config.issuers), clusters, {
+        clock,
+        fetchFor: (options) => createFetch({ ...options, env, now: () => clock.now() }),
+      }),
+    ]);
+    return found.flat();
   } finally {
     clusters.close();
   }

@@ -25,6 +25,7 @@ const patience = { requests: 20_000, background: 5_000, operations: 1_000 };
 const stateCheckEvery = 15_000;
 const droppedEvery = 10 * 60_000;
 const renewEvery = 60_000;
+const lookEvery = 10_000;
 
 /** What only the running service knows of its own health. */
 interface Condition {
@@ -83,6 +84,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
     composition.current.audit.reopen();
     void composition.source.check();
     void main.reloadCertificate();
+    void composition.current.files.look();
   });
 
   await aborted(deps.signal);
@@ -129,7 +131,7 @@ function createBroker(composition: Composition, condition: Condition, { clock }:
 
 /** Starts what goes on by itself; gives what ends it. */
 function startWork(composition: Composition, condition: Condition, signal: AbortSignal): () => Promise<void> {
-  const { leases, issuers, telemetry, background, clock, log } = composition.current;
+  const { leases, issuers, files, telemetry, background, clock, log } = composition.current;
   issuers.start();
   leases.clusters.start();
   const checkState = async (): Promise<void> => {
@@ -144,6 +146,7 @@ function startWork(composition: Composition, condition: Condition, signal: Abort
     every(stateCheckEvery, () => void checkState()),
     every(droppedEvery, () => void background.run('revoke what was dropped', dropped)),
     every(renewEvery, () => renewOwnTokens(composition)),
+    every(lookEvery, () => void files.look()),
   ];
   const sweeper = startSweeper(leases, {
     onRound(result) {

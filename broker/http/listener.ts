@@ -1,10 +1,12 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import http, { type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import type { Express } from 'express';
 import { KleisError } from '../../shared/errors.ts';
+import { blocksIn } from '../../shared/net/certificates.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { parseAddress } from '../config/address.ts';
@@ -44,6 +46,8 @@ const limits = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeou
 /** Requests of one connection, so that nobody can send thousands ahead without reading an answer. */
 const maxRequests = 100;
 const handshakeTimeout = 10_000;
+/** Milliseconds that a new certificate must stay the same before it is used. */
+const settle = 200;
 /** Far more than a client, or an office behind one address, has at work at once. */
 const connections = { total: 4096, perAddress: 512 };
 
@@ -86,6 +90,10 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     try {
       const next = await readPair(files);
       if (next.cert !== pair.cert || next.key !== pair.key) {
+        await pause(settle);
+        const again = await readPair(files);
+        // Written in place, a chain is a shorter one for a moment. The next look finds it whole.
+        if (again.cert !== next.cert || again.key !== next.key) return;
         (server as https.Server).setSecureContext({ cert: next.cert, key: next.key, minVersion: 'TLSv1.2' });
         pair = next;
       }
@@ -160,12 +168,25 @@ interface Pair {
   readonly lifetime: { readonly from: number; readonly until: number };
 }
 
+async function readNamed(file: string): Promise<string> {
+  return readTextFile(file).catch((error: unknown) => {
+    throw new KleisError('config_invalid', `listen.tls: ${(error as Error).message}`, {
+      hint: 'Put the certificate and its key there (in a pod: their Secret), or correct the paths.',
+      cause: (error as Error).cause,
+    });
+  });
+}
+
 /** Throws `config_invalid` if the two do not belong together, which is what half a renewal looks like. */
 async function readPair({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<Pair> {
-  const [cert, key] = await Promise.all([certFile, keyFile].map((file) => readTextFile(file)));
+  const [cert, key] = await Promise.all([certFile, keyFile].map(readNamed));
   try {
+    blocksIn(cert!);
+    const leaf = new X509Certificate(cert!);
+    // OpenSSL takes an empty key for none, and serves nobody.
+    if (!leaf.checkPrivateKey(createPrivateKey(key!))) throw new Error('the key is not that of the certificate');
     tls.createSecureContext({ cert, key });
-    const { validFrom, validTo } = new X509Certificate(cert!);
+    const { validFrom, validTo } = leaf;
     return { cert: cert!, key: key!, lifetime: { from: Date.parse(validFrom), until: Date.parse(validTo) } };
   } catch (cause) {
     throw new KleisError('config_invalid', `The certificate ${clean(certFile)} and its key cannot be used.`, {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fetch } from '../../shared/net/http.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
 import { isHttpsOrLoopback, isLoopback, withoutBrackets } from '../../shared/net/url.ts';
-import { fileMark, readTextFile } from '../../shared/read-file.ts';
+import { fileMark, readTextFile, systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
 
@@ -86,7 +86,7 @@ export function fileKeys(path: string): KeyLoader {
   let last: { readonly mark: string; readonly keys: readonly VerificationKey[] } | undefined;
   return async () => {
     const mark = await fileMark(path).catch((cause: unknown) => {
-      throw new KeySetFault('the file of keys cannot be read', { cause });
+      throw new KeySetFault(`the file of keys ${clean(path, 400)} cannot be read: ${systemReason(cause)}`, { cause });
     });
     if (last?.mark !== mark) last = { mark, keys: await parseKeySet(await readTextFile(path)) };
     return { keys: last.keys, maxAge: fileFreshness };

@@ -1,4 +1,3 @@
-import { readCertificates } from '../../shared/net/certificates.ts';
 import type { WellKnownIssuer, WellKnownSignIn } from '../../shared/protocol.ts';
 import type { IssuerConfig } from '../config/broker-config.ts';
 
@@ -13,19 +12,17 @@ export interface PublicIssuers {
 
 type SignIn = NonNullable<IssuerConfig['signIn']>;
 
-/** Milliseconds; a provider's authority changes once in years. */
-const maxAge = 60_000;
-
-export function createPublicIssuers(now: () => number): PublicIssuers {
-  const known = new WeakMap<SignIn, { readonly at: number; readonly told: WellKnownSignIn }>();
-
+/** `readAuthority` gives the certificates of a file, and throws `config_invalid`. */
+export function createPublicIssuers(readAuthority: (file: string) => Promise<string>): PublicIssuers {
   /** Undefined where the file of its authority was never readable: without that nobody could sign in. */
-  async function tell(signIn: SignIn): Promise<WellKnownSignIn | undefined> {
-    const old = known.get(signIn);
-    if (old !== undefined && Math.abs(now() - old.at) < maxAge) return old.told;
-    const told = await describeSignIn(signIn).catch(() => old?.told);
-    if (told !== undefined) known.set(signIn, { at: now(), told });
-    return told;
+  async function tell({ clientId, scopes, certificateAuthority: file }: SignIn): Promise<WellKnownSignIn | undefined> {
+    const authority = file === undefined ? undefined : await readAuthority(file).catch(() => undefined);
+    if (file !== undefined && authority === undefined) return undefined;
+    return {
+      client_id: clientId,
+      ...(scopes && { scopes }),
+      ...(authority !== undefined && { certificate_authority: authority }),
+    };
   }
 
   return {
@@ -38,14 +35,5 @@ export function createPublicIssuers(now: () => number): PublicIssuers {
       });
       return (await Promise.all(all)).flat();
     },
-  };
-}
-
-/** Throws `config_invalid`. */
-async function describeSignIn({ clientId, scopes, certificateAuthority: file }: SignIn): Promise<WellKnownSignIn> {
-  return {
-    client_id: clientId,
-    ...(scopes && { scopes }),
-    ...(file !== undefined && { certificate_authority: await readCertificates(file) }),
   };
 }

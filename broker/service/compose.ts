@@ -16,6 +16,7 @@ import { createDropped, pullDroppedSwitches, revokeDropped } from './dropped-gra
 import { createCounters } from './counters.ts';
 import { createLog } from './log.ts';
 import { createRecent } from './recent.ts';
+import { followFiles } from './followed-files.ts';
 import { createRightsReview } from './rights.ts';
 import type { Services } from './services.ts';
 import { createKubernetesStore } from '../leases/kubernetes.ts';
@@ -74,10 +75,12 @@ export async function compose(
   const leases: LeaseServices = { store: noteChanges(store, overview), clusters };
   const anchoring = startAnchors(first.config, clusters, () => audit.head, now);
   const gone = createDropped(now);
+  const files = followFiles(() => inForce, now);
   const common = {
     leases,
     places: createClusterPlaces(env, now),
-    publicIssuers: createPublicIssuers(now),
+    publicIssuers: createPublicIssuers(files.authority),
+    files,
     dropped: gone,
     audit,
     anchoring,

@@ -57,6 +57,8 @@ export function assessHealth(inputs: HealthInputs): Health {
     addLifetime('lifetime of the certificate', certificate);
   }
 
+  for (const { place, fault } of services.files.state()) add(`file of ${place}`, fault === undefined, false, fault);
+
   const clusters = leases.clusters.all();
   const demanded = config.admissionPolicy === 'required';
   const faults = clusters.map((cluster) => faultOf(cluster, demanded));
@@ -66,6 +68,9 @@ export function assessHealth(inputs: HealthInputs): Health {
     const fault = faults[index];
     const critical = !anyUsable || cluster.name === stateCluster;
     add(`cluster ${cluster.name}`, fault === undefined, critical, fault, cluster.health().probedAt !== undefined);
+    const stale = cluster.kube.fault();
+    const kept = stale && `${stale.message} The last good credential stays in use.`;
+    add(`files of clusters.${cluster.name}`, stale === undefined, false, kept);
     const lifetime = cluster.kube.lifetime();
     if (lifetime !== undefined) addLifetime(`credential for cluster ${cluster.name}`, lifetime);
     // Those of single grants: the others go on, and nothing is minted for these.

@@ -7,6 +7,7 @@ import type { ClusterPlaces } from '../cluster/public-addresses.ts';
 import type { Clock } from '../surroundings.ts';
 import type { Dropped } from './dropped-grants.ts';
 import type { Counters } from './counters.ts';
+import type { FollowedFiles } from './followed-files.ts';
 import type { LeaseServices } from '../leases/lifecycle.ts';
 import type { Overview } from '../leases/overview.ts';
 import type { Issuers } from '../issuers/issuers.ts';
@@ -25,6 +26,7 @@ export interface Services {
   readonly dropped: Dropped;
   readonly places: ClusterPlaces;
   readonly publicIssuers: PublicIssuers;
+  readonly files: FollowedFiles;
   readonly audit: AuditLog;
   /** Undefined where the state is in memory. */
   readonly anchoring: Anchoring | undefined;

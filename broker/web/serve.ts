@@ -25,7 +25,10 @@ interface Site {
 }
 
 /** Serves the pages of a table. The settings are those in force at each request. */
-export function servePages(deps: ProviderDeps & Pick<Site, 'health'>, table: PageTable = pages): PersonRoutes {
+export function servePages(
+  deps: Omit<ProviderDeps, 'readSecret'> & Pick<Site, 'health'>,
+  table: PageTable = pages,
+): PersonRoutes {
   const site: Site = { table, health: deps.health };
   const surroundingsOf = createSurroundings(deps);
   return {

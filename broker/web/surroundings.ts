@@ -1,7 +1,6 @@
-import { fileMark } from '../../shared/read-file.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
-import { readCookieKeys } from '../config/web-files.ts';
 import type { Call } from '../http/request.ts';
+import type { FollowedFiles } from '../service/followed-files.ts';
 import type { Services } from '../service/services.ts';
 import { readCookies } from './session/cookies.ts';
 import { createProvider, type Provider, type ProviderDeps } from './session/provider.ts';
@@ -17,20 +16,21 @@ export interface Surroundings {
 }
 
 /** By the settings in force at each request; what is made of them stays as long as they do. Throws `config_invalid`. */
-export function createSurroundings(deps: ProviderDeps) {
-  const keysOf = whenChanged(readCookieKeys);
+export function createSurroundings(deps: Omit<ProviderDeps, 'readSecret'>) {
   const sealOf = lastOf((keys: readonly Uint8Array[], config: BrokerConfig) => {
     const { web, issuer, url } = settingsOf(config);
     return createSeal(keys, [config.publicUrl, issuer.name, url, web.clientId]);
   });
-  const providerOf = lastOf((config: BrokerConfig) => createProvider(providerSettings(config), deps));
+  const providerOf = lastOf((config: BrokerConfig, { clientSecret }: FollowedFiles) =>
+    createProvider(providerSettings(config), { ...deps, readSecret: clientSecret }),
+  );
   return async (call: Call, services: Services): Promise<Surroundings> => {
     const { config } = services.loaded;
     const { web, issuer } = settingsOf(config);
-    const seal = sealOf(await keysOf(web.cookieKeyFile), config);
+    const seal = sealOf(await services.files.cookieKeys(web.cookieKeyFile), config);
     const cookies = readCookies(call.header('cookie'));
     const session = await openSession(cookies, seal, issuer, services);
-    return { cookies, seal, provider: providerOf(config), session };
+    return { cookies, seal, provider: providerOf(config, services.files), session };
   };
 }
 
@@ -45,17 +45,6 @@ function providerSettings(config: BrokerConfig) {
   const { publicUrl } = config;
   const signedOut = `${publicUrl}/ui/signed-out`;
   return { issuer: { ...issuer, url }, web, callback: `${publicUrl}/ui/callback`, signedOut };
-}
-
-/** What was read of a file, until that is another one: keys are rotated while the broker runs. */
-function whenChanged<T>(read: (file: string) => T): (file: string) => Promise<T> {
-  let last: { readonly mark: string; readonly value: T } | undefined;
-  return async (file) => {
-    const found = await fileMark(file).catch(() => undefined);
-    const mark = `${file} ${found}`;
-    if (found === undefined || last?.mark !== mark) last = { mark, value: read(file) };
-    return last.value;
-  };
 }
 
 /** What was made last, as long as it is made of the same. */

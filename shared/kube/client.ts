@@ -43,6 +43,8 @@ export interface KubeOptions extends KubeConnectionOptions {
 
 /** A Role may be known, and a token renewed, this late. */
 const filesAge = 10_000;
+/** From the first look at something new to the second. */
+const settle = 250;
 /** Milliseconds for a call, where nobody says. */
 const usualTimeout = 10_000;
 const attempts = 3;
@@ -74,26 +76,35 @@ export function openCluster(options: KubeOptions): KubeClient {
   let live: Live | undefined;
   let checkedAt = 0;
   let checking: Promise<Live> | undefined;
+  let renewing: Promise<Live> | undefined;
   let fault: Error | undefined;
+  let candidate: KubeConnection | undefined;
   let told: Told | undefined;
   let connectedAt: number | undefined;
 
-  async function check(): Promise<Live> {
+  async function check(anew: boolean): Promise<Live> {
     try {
       const connection = await readConnection(options);
+      fault = undefined;
+      if (!anew && live !== undefined && !isDeepStrictEqual(parts(live.connection), parts(connection))) {
+        // Written in place, a file is a shorter one for a moment: what is new counts when it was seen twice.
+        const seen = candidate;
+        candidate = connection;
+        if (seen === undefined || !isDeepStrictEqual(parts(seen), parts(connection))) return live;
+      }
+      candidate = undefined;
       live = sameServer(live?.connection, connection)
         ? withToken(live!, connection)
         : replace(
             live,
             connect(connection, options, () => (connectedAt = performance.now())),
           );
-      fault = undefined;
     } catch (error) {
       if (live === undefined) throw error;
       fault = error as Error;
+      candidate = undefined;
     } finally {
-      checkedAt = now();
-      checking = undefined;
+      checkedAt = now() - (candidate === undefined ? 0 : filesAge - settle);
     }
     return live;
   }
@@ -101,7 +112,9 @@ export function openCluster(options: KubeOptions): KubeClient {
   function current(anew = false): Live | Promise<Live> {
     const age = now() - checkedAt;
     if (!anew && live !== undefined && age >= 0 && age < filesAge) return live;
-    return (checking ??= check());
+    // What is under way may keep the old one, which was just refused.
+    if (anew) return (renewing ??= check(true).finally(() => (renewing = undefined)));
+    return (checking ??= check(false).finally(() => (checking = undefined)));
   }
 
   async function request<T>(method: Method, path: string, wanted: KubeRequest = {}): Promise<KubeAnswer<T>> {
@@ -179,7 +192,8 @@ export function apiPath(
   return `${root}${folder}/${[resource, ...rest].map(encodeURIComponent).join('/')}`;
 }
 
-const comparable = ({ server, ...rest }: KubeConnection) => ({ ...rest, server: server.href, token: undefined });
+const parts = ({ server, ...rest }: KubeConnection) => ({ ...rest, server: server.href });
+const comparable = (connection: KubeConnection) => ({ ...parts(connection), token: undefined });
 
 function sameServer(old: KubeConnection | undefined, connection: KubeConnection): boolean {
   return old !== undefined && isDeepStrictEqual(comparable(old), comparable(connection));

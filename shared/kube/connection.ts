@@ -76,7 +76,12 @@ const nothing: Found = {
   proxy: undefined,
 };
 
-async function fromPod({ env, server, serviceAccountFolder = podFolder }: KubeConnectionOptions): Promise<Found> {
+async function fromPod({
+  env,
+  server,
+  certificateAuthority,
+  serviceAccountFolder = podFolder,
+}: KubeConnectionOptions): Promise<Found> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (server === undefined && !host) {
     throw invalid('KUBERNETES_SERVICE_HOST is not set, so this is no pod of a cluster.', {
@@ -84,13 +89,27 @@ async function fromPod({ env, server, serviceAccountFolder = podFolder }: KubeCo
     });
   }
   const tokenFile = join(serviceAccountFolder, 'token');
-  const [token, ca] = await Promise.all([readTextFile(tokenFile), readTextFile(join(serviceAccountFolder, 'ca.crt'))]);
+  const [token, ca] = await Promise.all([
+    readMounted(tokenFile, tokenHint),
+    certificateAuthority === undefined ? readMounted(join(serviceAccountFolder, 'ca.crt'), caHint) : undefined,
+  ]);
   return {
     ...nothing,
     server: host ? `https://${host.includes(':') ? `[${host}]` : host}:${port || '443'}` : undefined,
     ca,
-    token: readToken(token, tokenFile),
+    token: readToken(token, tokenFile, tokenHint),
   };
+}
+
+const tokenHint =
+  'The kubelet puts it there: mount the token of the service account (automountServiceAccountToken, or a projected volume at that path).';
+const caHint =
+  'The kubelet puts it there, of the ConfigMap kube-root-ca.crt: add that to the projected volume, or give certificateAuthority.';
+
+async function readMounted(file: string, hint: string): Promise<string> {
+  return readTextFile(file).catch((error: unknown) => {
+    throw invalid((error as Error).message, { hint, cause: (error as Error).cause });
+  });
 }
 
 type Mapping = Readonly<Record<string, unknown>>;
@@ -191,10 +210,11 @@ function parseServer(text: string): URL {
   throw invalid(`The API server's address ${shown(text)} ${why}.`);
 }
 
-function readToken(text: string, path: string): string {
+function readToken(text: string, path: string, hint?: string): string {
   const token = text.trim();
   // What a header can carry; the rest of the text stays out of the message.
-  if (!/^[\x21-\x7e]{1,65536}$/.test(token)) throw invalid(`There is no token in ${clean(path)}.`);
+  if (!/^[\x21-\x7e]{1,65536}$/.test(token))
+    throw invalid(`There is no token in ${clean(path)}.`, hint === undefined ? {} : { hint });
   return token;
 }
 

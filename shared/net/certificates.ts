@@ -16,8 +16,7 @@ let fine: { readonly pem: string; readonly blocks: readonly string[] } | undefin
 export function certificatesIn(pem: string): readonly string[] {
   if (fine?.pem === pem) return fine.blocks;
   if (/-----BEGIN [^-]*PRIVATE KEY/.test(pem)) throw new Error('it holds a private key');
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw new Error('it holds no PEM certificate');
+  const blocks = blocksIn(pem);
   for (const [index, block] of blocks.entries()) {
     try {
       void new X509Certificate(block);
@@ -26,6 +25,16 @@ export function certificatesIn(pem: string): readonly string[] {
     }
   }
   fine = { pem, blocks };
+  return blocks;
+}
+
+/** Not parsed yet. Throws an Error: there is none, or one has no end. */
+export function blocksIn(pem: string): readonly string[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) throw new Error('it holds no PEM certificate');
+  // Half written, or half copied: the rest may be what matters.
+  if (pem.split('-----BEGIN CERTIFICATE-----').length - 1 !== blocks.length)
+    throw new Error('a certificate in it is cut off');
   return blocks;
 }
 

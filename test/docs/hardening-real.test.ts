@@ -46,6 +46,7 @@ const foreign: Readonly<Record<string, readonly string[]>> = {
   'secrets-store.csi.x-k8s.io/v1 SecretProviderClass': ['provider', 'parameters'],
   'external-secrets.io/v1 SecretStore': ['provider'],
   'external-secrets.io/v1 ExternalSecret': ['refreshInterval', 'secretStoreRef', 'target', 'data'],
+  'cert-manager.io/v1 Certificate': ['secretName', 'dnsNames', 'issuerRef', 'privateKey'],
   'bitnami.com/v1alpha1 SealedSecret': ['encryptedData', 'template'],
 };
 const nameOf = ({ apiVersion, kind }: KubeFile) => `${apiVersion} ${kind}`;

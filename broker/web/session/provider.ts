@@ -7,7 +7,6 @@ import { isHttpsOrLoopback } from '../../../shared/net/url.ts';
 import { Secret } from '../../../shared/secret.ts';
 import { clean } from '../../../shared/text.ts';
 import type { IssuerConfig, WebConfig } from '../../config/broker-config.ts';
-import { readClientSecret } from '../../config/web-files.ts';
 import type { Pending } from './pending.ts';
 
 /** The provider at which people sign in to the page, as the client of the page sees it. */
@@ -26,6 +25,8 @@ export interface Provider {
 export interface ProviderDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => number;
+  /** What `clientSecretFile` holds. Throws `config_invalid`, `storage_unsafe`. */
+  readonly readSecret: (file: string) => Promise<string>;
 }
 
 export interface ProviderSettings {
@@ -122,7 +123,7 @@ export function createProvider({ issuer, web, callback, signedOut }: ProviderSet
 
     async redeem(query, { nonce, verifier, state }) {
       const found = await discover();
-      const methods = clientMethods(web, found.metadata);
+      const methods = await clientMethods(web, found.metadata, deps.readSecret);
       const url = new URL(callback);
       url.search = query.toString();
       for (let left = methods.length; ; left -= 1) {
@@ -150,16 +151,23 @@ export function createProvider({ issuer, web, callback, signedOut }: ProviderSet
   };
 }
 
-async function fetchFor(authority: string | undefined, { env, now }: ProviderDeps): Promise<oidc.CustomFetch> {
+async function fetchFor(
+  authority: string | undefined,
+  { env, now }: Pick<ProviderDeps, 'env' | 'now'>,
+): Promise<oidc.CustomFetch> {
   const fetch = createFetch({ certificateAuthority: await readAuthority(authority), env, now, timeout });
   return async (url, { method, headers, body, redirect }) =>
     fetch(url, { method, headers, body: body as FetchInit['body'], ...(redirect === 'manual' && { redirect }) });
 }
 
 /** The likeliest first. RFC 8414 section 2: a provider that does not say takes client_secret_basic. */
-function clientMethods({ clientSecretFile }: WebConfig, metadata: oidc.ServerMetadata): readonly oidc.ClientAuth[] {
+async function clientMethods(
+  { clientSecretFile }: WebConfig,
+  metadata: oidc.ServerMetadata,
+  readSecret: ProviderDeps['readSecret'],
+): Promise<readonly oidc.ClientAuth[]> {
   if (clientSecretFile === undefined) return [oidc.None()];
-  const secret = readClientSecret(clientSecretFile);
+  const secret = await readSecret(clientSecretFile);
   const methods = [oidc.ClientSecretBasic(secret), oidc.ClientSecretPost(secret)];
   const supported = metadata.token_endpoint_auth_methods_supported;
   return supported !== undefined && !supported.includes('client_secret_basic') ? methods.toReversed() : methods;

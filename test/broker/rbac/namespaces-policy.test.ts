@@ -1,5 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openClusters } from '../../../broker/cluster/clusters.ts';
 import { slug } from '../../../docs/site/markdown.ts';
 import { needs } from '../../support/needs.ts';
 import { until } from '../../support/wait.ts';
@@ -240,6 +243,23 @@ for (const { kind, tool } of [
       const template = { metadata: { labels: { a: 'b' } }, spec: pod.spec };
       const spec = { selector: { matchLabels: { a: 'b' } }, template };
       refused(await manager('POST', deployments, { body: { metadata: { name: 'd' }, spec } }), onlyNamed);
+    });
+
+    test('a broker whose token is for something else is told what it is for', async () => {
+      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { audiences: ['vault'] } };
+      const minted = await world.admin('POST', `${system}/serviceaccounts/kleis-broker/token`, body);
+      const tokenFile = join(await mkdtemp(join(tmpdir(), 'kleis-audience-')), 'token');
+      await writeFile(tokenFile, (minted['status'] as { token: string }).token, { mode: 0o600 });
+      const { server, caFile: certificateAuthority } = world.cluster;
+      const prod = { ...world.broker.config, server, certificateAuthority, credentials: { tokenFile } };
+      const clusters = openClusters({ prod }, { clock: { now: Date.now }, env: {} });
+      const { reachable, problem } = await clusters.get('prod')!.probe();
+      clusters.close();
+      await rm(dirname(tokenFile), { recursive: true });
+      expect(reachable).toBe(false);
+      expect(problem).toMatch(
+        /refuses the broker's credential \(401\).* The token is for vault and ends at .*leave `audience`/,
+      );
     });
 
     test('is nobody else: not impersonated, not another account', async () => {

@@ -59,6 +59,10 @@ export interface RunningBroker {
   ): Promise<Answer>;
   /** Writes another configuration and waits until it is in force, or refused. */
   reconfigure(parts: Record<string, unknown>): Promise<void>;
+  /** SIGHUP. */
+  hangUp(): void;
+  /** Milliseconds that its clock goes on at once. */
+  pass(milliseconds: number): void;
   /** SIGTERM; resolves to the exit code. */
   stop(): Promise<number>;
 }
@@ -207,6 +211,8 @@ async function startBroker(
           .find(({ msg }) => /configuration/.test(String(msg))),
       );
     },
+    hangUp: world.hangUp,
+    pass: world.pass,
     async stop() {
       world.end();
       return ended;
@@ -221,8 +227,10 @@ export function testDeps(env: Deps['env'] = {}): {
   output: () => string;
   end: () => void;
   hangUp: () => void;
+  pass: (milliseconds: number) => void;
 } {
   let text = '';
+  let ahead = 0;
   const stream = () =>
     new Writable({
       write(chunk: Buffer, _, done) {
@@ -238,7 +246,7 @@ export function testDeps(env: Deps['env'] = {}): {
     stdout: stream(),
     stderr: stream(),
     clock: {
-      now: Date.now,
+      now: () => Date.now() + ahead,
       sleep: async (milliseconds: number, signal?: AbortSignal) =>
         sleep(milliseconds, undefined, signal ? { signal } : {}),
     },
@@ -256,6 +264,7 @@ export function testDeps(env: Deps['env'] = {}): {
     hangUp() {
       for (const listener of listeners) listener();
     },
+    pass: (milliseconds) => void (ahead += milliseconds),
   };
 }
 

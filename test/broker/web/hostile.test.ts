@@ -202,7 +202,7 @@ describe('a provider that is down', () => {
         callback: `${url}/ui/callback`,
         signedOut: `${url}/ui/signed-out`,
       },
-      { env: {}, now: () => now },
+      { env: {}, now: () => now, readSecret: async () => '' },
     );
     const come = async () => page.authorizationUrl({ nonce: 'n', verifier: 'v'.repeat(43), state: 's' });
     const crowd = async () => (await Promise.allSettled(Array.from({ length: 30 }, come))).map(({ status }) => status);

@@ -1,14 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openClusters } from '../../../broker/cluster/clusters.ts';
 import { apiPath, type KubeClient, type KubeOptions, openCluster } from '../../../shared/kube/client.ts';
 import type { KubeCredentials } from '../../../shared/kube/connection.ts';
+import type { KleisError } from '../../../shared/errors.ts';
 import { KubeError } from '../../../shared/kube/error.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import { failure } from '../../support/failure.ts';
 import { freePorts } from '../../support/processes.ts';
+import { until } from '../../support/wait.ts';
 import { startStandInCluster, type StandInCluster } from '../../support/stand-in/cluster.ts';
 import { clusterConfig } from '../../broker/leases/world.ts';
 
@@ -88,7 +90,51 @@ describe('credentials', () => {
     expect(await whoami(client)).toBe('system:serviceaccount:default:pod-a');
     await file('token', renewed);
     now += 11_000;
+    // What is new counts when it was seen twice.
+    expect(await whoami(client)).toBe('system:serviceaccount:default:pod-a');
+    now += 300;
     expect(await whoami(client)).toBe('system:serviceaccount:default:pod-b');
+  });
+
+  it('of a pod that has none yet name the file and who puts it there, and are found as soon as it is there', async () => {
+    const url = new URL(cluster.server);
+    const env = { KUBERNETES_SERVICE_HOST: url.hostname, KUBERNETES_SERVICE_PORT: url.port };
+    const late = join(folder, 'late');
+    await mkdir(late);
+    const client = open({ inCluster: true }, { env, serviceAccountFolder: late });
+    const told = async () =>
+      client.request('GET', '/version').catch((error: KleisError) => `${error.message} ${error.hint}`);
+    expect(await told()).toMatch(/late\/(token|ca\.crt) cannot be read: it does not exist\. The kubelet puts it there/);
+    await writeFile(join(late, 'ca.crt'), cluster.caPem);
+    await writeFile(join(late, 'token'), '');
+    expect(await told()).toMatch(/There is no token in .*late\/token\. The kubelet puts it there: mount the token/);
+    await writeFile(join(late, 'token'), await accountToken('pod-late'));
+    expect(await whoami(client)).toBe('system:serviceaccount:default:pod-late');
+  });
+
+  it.each([
+    ['vanishes', async (path: string) => rm(path)],
+    ['is empty for a moment', async (path: string) => writeFile(path, '')],
+    ['is half written', async (path: string, text: string) => writeFile(path, text.slice(0, -40))],
+  ])('whose file %s stay in use until it is whole again', async (what, damage) => {
+    const [one, other] = ['one', 'other'].map((name) => `pod-${what.replaceAll(' ', '-')}-${name}`) as [string, string];
+    const [old, renewed] = [await accountToken(one), await accountToken(other)];
+    const tokenFile = await file('token', old);
+    let now = Date.now();
+    const client = open(
+      { tokenFile },
+      { server: cluster.server, certificateAuthority: cluster.caFile, now: () => now },
+    );
+    expect(await whoami(client)).toBe(`system:serviceaccount:default:${one}`);
+    await damage(tokenFile, renewed);
+    now += 11_000;
+    expect(await whoami(client)).toBe(`system:serviceaccount:default:${one}`);
+    await writeFile(tokenFile, renewed);
+    await until('the new one is in use', async () => {
+      now += 300;
+      return (await whoami(client)) === `system:serviceaccount:default:${other}`;
+    });
+    expect(client.fault()).toBeUndefined();
   });
 
   it('are read again at once when the API server takes them no more', async () => {
