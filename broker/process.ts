@@ -35,6 +35,7 @@ export function createDeps(): Deps {
       sleep: async (milliseconds, signal) => sleep(milliseconds, undefined, { ...(signal && { signal }) }),
     },
     host: hostname(),
+    user: process.getuid?.(),
     signal: ended.signal,
     onHangUp(listener) {
       listeners.add(listener);

@@ -18,6 +18,8 @@ export interface Deps {
   readonly clock: Clock;
   /** Of this machine or pod: names its part of the audit. */
   readonly host: string;
+  /** Its number; 0 is root. Undefined where users have none. */
+  readonly user: number | undefined;
   /** Aborted by SIGTERM and SIGINT. */
   readonly signal: AbortSignal;
   /** SIGHUP; returns what takes the listener away. */

@@ -97,7 +97,7 @@ function cannotBegin(file: string, cause: unknown): KleisError {
   const place = file === '-' ? 'standard output' : clean(file, 400);
   const reason = systemReason(cause instanceof SinkError ? cause.cause : cause);
   return new KleisError('config_invalid', `The audit cannot be written to ${place}: ${reason}.`, {
-    hint: 'Correct audit.file, or what stands in its way.',
+    hint: 'Correct audit.file, or what stands in its way. In a container: mount a volume there that its user can write, or let it be "-", standard output.',
     cause,
   });
 }

@@ -5,6 +5,7 @@ import type { Broker } from '../routes/app.ts';
 import { compose, type Composition } from '../service/compose.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Deps } from '../surroundings.ts';
+import { containerFaults } from '../service/container.ts';
 import { revokeDropped } from '../service/dropped-grants.ts';
 import { assessHealth, type HealthInputs } from '../service/health.ts';
 import { watchHealth } from '../service/health-log.ts';
@@ -45,6 +46,7 @@ export async function serve({ config: location }: ServeFlags, deps: Deps): Promi
   const first = await loadConfig(location);
   const composition = await compose(location, first, deps, ending.signal);
   const { log, background } = composition.current;
+  for (const { fault, next } of containerFaults(deps)) log.warn({ next }, fault);
   const condition: Condition = {
     draining: false,
     stateFault: 'It was not asked yet.',

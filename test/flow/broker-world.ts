@@ -40,6 +40,8 @@ export interface ReplicaOptions {
   readonly settings?: Json;
   /** What is run in place of Node with the built broker. */
   readonly executable?: string;
+  /** Starts it with these arguments, elsewhere than as a program of this machine; it has to see `folder`. */
+  readonly start?: (args: readonly string[]) => Promise<Running>;
 }
 
 /** A cluster with what `kleis-broker rbac` prints and nothing else, an issuer of single-use tokens, and any number of replicas. */
@@ -146,7 +148,9 @@ export async function startBrokerWorld(kind: ClusterOptions['kind']): Promise<Br
     const more = ahead === undefined ? {} : { TEST_CLOCK_AHEAD: String(ahead) };
     const [command, given] =
       executable === undefined ? [process.execPath, args] : [executable, ['serve', '--config', config]];
-    const broker = start(command, given, { env: { ...env, ...more }, timeout: 600_000 });
+    const broker =
+      (await options.start?.(['serve', '--config', config])) ??
+      start(command, given, { env: { ...env, ...more }, timeout: 600_000 });
     const end: Replica['end'] = async (signal) => {
       broker.kill(signal);
       return (await broker.done).code;

@@ -1,6 +1,7 @@
 import { archivesPart } from '../archives/part.ts';
 import { ciPackagesPart } from './ci-packages.ts';
 import { chartPart } from './chart.ts';
+import { imagePart } from '../../../broker/deploy/image/part.ts';
 import { npmPart } from './npm.ts';
 import type { Part } from './part.ts';
 import { checkRebuilt } from './rebuild.ts';
@@ -26,4 +27,4 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, chartPart, ciPackagesPart, sumsPart];
+export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, chartPart, ciPackagesPart, imagePart, sumsPart];
