@@ -111,7 +111,7 @@ export async function startLastMileWorld(): Promise<LastMileWorld> {
 }
 
 /** An archive as the release has it, but of the programs that need the Node of this machine. */
-export async function makeRelease(work: string, into: string): Promise<void> {
+async function makeRelease(work: string, into: string): Promise<void> {
   const name = archive.replace(/\.tar\.gz$/, '');
   const programs = join(work, name);
   await mkdir(into);

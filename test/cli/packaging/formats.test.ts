@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, mkdir, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ajv } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import { parse as parseShell } from 'unbash';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
@@ -16,9 +16,13 @@ const root = new URL('../../../', import.meta.url).pathname;
 const read = async (name: string) => readFile(join(root, name), 'utf8');
 const ajv = new Ajv({ strict: false, validateFormats: false, unicodeRegExp: false, addUsedSchema: false });
 
+const compiled = new Map<string, ValidateFunction>();
+
 /** Why it is not of that format; '' if it is. */
 async function faults(schema: string, value: unknown): Promise<string> {
-  const isValid = ajv.compile(JSON.parse(await read(`test/docs/schemas/${schema}.json`)) as object);
+  const isValid =
+    compiled.get(schema) ?? ajv.compile(JSON.parse(await read(`test/docs/schemas/${schema}.json`)) as object);
+  compiled.set(schema, isValid);
   return isValid(value) ? '' : ajv.errorsText(isValid.errors);
 }
 
