@@ -17,6 +17,8 @@ interface Setting {
   readonly how: ClusterOidc['how'];
   readonly missing: boolean;
   readonly kubectls: readonly { version: string; program: string | undefined }[];
+  /** Also the stories in which no server has a say; each kubectl plays them once. */
+  readonly alone?: true;
 }
 
 const settings: readonly Setting[] = [
@@ -27,6 +29,7 @@ const settings: readonly Setting[] = [
     missing: false,
     // With real servers, those have both.
     kubectls: needs('kube') && needs('kube-1.30') ? [machine] : [machine, newest],
+    alone: true,
   },
   {
     title: 'kube-apiserver 1.36, --oidc flags',
@@ -34,6 +37,7 @@ const settings: readonly Setting[] = [
     how: 'flags',
     missing: !needs('kube'),
     kubectls: [newest],
+    alone: true,
   },
   {
     title: 'kube-apiserver 1.36, AuthenticationConfiguration',
@@ -70,7 +74,7 @@ afterEach(async () => {
 });
 afterAll(() => world?.end());
 
-for (const { title, kind, how, missing, kubectls } of settings) {
+for (const { title, kind, how, missing, kubectls, alone } of settings) {
   describe.skipIf(missing)(`on ${title}`, () => {
     let cluster: Cluster;
     beforeAll(async () => {
@@ -79,21 +83,28 @@ for (const { title, kind, how, missing, kubectls } of settings) {
 
     for (const { version, program } of kubectls) {
       describe.skipIf(!program)(`kubectl: ${version}`, () => {
-        stories(() => cluster, program ?? '', version);
+        stories(() => cluster, program ?? '');
+        if (alone) storiesOfClient(() => cluster, program ?? '', version);
       });
     }
   });
 }
 
-function stories(clusterOf: () => Cluster, program: string, version: string): void {
+/** People with that kubectl, and that cluster in their kubeconfig. */
+function peopleOf(clusterOf: () => Cluster, program: string) {
   /** Somebody whose kubeconfig names the cluster, who has not signed in yet. */
-  async function newcomer(config?: Readonly<Record<string, unknown>>): Promise<Person> {
+  const newcomer = async (config?: Readonly<Record<string, unknown>>): Promise<Person> => {
     const person = await world.person(config);
     await person.addContext('test', clusterOf(), [...world.flags, '--certificate-authority', person.providerCaFile]);
     return person;
-  }
-  const kubectl = (person: Person, args: readonly string[], options: Partial<RunOptions> = {}) =>
+  };
+  const kubectl = async (person: Person, args: readonly string[], options: Partial<RunOptions> = {}) =>
     person.run(program, args, options);
+  return { newcomer, kubectl };
+}
+
+function stories(clusterOf: () => Cluster, program: string): void {
+  const { newcomer, kubectl } = peopleOf(clusterOf, program);
 
   it('the first command signs in through the browser, the next is answered without starting Node', async () => {
     const person = await newcomer();
@@ -129,12 +140,22 @@ function stories(clusterOf: () => Cluster, program: string, version: string): vo
     expect(await person.windows()).toHaveLength(1);
   });
 
-  it('a watch goes on over the expiry of its token, and the next command refreshes without a window', async () => {
+  // Beside each other, since both wait until a token ends; each has a session of their own.
+  it('a watch and a process go on over the expiry of their token, and the next command refreshes without a window', async () => {
     world.provider.lifetimes.idToken = 6;
-    const person = await newcomer();
+    const [watching, asking] = [await newcomer(), await newcomer()];
+    await Promise.all([watch(watching), outlive(asking)]);
+    const before = refreshes();
+    expect(said(await kubectl(watching, ['get', 'ns', '-o', 'name']))).toMatchObject({ code: 0, stderr: '' });
+    expect(refreshes()).toBe(before + 1);
+    for (const person of [watching, asking]) expect(await person.windows()).toHaveLength(1);
+  });
+
+  /** A watch over the end of its token. */
+  async function watch(person: Person) {
     expect(await kubectl(person, ['get', 'ns'])).toMatchObject({ code: 0 });
     const signedIn = Date.now();
-    const watch = person.start(program, ['get', 'cm', '--watch', '-o', 'name'], { timeout: 60_000 });
+    const running = person.start(program, ['get', 'cm', '--watch', '-o', 'name'], { timeout: 60_000 });
     try {
       await expect.poll(async () => (await watched(clusterOf())).length, { timeout: 10_000 }).toBeGreaterThan(0);
       await expect.poll(() => Date.now() - signedIn, { timeout: 10_000, interval: 200 }).toBeGreaterThan(6500);
@@ -144,32 +165,24 @@ function stories(clusterOf: () => Cluster, program: string, version: string): vo
         kind: 'ConfigMap',
         metadata: { name },
       });
-      await watch.waitFor(new RegExp(`configmap/${name}\n`));
+      await running.waitFor(new RegExp(`configmap/${name}\n`));
     } finally {
-      watch.kill('SIGINT');
+      running.kill('SIGINT');
     }
-    await watch.done;
-    const before = refreshes();
-    expect(said(await kubectl(person, ['get', 'ns', '-o', 'name']))).toMatchObject({ code: 0, stderr: '' });
-    expect(refreshes()).toBe(before + 1);
-    expect(await person.windows()).toHaveLength(1);
-  });
+    await running.done;
+  }
 
-  it('a process that outlives its token gets the next one from the plugin', async () => {
-    world.provider.lifetimes.idToken = 4;
-    const person = await newcomer();
+  /** A process that outlives its token and gets the next one from the plugin. */
+  async function outlive(person: Person) {
     await inProxy(person, program, async (get) => {
       expect(await get('/api/v1/namespaces')).toBe(200);
+      const ended = Date.now() + 6500;
+      await expect.poll(() => Date.now() > ended, { timeout: 10_000, interval: 200 }).toBe(true);
       const before = refreshes();
-      await expect
-        .poll(() => get('/api/v1/namespaces').then((status) => status === 200 && refreshes() > before), {
-          timeout: 10_000,
-          interval: 250,
-        })
-        .toBe(true);
+      expect(await get('/api/v1/namespaces')).toBe(200);
+      expect(refreshes()).toBeGreaterThan(before);
     });
-    expect(await person.windows()).toHaveLength(1);
-  });
+  }
 
   it('a token that the server refuses is replaced by one refresh, and not by one after the other', async () => {
     const person = await newcomer();
@@ -196,6 +209,11 @@ function stories(clusterOf: () => Cluster, program: string, version: string): vo
     expect(refreshes()).toBe(before + 1);
     expect(await person.windows()).toHaveLength(1);
   });
+}
+
+/** In these the server only answers. */
+function storiesOfClient(clusterOf: () => Cluster, program: string, version: string): void {
+  const { newcomer, kubectl } = peopleOf(clusterOf, program);
 
   it('a sign-in that is refused opens one window for all runs of the plugin, and says why once', async () => {
     const person = await newcomer();
