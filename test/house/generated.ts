@@ -5,6 +5,7 @@ import { configJsonSchema } from '../../cli/settings/json-schema.ts';
 import { manualPages } from '../../manual.ts';
 import { brokerParts } from './broker-reference.ts';
 import { chartFiles } from './chart/files.ts';
+import { kustomizeFiles } from './chart/kustomize.ts';
 import { clusterParts } from './cluster-reference.ts';
 import { monitoringFiles } from './monitoring/files.ts';
 import { commandParts } from './command-reference.ts';
@@ -37,6 +38,7 @@ export const generated: readonly Generated[] = [
   ...monitoringFiles,
   ...shellParts,
   ...chartFiles,
+  ...kustomizeFiles,
   ...versionParts,
   ...[
     ...referenceParts,

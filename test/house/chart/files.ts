@@ -3,10 +3,10 @@ import { parse } from 'yaml';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { JsonSchema } from '../../../broker/config/json-schema.ts';
 import { table } from '../reference.ts';
+import { chartFolder } from './folder.ts';
 import { policyTemplates } from './policies.ts';
 import { valuesSchema, workloadValues } from './values-schema.ts';
 
-export const chartFolder = 'broker/deploy/helm/kleis-broker';
 const monitoring = 'broker/deploy/monitoring';
 
 /** What of the chart is made from the code, or from the files beside it. */

@@ -1,0 +1,1 @@
+export const chartFolder = 'broker/deploy/helm/kleis-broker';
