@@ -6,6 +6,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import { type ClusterOptions, startCluster } from '../../../test/support/cluster.ts';
 import { findTool } from '../../../test/support/tools.ts';
 import type { Part } from './part.ts';
+import { pushCheck } from './push-check.ts';
 import { done, inTemporary } from './temporary.ts';
 
 const name = 'kleis-broker';
@@ -29,6 +30,7 @@ export const chartPart: Part = {
       lacks: () => lacks() ?? lacksServer(kind),
       run: async (folder: string) => checkApplied(join(folder, file), kind),
     })),
+    pushCheck,
   ],
 };
 

@@ -83,7 +83,7 @@ async function startRegistry(work: string) {
   const port = await freePort();
   const config = {
     version: 0.1,
-    log: { level: 'panic', accesslog: { disabled: true } },
+    log: { level: 'error', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(work, 'registry') } },
     http: { addr: `127.0.0.1:${port}`, tls: { certificate: file('tls.crt', cert), key: file('tls.key', key) } },
   };
