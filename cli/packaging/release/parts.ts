@@ -10,7 +10,6 @@ import { checkAgainstTree, checkSchema, listedFolders } from './sbom-check.ts';
 import { sumsPart } from './sums.ts';
 import { done } from './temporary.ts';
 
-/** Everything that a release is made of, in the order in which it is made. */
 const sbomPart: Part = {
   name: 'sbom',
   make: (into) => Promise.resolve([makeSbom(into)]),
@@ -27,4 +26,5 @@ const sbomPart: Part = {
   ],
 };
 
-export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, chartPart, ciPackagesPart, imagePart, sumsPart];
+/** Everything that a release is made of, in the order in which it is made. */
+export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, imagePart, chartPart, ciPackagesPart, sumsPart];
