@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import { releaseIssuer, releaseSubject } from '../../cli/packaging/release/identity.ts';
-import { kubernetes, nodes } from '../../cli/packaging/release/supported.ts';
+import { artifacts, kubernetes, nodes } from '../../cli/packaging/release/supported.ts';
 import { type Part, table } from './reference.ts';
 
 /** The commands with which users verify a release, and what is said to be supported, each from one place. */
@@ -8,6 +8,7 @@ export const releaseParts: readonly Part[] = [
   { file: 'docs/releasing.md', name: 'verify', make: verify },
   { file: 'docs/versions.md', name: 'kubernetes', make: kubernetesTable },
   { file: 'docs/versions.md', name: 'nodes', make: nodesTable },
+  { file: 'docs/versions.md', name: 'artifacts', make: artifactsTable },
 ];
 
 function verify(): string {
@@ -54,5 +55,12 @@ function nodesTable(): string {
       runs === 'the packed programs' ? 'the programs of the npm package, as installed' : runs,
       when,
     ]),
+  );
+}
+
+function artifactsTable(): string {
+  return table(
+    ['of a release', 'for', 'tried before it is published'],
+    artifacts.map(({ what, system, tried }) => [what, system, tried ?? 'no: made, and its files looked at']),
   );
 }

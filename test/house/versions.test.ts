@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { kubernetes, nodes } from '../../cli/packaging/release/supported.ts';
+import { artifacts, kubernetes, nodes } from '../../cli/packaging/release/supported.ts';
+import { parts } from '../../cli/packaging/release/parts.ts';
 import { needs } from '../support/needs.ts';
 
 // docs/versions.md is made of one table. What that table says has to be run by something.
@@ -58,5 +59,16 @@ describe('the Nodes that are said to be supported', () => {
   it('leave out no line with long support between them', () => {
     expect(nodes.map(({ version }) => Number.parseInt(version, 10))).toEqual([20, 22, 24, 26]);
     for (const { version, exactly } of nodes.slice(1)) expect(exactly?.version).toMatch(new RegExp(`^${version}\\.`));
+  });
+});
+
+describe('the artifacts that are said to exist', () => {
+  it.each([...new Set(artifacts.map(({ part }) => part))])('are made by a part of the release: %s', (name) => {
+    const part = parts.find((each) => each.name === name);
+    expect(part).toBeDefined();
+    // What is said to be tried is a check of that part.
+    if (artifacts.some((each) => each.part === name && each.tried !== undefined)) {
+      expect(part?.checks.length).toBeGreaterThan(0);
+    }
   });
 });

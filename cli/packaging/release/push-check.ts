@@ -40,7 +40,8 @@ async function pushAll(folder: string, work: string): Promise<void> {
   const workflow = parse(readFileSync('.github/workflows/release.yml', 'utf8')) as Workflow;
   const script = workflow.jobs.images.steps.find(({ id }) => id === 'push')?.run;
   if (script === undefined) throw new Error('release.yml has no step "push"');
-  const { registry, trusting, stop } = await startRegistry(work);
+  const server = await startRegistry(work);
+  const { registry, trusting } = server;
   try {
     symlinkSync(resolve(folder), join(work, 'release'));
     const output = join(work, 'output');
@@ -68,7 +69,7 @@ async function pushAll(folder: string, work: string): Promise<void> {
       if (digest !== `sha256:${own}`) throw new Error(`The tag of ${line} is sha256:${own}, and not ${digest}`);
     }
   } finally {
-    await stop();
+    await server.stop();
   }
 }
 

@@ -1,3 +1,6 @@
+import { architectures } from '../../../broker/deploy/image/architecture.ts';
+import { targets } from '../standalone/targets.ts';
+
 /** What Kleis is said to run on: docs/versions.md is made of it, and tests hold that something here runs each of it. */
 
 /** Minor versions of the API server; `ci` starts the servers of both ends. */
@@ -41,4 +44,38 @@ export const nodes: readonly SupportedNode[] = [
       integrity: 'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
     },
   },
+];
+
+export interface Artifact {
+  /** The part that makes it. */
+  readonly part: string;
+  readonly what: string;
+  readonly system: string;
+  /** Where it was tried before it is published; undefined if it is made and its files are looked at. */
+  readonly tried: string | undefined;
+}
+
+const systems = { darwin: 'macOS', linux: 'Linux, glibc', win32: 'Windows' } as const;
+
+/** What is made, and for what. A release is tried on Linux on x64, where it is made. */
+export const artifacts: readonly Artifact[] = [
+  {
+    part: 'npm',
+    what: 'npm package',
+    system: 'any with a Node of the table above',
+    tried: 'installed and started on Linux, x64',
+  },
+  ...targets.map(({ os, arch }) => ({
+    part: 'archives',
+    what: 'executable in an archive',
+    system: `${systems[os]}, ${arch}`,
+    tried: undefined,
+  })),
+  ...architectures.map((arch) => ({
+    part: 'image',
+    what: 'images of the broker and for CI jobs',
+    system: `Linux, ${arch}`,
+    tried: arch === 'amd64' ? 'run by runc' : undefined,
+  })),
+  { part: 'chart', what: 'chart', system: 'Kubernetes of the table above, helm 3', tried: 'applied to both ends' },
 ];
