@@ -68,7 +68,7 @@ export async function makeImages(into: string, options: MakeOptions = {}): Promi
   return written;
 }
 
-function configOf(target: Target): ImageConfig {
+export function configOf(target: Target): ImageConfig {
   const common = { User: `${user}:${user}`, Labels: labels(target), StopSignal: 'SIGTERM' };
   // What runs in an image says so (https://systemd.io/CONTAINER_INTERFACE); the broker's warnings go by it.
   const env = ['PATH=/usr/local/bin:/usr/bin', 'container=oci'];
@@ -98,7 +98,7 @@ function labels(target: Target): Readonly<Record<string, string>> {
     revision: git('rev-parse', 'HEAD'),
     source,
     url: packageJson.homepage,
-    documentation: `${source}/blob/main/docs/broker.md`,
+    documentation: `${source}/blob/main/docs/${target === 'broker' ? 'broker.md' : 'ci/README.md'}`,
     licenses: packageJson.license,
     vendor: packageJson.author,
   };
