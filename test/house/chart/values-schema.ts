@@ -67,7 +67,8 @@ const workload = {
     type: 'object',
     description: 'Files beside broker.yaml, by their names: authorities, key sets. Everybody may read them.',
     propertyNames: { pattern: '^[-._a-zA-Z0-9]{1,253}$' },
-    additionalProperties: { type: 'string' },
+    // Of these one version of YAML makes the end of a line, and another does not.
+    additionalProperties: { type: 'string', pattern: '^[^\\x{85}\\x{2028}\\x{2029}]*$' },
   },
   mounts: {
     type: 'array',
