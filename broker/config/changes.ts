@@ -1,3 +1,4 @@
+import type { Steps } from '../../shared/steps.ts';
 import { isSameJson } from './load.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
@@ -20,8 +21,9 @@ export interface ConfigChanges {
 const sections = ['grants', 'issuers', 'clusters'] as const;
 
 /** For the log: names alone, none of the values. */
-export function describeChanges(before: BrokerConfig, after: BrokerConfig): ConfigChanges {
-  const entries = sections.map((section) => [section, compareEntries(before[section], after[section])] as const);
+export function* describeChanges(before: BrokerConfig, after: BrokerConfig): Steps<ConfigChanges> {
+  const entries: [string, EntryChanges][] = [];
+  for (const section of sections) entries.push([section, yield* compareEntries(before[section], after[section])]);
   const { grants: _, issuers: __, clusters: ___, ...settings } = { ...before, ...after };
   const changed = Object.keys(settings).filter((name) => {
     const [old, next] = [before, after].map((config) => config[name as keyof BrokerConfig] ?? null);
@@ -33,14 +35,17 @@ export function describeChanges(before: BrokerConfig, after: BrokerConfig): Conf
   };
 }
 
-function compareEntries(
+function* compareEntries(
   before: Readonly<Record<string, unknown>>,
   after: Readonly<Record<string, unknown>>,
-): EntryChanges {
-  const all = {
-    added: Object.keys(after).filter((name) => !Object.hasOwn(before, name)),
-    dropped: Object.keys(before).filter((name) => !Object.hasOwn(after, name)),
-    changed: Object.keys(before).filter((name) => Object.hasOwn(after, name) && !isSameJson(before[name], after[name])),
-  };
-  return Object.fromEntries(Object.entries(all).filter(([, names]) => names.length > 0));
+): Steps<EntryChanges> {
+  const added = Object.keys(after).filter((name) => !Object.hasOwn(before, name));
+  const dropped: string[] = [];
+  const changed: string[] = [];
+  for (const name of Object.keys(before)) {
+    if (!Object.hasOwn(after, name)) dropped.push(name);
+    else if (!isSameJson(before[name], after[name])) changed.push(name);
+    yield;
+  }
+  return Object.fromEntries(Object.entries({ added, dropped, changed }).filter(([, names]) => names.length > 0));
 }

@@ -1,4 +1,5 @@
 import { parseDuration } from '../../shared/duration.ts';
+import type { Steps } from '../../shared/steps.ts';
 import { guessPlatform, knownPlatform } from './platforms.ts';
 import type { Access } from '../policy/access.ts';
 import type { Grant, GrantAccount, Where } from '../policy/grant.ts';
@@ -10,8 +11,13 @@ const defaultTtl = 15 * minute;
 const defaultMaxTtl = 60 * minute;
 
 /** Fills in what a document of the right shape leaves out. */
-export function completeConfig(document: BrokerDocument): BrokerConfig {
+export function* completeConfig(document: BrokerDocument): Steps<BrokerConfig> {
   const clusters = mapEntries(document.clusters, completeCluster);
+  const grants: Record<string, Grant> = {};
+  for (const [name, grant] of Object.entries(document.grants)) {
+    grants[name] = completeGrant(name, grant, clusters);
+    yield;
+  }
   return {
     publicUrl: document.publicUrl.replace(/\/$/, ''),
     listen: defined(document.listen),
@@ -20,7 +26,7 @@ export function completeConfig(document: BrokerDocument): BrokerConfig {
     admins: document.admins ?? [],
     issuers: mapEntries(document.issuers, completeIssuer),
     clusters,
-    grants: mapEntries(document.grants, (name, grant) => completeGrant(name, grant, clusters)),
+    grants,
     admissionPolicy: document.admissionPolicy ?? 'required',
     namespaces: { writers: (document.namespaces?.writers ?? []).map(completeWriter) },
     trustedProxies: document.trustedProxies ?? [],

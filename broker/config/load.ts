@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { finish, inTurns, type Pace, type Steps } from '../../shared/steps.ts';
 import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/compile.ts';
 import type { Path, PolicyFault } from '../policy/parse-where.ts';
 import { findWarnings } from './warnings.ts';
@@ -6,7 +7,7 @@ import { completeConfig } from './complete.ts';
 import { type ConfigFault, ConfigFaults, fileFault, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
 import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
-import { readPlainYaml } from './plain-yaml.ts';
+import { readPlainYaml, readPlainYamlInSteps } from './plain-yaml.ts';
 import { checkRules, type RuleFault } from './rules.ts';
 import type { BrokerConfig } from './broker-config.ts';
 import { checkShape } from './shape.ts';
@@ -34,22 +35,16 @@ export interface LoadedConfig {
 
 /**
  * Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. Ten thousand
- * grants take seconds; whatever else this process does comes in between the steps.
+ * grants take seconds; with a pace, whatever else this process does comes in between.
  */
-export async function loadConfig(location: string): Promise<LoadedConfig> {
+export async function loadConfig(location: string, pace?: Pace): Promise<LoadedConfig> {
+  const drive = async <T>(steps: Steps<T>): Promise<T> => (pace === undefined ? finish(steps) : inTurns(steps, pace));
   const { files, unread } = await readSources(location);
   const sources: ReadFile[] = [];
-  for (const source of files) {
-    sources.push({ ...source, plain: readPlainYaml(source.text) });
-    await new Promise(setImmediate);
-  }
+  for (const source of files) sources.push({ ...source, plain: await drive(readPlainYamlInSteps(source.text)) });
   const needed = sources.some(({ plain }) => plain === undefined);
-  const steps = judgeInSteps(sources, needed ? (await import('./yaml.ts')).readAnyYaml : () => [], unread);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-    await new Promise(setImmediate);
-  }
+  const readAny = needed ? (await import('./yaml.ts')).readAnyYaml : () => [];
+  return drive(judgeInSteps(sources, readAny, unread));
 }
 
 /**
@@ -64,7 +59,7 @@ export async function locateEntries(location: string): Promise<(entry: string) =
     return (readPlainYaml(text) ?? readAnyYaml(text, () => undefined)).map((root) => ({ file, lines, root }));
   });
   if (documents.length === 0) return () => fileFault(files[0]?.file ?? location, '');
-  const merged = mergeDocuments(documents, []);
+  const merged = finish(mergeDocuments(documents, []));
   return (entry) => {
     const [, section = '', name = ''] = /^(issuers|clusters|grants)\.(.+)$/.exec(entry) ?? [];
     return merged.fault(section === '' ? [] : [section, name], '', true);
@@ -81,7 +76,7 @@ export function* judgeInSteps(
   sources: readonly ReadFile[],
   readAny: typeof readAnyYaml,
   unread: readonly ConfigFault[] = [],
-): Generator<undefined, LoadedConfig, void> {
+): Steps<LoadedConfig> {
   const faults = [...unread];
   const parsed = sources.map(({ file, text, plain }): SourceDocument[] => {
     const lines = createLines(text);
@@ -95,43 +90,37 @@ export function* judgeInSteps(
   if (documents.length === 0) throw faults.length > 0 ? new ConfigFaults(faults) : new ConfigFaults(bare, true);
 
   const unreadable = faults.length > 0;
-  const merged = mergeDocuments(documents, faults);
+  const merged = yield* mergeDocuments(documents, faults);
   // What is missing may stand in the part that nobody could read.
   const incomplete = unreadable || merged.incomplete;
-  yield;
-  const { faults: shapeFaults, document, dropped } = checkShape(merged.value);
-  yield;
+  const { faults: shapeFaults, document, dropped } = yield* checkShape(merged.value);
   for (const { path, message, key, missing } of shapeFaults) {
     if (!(incomplete && missing === true && path.length === 1)) faults.push(merged.fault(path, message, key));
   }
   if (document === undefined) throw new ConfigFaults(sortFaults(faults));
 
-  const written = completeConfig(document);
+  const written = yield* completeConfig(document);
   const config = resolveFiles(written, (path) => merged.fileOf(path));
-  yield;
-  const compiled = compile(config);
-  yield;
-  const found = [...checkRules(config, document), ...compiled.faults];
+  const compiled = yield* compile(config);
+  const found = [...(yield* checkRules(config, document)), ...compiled.faults];
   for (const fault of found) {
     if (isEcho(fault, dropped, merged.value) || (incomplete && 'refersTo' in fault && fault.refersTo !== undefined))
       continue;
     faults.push(merged.fault(fault.path, fault.message));
   }
   if (faults.length > 0 || compiled.policy === undefined) throw new ConfigFaults(sortFaults(faults));
-  yield;
-  const warnings = findWarnings(config, compiled.policy).map(({ code, path, message }) => ({
-    code,
-    ...(path[0] === 'grants' && path[1] !== undefined && { grant: String(path[1]) }),
-    ...merged.fault(path, message),
-  }));
+  const warnings: Warning[] = [];
+  for (const { code, path, message } of yield* findWarnings(config, compiled.policy)) {
+    const grant = path[0] === 'grants' && path[1] !== undefined && { grant: String(path[1]) };
+    warnings.push({ code, ...grant, ...merged.fault(path, message) });
+    yield;
+  }
   const empty = bare.map((fault) => ({
     code: 'file-empty' as const,
     ...fault,
     message: `${fault.message}: it configures nothing`,
   }));
-  yield;
-  const hash = createHash('sha256').update(canonicalJson(written)).digest('hex');
-  yield;
+  const hash = yield* hashOf(written);
   return {
     config,
     policy: compiled.policy,
@@ -146,9 +135,11 @@ function emptiness(text: string): string {
   return text.trim() === '' ? 'is empty' : 'has no configuration in it';
 }
 
-function compile(config: BrokerConfig): { readonly policy?: CompiledPolicy; readonly faults: readonly PolicyFault[] } {
+function* compile(
+  config: BrokerConfig,
+): Steps<{ readonly policy?: CompiledPolicy; readonly faults: readonly PolicyFault[] }> {
   try {
-    return { policy: compilePolicy(config), faults: [] };
+    return { policy: yield* compilePolicy(config), faults: [] };
   } catch (error) {
     if (error instanceof PolicyFaults) return { faults: error.faults };
     throw error;
@@ -173,11 +164,32 @@ function sortFaults(faults: readonly ConfigFault[]): ConfigFault[] {
   );
 }
 
+/** SHA-256 (hex) of `canonicalJson`. */
+function* hashOf(config: BrokerConfig): Steps<string> {
+  const hash = createHash('sha256');
+  // The grants are nearly all of it. Each name is written as JSON has it, in the order of `canonicalJson`.
+  const { grants, ...rest } = config;
+  const [before = '', after = ''] = canonicalJson({ ...rest, grants: {} }).split('"grants":{}');
+  hash.update(`${before}"grants":{`);
+  let comma = '';
+  // Names that are numbers come first in any object, and so in its JSON.
+  for (const [name, grant] of Object.entries(Object.fromEntries(Object.entries(grants).toSorted(byName)))) {
+    hash.update(`${comma}${JSON.stringify(name)}:${canonicalJson(grant)}`);
+    comma = ',';
+    yield;
+  }
+  return hash.update(`}${after}`).digest('hex');
+}
+
+function byName([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
+}
+
 /** JSON with sorted names, so that order in a file means nothing. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) => {
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner;
-    return Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    return Object.fromEntries(Object.entries(inner).toSorted(byName));
   });
 }
 

@@ -1,10 +1,11 @@
 import { isObject } from '../../shared/json.ts';
+import type { Steps } from '../../shared/steps.ts';
 import { clean } from '../../shared/text.ts';
 import { claimPath } from '../policy/match.ts';
 import type { Path } from '../policy/parse-where.ts';
 import type { ConfigFault } from './documents.ts';
 import { documentSchema, mergedSections } from './schema.ts';
-import { dataOf, isEntries, placeAt, placeOfKey, type SourceDocument } from './tree.ts';
+import { dataInSteps, isEntries, placeAt, placeOfKey, type SourceDocument } from './tree.ts';
 
 type Data = Record<string, unknown>;
 
@@ -20,12 +21,12 @@ export interface Merged {
 }
 
 /** Brings documents together: issuers, clusters and grants by name, all else said once. */
-export function mergeDocuments(sources: readonly SourceDocument[], faults: ConfigFault[]): Merged {
+export function* mergeDocuments(sources: readonly SourceDocument[], faults: ConfigFault[]): Steps<Merged> {
   const value: Data = {};
   const homes = new Map<string, SourceDocument>();
   let incomplete = false;
   for (const source of sources) {
-    const content = plainContent(source, faults);
+    const content = yield* plainContent(source, faults);
     if (content === undefined) {
       incomplete = true;
       continue;
@@ -37,6 +38,7 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
         for (const [entry, body] of Object.entries(part)) {
           if (taken(homes, source, [name, entry], faults)) continue;
           if (isObject(section)) section[entry] = body;
+          yield;
         }
         homes.set(homeOf([name]), homes.get(homeOf([name])) ?? source);
       } else if (!isHeader(name) && !taken(homes, source, [name], faults)) {
@@ -60,8 +62,8 @@ export function mergeDocuments(sources: readonly SourceDocument[], faults: Confi
   };
 }
 
-function plainContent(source: SourceDocument, faults: ConfigFault[]): Data | undefined {
-  if (isEntries(source.root.content)) return dataOf(source.root) as Data;
+function* plainContent(source: SourceDocument, faults: ConfigFault[]): Steps<Data | undefined> {
+  if (isEntries(source.root.content)) return (yield* dataInSteps(source.root)) as Data;
   const message = 'is no mapping: begin with apiVersion: kleis.dev/v1';
   faults.push({ file: source.file, ...placeAt(source, []), path: '', message });
   return undefined;

@@ -1,3 +1,4 @@
+import { finish, type Steps } from '../../shared/steps.ts';
 import { unusableNames } from '../policy/parse-where.ts';
 import type { Content, Entry, TreeNode } from './tree.ts';
 
@@ -16,6 +17,8 @@ const restOfLine = / *(?:(?<= )#[^\n]*)?(?:\n|$)/y;
 const notContent = / *(?:#[^\n]*)?\n/y;
 const mark = /---(?=\n|$)/y;
 const maxDepth = 30;
+/** Levels of a document that are read an entry at a time: its sections, and their entries. */
+const steppedLevels = 2;
 
 /**
  * The documents of a text in the YAML that configurations are written in: names, lists and texts by indentation, each
@@ -24,9 +27,14 @@ const maxDepth = 30;
  * fast.
  */
 export function readPlainYaml(text: string): readonly TreeNode[] | undefined {
+  return finish(readPlainYamlInSteps(text));
+}
+
+/** The same, an entry of a section at a time. */
+export function* readPlainYamlInSteps(text: string): Steps<readonly TreeNode[] | undefined> {
   if (!usual.test(text)) return undefined;
   try {
-    return new Reader(text).documents();
+    return yield* new Reader(text).documents();
   } catch (error) {
     if (error instanceof NotPlain) return undefined;
     throw error;
@@ -44,13 +52,16 @@ class Reader {
     this.#text = text;
   }
 
-  documents(): TreeNode[] {
+  *documents(): Steps<TreeNode[]> {
     const found: TreeNode[] = [];
     this.#toContent();
     for (;;) {
       if (this.#indent >= 0) {
         const at = this.#at;
-        found.push({ at, content: this.#block() });
+        const content = this.#isItem()
+          ? this.#list(this.#indent)
+          : yield* this.#steppedMapping(this.#indent, steppedLevels);
+        found.push({ at, content });
         // Indented less than the first line: no mark either, whatever it looks like.
         if (this.#indent >= 0) throw new NotPlain();
       }
@@ -62,6 +73,29 @@ class Reader {
 
   #block(): Content {
     return this.#isItem() ? this.#list(this.#indent) : this.#mapping(this.#indent);
+  }
+
+  *#steppedMapping(indent: number, levels: number): Steps<Content> {
+    this.#enter();
+    const entries = new Map<string, Entry>();
+    while (this.#indent === indent) {
+      const at = this.#at;
+      const name = this.#key();
+      const node = levels > 1 ? yield* this.#steppedValue(indent, at, levels - 1) : this.#value(indent, at);
+      this.#add(entries, name, { key: at, node });
+      yield;
+    }
+    this.#leave(indent);
+    return entries;
+  }
+
+  *#steppedValue(above: number, name: number, levels: number): Steps<TreeNode> {
+    const at = this.#at;
+    if (!this.#skip(restOfLine)) return this.#lineValue(at, name);
+    this.#toContent();
+    if (this.#indent > above && !this.#isItem())
+      return { at: name, content: yield* this.#steppedMapping(this.#indent, levels) };
+    return this.#blockValue(above, name);
   }
 
   #mapping(indent: number): Content {
@@ -80,12 +114,18 @@ class Reader {
   /** `above`: how far its name is indented. */
   #value(above: number, name: number): TreeNode {
     const at = this.#at;
-    if (this.#skip(restOfLine)) {
-      this.#toContent();
-      if (this.#indent > above) return { at: name, content: this.#block() };
-      const list = this.#indent === above && this.#isItem();
-      return { at: name, content: list ? this.#list(above) : null };
-    }
+    if (!this.#skip(restOfLine)) return this.#lineValue(at, name);
+    this.#toContent();
+    return this.#blockValue(above, name);
+  }
+
+  #blockValue(above: number, name: number): TreeNode {
+    if (this.#indent > above) return { at: name, content: this.#block() };
+    const list = this.#indent === above && this.#isItem();
+    return { at: name, content: list ? this.#list(above) : null };
+  }
+
+  #lineValue(at: number, name: number): TreeNode {
     const content = this.#inline(plainInBlock);
     this.#endLine();
     return { at: isCollection(content) ? name : at, content };

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { Steps } from '../../shared/steps.ts';
 import { clean } from '../../shared/text.ts';
 import { formatDuration } from '../../shared/duration.ts';
 import type { Grant } from '../policy/grant.ts';
@@ -38,15 +39,19 @@ const longestSession = 43_200_000;
 export const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease']);
 
 /** Everything that takes more than one field to see. `document` is what `config` was completed from. */
-export function checkRules(config: BrokerConfig, document: BrokerDocument): RuleFault[] {
+export function* checkRules(config: BrokerConfig, document: BrokerDocument): Steps<RuleFault[]> {
   const faults: RuleFault[] = [];
   const report: Report = (path, message, refersTo) => faults.push({ path, message, refersTo });
   checkService(config, report);
   checkIssuers(config, document, report);
   checkWeb(config, report);
   checkClusters(config, report);
-  for (const grant of Object.values(config.grants)) checkGrant(grant, document.grants[grant.name]!, config, report);
-  checkSharedAccounts(config, report);
+  const first = new Map<string, Grant>();
+  for (const grant of Object.values(config.grants)) {
+    checkGrant(grant, document.grants[grant.name]!, config, report);
+    checkSharedAccount(grant, first, report);
+    yield;
+  }
   checkWriters(config, report);
   return faults;
 }
@@ -297,19 +302,14 @@ function checkEphemeral(document: GrantDocument, config: BrokerConfig, path: Pat
 }
 
 /** The admission policy and RBAC know accounts, not grants: two grants for one account cannot say different things. */
-function checkSharedAccounts(config: BrokerConfig, report: Report): void {
-  const first = new Map<string, Grant>();
-  for (const grant of Object.values(config.grants)) {
-    if (grant.account.kind !== 'elsewhere') continue;
-    const key = JSON.stringify([grant.cluster, grant.account.namespace, grant.account.name]);
-    const other = first.get(key);
-    if (other === undefined) first.set(key, grant);
-    else if (other.killSwitch !== grant.killSwitch) {
-      report(
-        ['grants', grant.name, 'killSwitch'],
-        `differs from that of grants.${other.name}, which has the same account`,
-      );
-    }
+function checkSharedAccount(grant: Grant, first: Map<string, Grant>, report: Report): void {
+  if (grant.account.kind !== 'elsewhere') return;
+  const key = JSON.stringify([grant.cluster, grant.account.namespace, grant.account.name]);
+  const other = first.get(key);
+  if (other === undefined) first.set(key, grant);
+  else if (other.killSwitch !== grant.killSwitch) {
+    const message = `differs from that of grants.${other.name}, which has the same account`;
+    report(['grants', grant.name, 'killSwitch'], message);
   }
 }
 

@@ -1,5 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { z } from 'zod';
+import type { Steps } from '../../shared/steps.ts';
 import { clean } from '../../shared/text.ts';
 import { namesAt, schemaAt } from './json-schema.ts';
 import { isObject } from '../../shared/json.ts';
@@ -23,25 +24,53 @@ export interface ShapeFault {
  * stand-ins for what is missing, so that everything else can still be checked and all faults told at once; `dropped`
  * says which paths that concerns.
  */
-export function checkShape(value: Readonly<Record<string, unknown>>): {
+export function* checkShape(value: Readonly<Record<string, unknown>>): Steps<{
   readonly faults: readonly ShapeFault[];
   readonly document: BrokerDocument | undefined;
   readonly dropped: readonly Path[];
-} {
-  const parsed = documentSchema.safeParse(value, { reportInput: true });
-  if (parsed.success) return { faults: [], document: parsed.data, dropped: [] };
-  const faults = parsed.error.issues.flatMap((issue) =>
+}> {
+  const parsed = yield* parseInSteps(value);
+  if (parsed.document !== undefined) return { faults: [], document: parsed.document, dropped: [] };
+  const faults = parsed.issues.flatMap((issue) =>
     explain(issue, []).map((fault) => ({ ...fault, missing: issue.input === undefined && issue.path.length > 0 })),
   );
   const dropped: Path[] = [];
   const rest = structuredClone(value) as Record<string, unknown>;
   // First only the faulty field goes; an entry that cannot do without it goes in the second round.
   for (const depth of [3, 2]) {
-    const again = documentSchema.safeParse(rest);
-    if (again.success) return { faults, document: again.data, dropped };
-    for (const issue of again.error.issues) repair(rest, issue, depth, dropped);
+    const again = yield* parseInSteps(rest);
+    if (again.document !== undefined) return { faults, document: again.document, dropped };
+    for (const issue of again.issues) repair(rest, issue, depth, dropped);
   }
-  return { faults, document: documentSchema.safeParse(rest).data, dropped };
+  return { faults, document: (yield* parseInSteps(rest)).document, dropped };
+}
+
+/** Entries that are parsed at once. */
+const atOnce = 4;
+
+/** As `documentSchema` says it of the whole: the entries of a section have nothing to do with one another. */
+function* parseInSteps(
+  value: Readonly<Record<string, unknown>>,
+): Steps<{ readonly document: BrokerDocument | undefined; readonly issues: readonly Issue[] }> {
+  const sections = mergedSections.filter((section) => isObject(value[section]));
+  const empty = Object.fromEntries(sections.map((section) => [section, {}]));
+  const whole = documentSchema.safeParse({ ...value, ...empty }, { reportInput: true });
+  const issues: Issue[] = whole.success ? [] : [...whole.error.issues];
+  const parts: Record<string, Record<string, unknown>> = {};
+  for (const section of sections) {
+    const part: Record<string, unknown> = {};
+    const entries = Object.entries(value[section] as Readonly<Record<string, unknown>>);
+    for (let from = 0; from < entries.length; from += atOnce) {
+      const some = Object.fromEntries(entries.slice(from, from + atOnce));
+      const parsed = documentSchema.shape[section].safeParse(some, { reportInput: true });
+      if (parsed.success) Object.assign(part, parsed.data);
+      else issues.push(...parsed.error.issues.map((issue) => ({ ...issue, path: [section, ...issue.path] })));
+      yield;
+    }
+    parts[section] = part;
+  }
+  const document = whole.success && issues.length === 0 ? { ...whole.data, ...parts } : undefined;
+  return { document, issues };
 }
 
 const standIns: Readonly<Record<string, unknown>> = {

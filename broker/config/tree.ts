@@ -1,3 +1,4 @@
+import type { Steps } from '../../shared/steps.ts';
 import type { Path } from '../policy/parse-where.ts';
 
 /** A part of a document. */
@@ -43,7 +44,7 @@ export function createLines(text: string): Lines {
   let starts: number[] | undefined;
   return {
     place(offset) {
-      starts ??= [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)];
+      starts ??= startsOf(text);
       let [low, high] = [0, starts.length];
       while (low + 1 < high) {
         const middle = (low + high) >> 1;
@@ -53,6 +54,12 @@ export function createLines(text: string): Lines {
       return { line: low + 1, column: offset - starts[low]! + 1 };
     },
   };
+}
+
+function startsOf(text: string): number[] {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return starts;
 }
 
 export function isEntries(content: Content): content is Entries {
@@ -69,6 +76,17 @@ export function dataOf({ content }: TreeNode): unknown {
   if (!isEntries(content)) return content;
   const data: Record<string, unknown> = {};
   for (const [name, { node }] of content) data[name] = dataOf(node);
+  return data;
+}
+
+/** The same, an entry of a section at a time; two levels are. */
+export function* dataInSteps({ content }: TreeNode, levels = 2): Steps<unknown> {
+  if (levels === 0 || !isEntries(content)) return dataOf({ at: 0, content });
+  const data: Record<string, unknown> = {};
+  for (const [name, { node }] of content) {
+    data[name] = yield* dataInSteps(node, levels - 1);
+    yield;
+  }
   return data;
 }
 

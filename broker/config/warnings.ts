@@ -1,4 +1,5 @@
 import { formatDuration } from '../../shared/duration.ts';
+import type { Steps } from '../../shared/steps.ts';
 import { clean } from '../../shared/text.ts';
 import type { Access } from '../policy/access.ts';
 import { type CompiledGrant, CompiledPolicy } from '../policy/compile.ts';
@@ -8,7 +9,7 @@ import { systemNamespaces } from './rules.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
 /** What is legal and unwise. */
-export function findWarnings(config: BrokerConfig, policy: CompiledPolicy): PolicyWarning[] {
+export function* findWarnings(config: BrokerConfig, policy: CompiledPolicy): Steps<PolicyWarning[]> {
   const found: PolicyWarning[] = [];
   const warn: Warn = (code, path, message) => found.push({ code, path, message });
   warnAboutBroker(config, warn);
@@ -17,6 +18,7 @@ export function findWarnings(config: BrokerConfig, policy: CompiledPolicy): Poli
     warnAboutPlatform(grant, platform, idClaims, warn);
     warnAboutCondition(grant, warn);
     warnAboutAccount(grant, warn);
+    yield;
   }
   return found;
 }

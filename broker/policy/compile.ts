@@ -1,3 +1,4 @@
+import type { Steps } from '../../shared/steps.ts';
 import { type Condition, compileCondition, ConditionFault } from './condition.ts';
 import type { Grant } from './grant.ts';
 import { claimPath, describeMatcher, type Matcher } from './match.ts';
@@ -81,7 +82,7 @@ export class CompiledPolicy {
 }
 
 /** Throws PolicyFaults, with all of them. What it makes no longer depends on the object that it was made from. */
-export function compilePolicy(source: PolicySource): CompiledPolicy {
+export function* compilePolicy(source: PolicySource): Steps<CompiledPolicy> {
   const faults: PolicyFault[] = [];
   const grants = new Map<string, CompiledGrant>();
   // Grants repeat one another's demands: sharing them keeps a hundred thousand grants small, and so in the CPU's caches.
@@ -90,6 +91,7 @@ export function compilePolicy(source: PolicySource): CompiledPolicy {
     const grant = copy(source.grants[name]!);
     const idClaims = Object.hasOwn(source.issuers, grant.issuer) ? source.issuers[grant.issuer]!.idClaims : [];
     grants.set(name, compileGrant(name, grant, idClaims, shared, faults));
+    yield;
   }
   if (faults.length > 0) throw new PolicyFaults(faults);
   return new CompiledPolicy(permission, grants);

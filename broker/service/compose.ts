@@ -6,7 +6,7 @@ import { openAuditLog } from '../audit/log.ts';
 import { createBackground } from './background.ts';
 import { type Clusters, openClusters } from '../cluster/clusters.ts';
 import { createClusterPlaces } from '../cluster/public-addresses.ts';
-import { describeChanges } from '../config/changes.ts';
+import type { ConfigChanges } from '../config/changes.ts';
 import { formatFault } from '../config/documents.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from '../config/reload.ts';
@@ -102,7 +102,7 @@ export async function compose(
     createIssuers(Object.values(config.issuers), issuerDeps, previous?.issuers);
   let current: Services = { ...common, loaded: first, issuers: issuersOf(first) };
 
-  function change(next: LoadedConfig, { dropped, changed }: GrantChanges): void {
+  function change(next: LoadedConfig, { dropped, changed }: GrantChanges, described: ConfigChanges): void {
     const before = current.loaded.config;
     const old = new Map(clusters.all().map((cluster) => [cluster.name, cluster]));
     inForce = next.config;
@@ -115,7 +115,7 @@ export async function compose(
     current = { ...common, loaded: next, issuers };
     printWarnings(next, stderr);
     const { hash } = next;
-    log.info({ hash, ...describeChanges(before, next.config), material: changed }, 'new configuration');
+    log.info({ hash, ...described, material: changed }, 'new configuration');
     const late = needRestart(first.config, next.config);
     if (late.length > 0) log.warn({ settings: late }, 'these settings take effect when the broker is started anew');
     const services = current;

@@ -1,6 +1,7 @@
 import type { BrokerConfig } from '../../broker/config/broker-config.ts';
 import type { Grant } from '../../broker/policy/grant.ts';
-import { type CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
+import type { CompiledPolicy } from '../../broker/policy/compile.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
 import { decide } from '../../broker/policy/decide.ts';
 
 export interface Decisions {

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import type { Where } from '../../broker/policy/grant.ts';
 import { loadConfig } from '../../broker/config/load.ts';
 import { watchConfig } from '../../broker/config/reload.ts';
-import { CompiledPolicy, compilePolicy } from '../../broker/policy/compile.ts';
+import { CompiledPolicy } from '../../broker/policy/compile.ts';
+import { compilePolicy } from '../support/compile-policy.ts';
 import { decide } from '../../broker/policy/decide.ts';
 import { allows, ask, baseDocument, faultsOf, loadGrant, loadText } from '../broker/policy/fixture.ts';
 

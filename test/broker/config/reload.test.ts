@@ -5,6 +5,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadConfig } from '../../../broker/config/load.ts';
+import { finish } from '../../../shared/steps.ts';
 import {
   compareGrants,
   type ConfigSource,
@@ -304,7 +305,7 @@ describe('a folder that changes', () => {
 describe('a material change of a grant', () => {
   const { config } = loadDocument({ grants: { g: grant() } });
   const after = (more: Record<string, unknown>, parts: Record<string, unknown> = {}): GrantChanges =>
-    compareGrants(config, loadDocument({ grants: { g: grant(more) }, ...parts }).config);
+    finish(compareGrants(config, loadDocument({ grants: { g: grant(more) }, ...parts }).config));
 
   it.each([
     ['where', { where: { team: 'y' } }],
@@ -327,7 +328,10 @@ describe('a material change of a grant', () => {
       const own = { sso: { cluster: 'ci', audience: 'kleis' } };
       return loadDocument({ grants: { g: grant() }, issuers: own, clusters: { prod: { credentials }, ci } }).config;
     };
-    expect(compareGrants(of('https://10.0.0.1'), of('https://10.0.0.2'))).toEqual({ dropped: [], changed: ['g'] });
+    expect(finish(compareGrants(of('https://10.0.0.1'), of('https://10.0.0.2')))).toEqual({
+      dropped: [],
+      changed: ['g'],
+    });
   });
 
   it('is none of how long tokens live or what is explained', () => {

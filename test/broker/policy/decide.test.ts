@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isAdmin } from '../../../broker/policy/admins.ts';
-import { compilePolicy } from '../../../broker/policy/compile.ts';
+import { compilePolicy } from '../../support/compile-policy.ts';
 import { decide } from '../../../broker/policy/decide.ts';
 import { ask, loadDocument, loadGrant } from './fixture.ts';
 

@@ -3,8 +3,9 @@ import { ConfigFaults } from '../../../broker/config/documents.ts';
 import { judgeInSteps, type LoadedConfig } from '../../../broker/config/load.ts';
 import { readPlainYaml } from '../../../broker/config/plain-yaml.ts';
 import { readAnyYaml } from '../../../broker/config/yaml.ts';
-import { compilePolicy } from '../../../broker/policy/compile.ts';
+import { compilePolicy } from '../../support/compile-policy.ts';
 import type { Where } from '../../../broker/policy/grant.ts';
+import { finish } from '../../../shared/steps.ts';
 import { type Asker, type Decision, decide, type Question } from '../../../broker/policy/decide.ts';
 
 /** Everything but grants; parts can be replaced. */
@@ -40,11 +41,7 @@ export function loadDocument(parts: Record<string, unknown>): LoadedConfig {
 
 export function loadText(...texts: readonly string[]): LoadedConfig {
   const files = texts.map((text, index) => ({ file: `${index + 1}.yaml`, text, plain: readPlainYaml(text) }));
-  const steps = judgeInSteps(files, readAnyYaml);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
+  return finish(judgeInSteps(files, readAnyYaml));
 }
 
 /** `line: path message` of every fault; empty if there is none. */
