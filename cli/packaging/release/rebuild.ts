@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildDist } from './build.ts';
 import { inTemporary } from './temporary.ts';
 
 /**
@@ -18,7 +19,7 @@ export function checkRebuilt(packages: readonly string[]): void {
     for (const name of [...sources, ...packages, 'node_modules/esbuild', 'node_modules/@esbuild']) {
       cpSync(name, join(copy, name), { recursive: true });
     }
-    execFileSync(process.execPath, ['build.mjs'], { cwd: copy, stdio: 'pipe' });
+    buildDist(copy);
     const [here, there] = [filesOf('dist'), filesOf(join(copy, 'dist'))];
     const differing = [...new Set([...here, ...there])].filter(
       (name) =>
