@@ -81,6 +81,12 @@ function isEverything({ apiGroups = [], resources = [], verbs, resourceNames = [
   return [apiGroups, resources, verbs].every((list) => list.includes('*')) && resourceNames.length === 0;
 }
 
+/** `kleis-broker rbac` says so by itself; what helm makes, helm calls its own. */
+function isOfBroker(labels: Readonly<Record<string, string>> = {}): boolean {
+  const manager = labels['app.kubernetes.io/managed-by'];
+  return manager === 'kleis-broker' || (manager === 'Helm' && labels['app.kubernetes.io/part-of'] === 'kleis');
+}
+
 function toFinding({ subject, reasons }: Holder, reach: Reach, bindingsOf: BindingsOf, words: Words): DoctorFinding {
   const worst = reasons.filter((reason) => reason.reach === reach);
   const [{ binding }] = worst as [Reason];
@@ -98,7 +104,7 @@ function toFinding({ subject, reasons }: Holder, reach: Reach, bindingsOf: Bindi
     anybody: `${who} reaches cluster-admin: may, ${list}.`,
     namespace: `${who} gets tokens of others: may, ${list}.`,
   }[reach];
-  if (binding.object.metadata.labels?.['app.kubernetes.io/managed-by'] === 'kleis-broker' && reach === 'namespace') {
+  if (isOfBroker(binding.object.metadata.labels) && reach === 'namespace') {
     return unknown(about, what, {
       why: 'By its label it is a broker of Kleis, which is to mint.',
       next: 'Whether its admission policies confine it: kleis-broker check',

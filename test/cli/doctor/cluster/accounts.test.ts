@@ -112,12 +112,18 @@ describe('who reaches more than it seems', () => {
     const own = { 'kubernetes.io/bootstrapping': 'rbac-defaults' };
     expect(look([all], { subject: system, labels: own })).toMatchObject([{ severity: 'ok' }]);
     expect(look([all], { labels: own })).toMatchObject([{ code: 'account_cluster_admin' }]);
-    const broker = { 'app.kubernetes.io/managed-by': 'kleis-broker' };
     const mint = [core(['serviceaccounts/token'], ['create'])];
-    expect(look(mint, { namespace: 'ci', labels: broker })).toMatchObject([
-      { severity: 'unknown', next: expect.stringContaining('kleis-broker check') },
-    ]);
-    expect(look(mint, { labels: broker })).toMatchObject([{ severity: 'warning' }]);
+    const byHelm = { 'app.kubernetes.io/managed-by': 'Helm' };
+    for (const broker of [
+      { 'app.kubernetes.io/managed-by': 'kleis-broker' },
+      { ...byHelm, 'app.kubernetes.io/part-of': 'kleis' },
+    ]) {
+      expect(look(mint, { namespace: 'ci', labels: broker })).toMatchObject([
+        { severity: 'unknown', next: expect.stringContaining('kleis-broker check') },
+      ]);
+      expect(look(mint, { labels: broker })).toMatchObject([{ severity: 'warning' }]);
+    }
+    expect(look(mint, { namespace: 'ci', labels: byHelm })).not.toMatchObject([{ severity: 'unknown' }]);
   });
 
   it('names that YAML or a shell would take for something else stay names', () => {
