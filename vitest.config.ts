@@ -9,6 +9,7 @@ const slow = [
   'test/**/*-real.test.ts',
   'test/**/{ambient,claim,faults,keyring,launcher,launcher-hostile,launcher-queue,store-keyring}.test.ts',
   'test/broker/{check,leases}/*.test.ts',
+  'test/broker/deploy/chart-*.test.ts',
   'test/broker/cluster/{mint,own-token,restart}.test.ts',
   'test/broker/audit/{file,logrotate}.test.ts',
   'test/broker/commands/audit-show.test.ts',

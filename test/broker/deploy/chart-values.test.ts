@@ -7,6 +7,8 @@ import { brokerJsonSchema, type JsonSchema } from '../../../broker/config/json-s
 import type { KubeObject } from '../../../shared/rbac/kinds.ts';
 import { patternForGo, valuesSchema } from '../../house/chart/values-schema.ts';
 import { needs } from '../../support/needs.ts';
+import { loadText } from '../policy/fixture.ts';
+import { needsOf, objectsOf } from '../rbac/fixture.ts';
 import { chart, helm } from './helm.ts';
 
 type Json = Record<string, unknown>;
@@ -236,6 +238,26 @@ describe.skipIf(!needs('helm'))('values of the chart', () => {
       const deployment = JSON.stringify(objects.find(({ kind }) => kind === 'Deployment'));
       expect(deployment).toContain(JSON.stringify((given['env'] as Json[])[0]));
     }
+  });
+
+  it('with an issuer of cert-manager let its account write that Secret, in the configuration and in the policy', async () => {
+    const { stdout } = await template({ ...values, certificate: { issuerRef: { name: 'x' } } });
+    const objects = objectsIn(stdout);
+    const find = (wanted: string) => objects.find(({ kind }) => kind === wanted) as unknown as Json & { data: Json };
+    expect(find('Certificate')).toMatchObject({
+      metadata: { name: 'kleis-tls', namespace: 'kleis-system' },
+      spec: { secretName: 'kleis-tls', dnsNames: ['kleis.example.com'], issuerRef: { name: 'x' } },
+    });
+    const made = String(find('ConfigMap').data['broker.yaml']);
+    expect(parse(made)).toMatchObject({
+      namespaces: { writers: [{ serviceAccount: 'cert-manager/cert-manager', secrets: ['kleis-tls'] }] },
+    });
+    // As `rbac` makes of that very configuration.
+    const loaded = loadText(made);
+    const expected = objectsOf(needsOf(loaded, loaded.config.clusters['prod']!.audiences));
+    for (const policy of expected.filter(({ kind }) => kind === 'ValidatingAdmissionPolicy'))
+      expect(objects).toContainEqual(expect.objectContaining({ kind: policy.kind, spec: policy['spec'] }));
+    expect(JSON.stringify(expected)).toContain('system:serviceaccount:cert-manager:cert-manager secrets/kleis-tls');
   });
 
   it('that are a bomb end helm, and not the machine', async () => {
