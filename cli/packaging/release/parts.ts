@@ -1,3 +1,4 @@
+import { bareDebianCheck } from './archive-check.ts';
 import { archivesPart } from '../archives/part.ts';
 import { ciPackagesPart } from './ci-packages.ts';
 import { chartPart } from './chart.ts';
@@ -27,4 +28,12 @@ const sbomPart: Part = {
 };
 
 /** Everything that a release is made of, in the order in which it is made. */
-export const parts: readonly Part[] = [npmPart, sbomPart, archivesPart, imagePart, chartPart, ciPackagesPart, sumsPart];
+export const parts: readonly Part[] = [
+  npmPart,
+  sbomPart,
+  { ...archivesPart, checks: [...archivesPart.checks, bareDebianCheck] },
+  imagePart,
+  chartPart,
+  ciPackagesPart,
+  sumsPart,
+];
