@@ -147,9 +147,18 @@ export function userOf({ namespace, name }: Account): string {
   return `system:serviceaccount:${namespace}:${name}`;
 }
 
-/** By code unit: what a machine's language makes of letters must not change the output. */
+/** By code point, as UTF-8 sorts: what a machine's language makes of letters must not change the output. */
 export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  if (a === b) return 0;
+  let at = 0;
+  while (a.charCodeAt(at) === b.charCodeAt(at)) at += 1;
+  return rank(a.charCodeAt(at)) < rank(b.charCodeAt(at)) ? -1 : 1;
+}
+
+/** Of a code unit; halves of code points beyond the others come last, and the end of a text (NaN) first. */
+function rank(unit: number): number {
+  if (Number.isNaN(unit)) return -1;
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x1_0000 : unit;
 }
 
 function sortAccess<T extends Access>(access: readonly T[]): T[] {

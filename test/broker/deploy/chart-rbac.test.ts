@@ -21,7 +21,18 @@ const role = fc.oneof(
   fc
     .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
     .filter((name) => /^(?!\.{1,2}$)[^/%\s\p{Cc}]+$/u.test(name)),
-  fc.constantFrom(`it's`, '"quoted"', '{{.Values}}', '\\n', '<&>', 'é'.repeat(253), '😀'.repeat(253), '$(x)', '`'),
+  fc.constantFrom(
+    `it's`,
+    '"quoted"',
+    '{{.Values}}',
+    '\\n',
+    '<&>',
+    'é'.repeat(253),
+    '😀'.repeat(253),
+    '\ufffd',
+    '$(x)',
+    '`',
+  ),
 );
 const duration = fc.constantFrom('10m', '1h', '90m', '1h30m', '24h', '3600s', '1h1m1s', '86400s', '0h15m', '5m', '25h');
 const ttl = fc.oneof(

@@ -3,6 +3,7 @@ import { parseAllDocuments } from 'yaml';
 import { describe, expect, test } from 'vitest';
 import type { KubeObject, Rule } from '../../../shared/rbac/kinds.ts';
 import { describeObject } from '../../../broker/rbac/manifests.ts';
+import { compare } from '../../../broker/rbac/needs.ts';
 import { everyGrant, load, needsOf, objectsOf, yamlOf } from './fixture.ts';
 
 const named = (objects: readonly KubeObject[]) => objects.map(describeObject);
@@ -138,6 +139,19 @@ describe('what a configuration needs', () => {
   test('the order of the configuration changes nothing', () => {
     const reversed = Object.fromEntries(Object.entries(everyGrant).toReversed());
     expect(yamlOf(needsOf(load(reversed)))).toBe(yamlOf(needsOf(load())));
+  });
+
+  test('texts are sorted as their UTF-8', () => {
+    const text = fc.string({ unit: 'binary' });
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(text, fc.constantFrom('', 'a', 'ab', '\ufffd', '😀', 'a😀', 'a\ufffd'))),
+        (texts) => {
+          const bytes = texts.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+          expect(texts.toSorted(compare)).toEqual(bytes);
+        },
+      ),
+    );
   });
 
   test('what is read back from the YAML is what was meant, whatever a Role is called', () => {
