@@ -47,8 +47,8 @@ export interface WatchOptions {
   readonly settle?: number;
 }
 
-/** Callers are served meanwhile, and hardly notice: a third of the time is the reload's. */
-const pace: Pace = { work: 5, rest: 10 };
+/** Callers are served meanwhile. Longer rests would delay what was changed by more than they spare a caller. */
+const pace: Pace = { work: 8, rest: 4 };
 
 // Ten seconds at the usual pace.
 const maxRounds = 50;
