@@ -64,6 +64,7 @@ export const tools = {
     find: () => onPath('krew'),
   },
   mmdebstrap: { what: 'mmdebstrap', get: debian('mmdebstrap'), find: () => onPath('mmdebstrap') },
+  ruby: { what: 'ruby', get: debian('ruby'), find: () => onPath('ruby') },
   umoci: { what: 'umoci', get: debian('umoci'), find: () => onPath('umoci') },
   skopeo: { what: 'skopeo', get: debian('skopeo'), find: () => onPath('skopeo') },
   runc: { what: 'runc', get: debian('runc'), find: () => onPath('runc') ?? sbin('runc') },

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +7,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import { buildForExecutables, canMake } from '../standalone/make.ts';
 import { type Target, targets } from '../standalone/targets.ts';
 import { layOut } from './layout.ts';
+import { epoch, normalize } from './normalize.ts';
 
 const run = promisify(execFile);
 
@@ -44,7 +45,7 @@ export async function makeArchives(into: string): Promise<string[]> {
 async function makeFor(target: Target, dist: string, folder: string, into: string): Promise<string[]> {
   await mkdir(folder);
   await layOut(target, dist, folder);
-  await normalize(folder);
+  await normalize(folder, ['kleis', 'kleis.exe', 'kleis-credential']);
   const made = [archiveFile(target)];
   await pack(folder, resolve(into, archiveFile(target)), [basename(folder)]);
   if (target.os !== 'win32') {
@@ -53,22 +54,6 @@ async function makeFor(target: Target, dist: string, folder: string, into: strin
     made.push(krewFile(target));
   }
   return made;
-}
-
-/** Seconds since the epoch: of the release, not of the machine that makes it (reproducible-builds.org). */
-const epoch = () => Number(process.env['SOURCE_DATE_EPOCH'] ?? 0);
-
-/** Rights and times that do not depend on who makes it. */
-async function normalize(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isSymbolicLink()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const runs = entry.isDirectory() || /^(?:kleis|kleis-credential|kleis\.exe)$/.test(entry.name);
-    await chmod(path, runs ? 0o755 : 0o644);
-    await utimes(path, epoch(), epoch());
-  }
-  await chmod(folder, 0o755);
-  await utimes(folder, epoch(), epoch());
 }
 
 /** Those entries of the folder's parent. */
@@ -82,6 +67,7 @@ async function pack(folder: string, file: string, entries: readonly string[]): P
   }
   const owner = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=@${epoch()}`, '--format=ustar'];
   const packed = file.slice(0, -'.gz'.length);
-  await run('tar', ['-cf', packed, ...owner, ...entries], { cwd });
+  // That of macOS sorts nothing; this is its name where both are.
+  await run(process.platform === 'darwin' ? 'gtar' : 'tar', ['-cf', packed, ...owner, ...entries], { cwd });
   await run('gzip', ['--no-name', '--force', packed]);
 }

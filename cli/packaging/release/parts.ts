@@ -1,5 +1,7 @@
 import { bareDebianCheck } from './archive-check.ts';
 import { archivesPart } from '../archives/part.ts';
+import { debPart } from '../deb/part.ts';
+import { manifestsPart } from '../manifests/part.ts';
 import { ciPackagesPart } from './ci-packages.ts';
 import { chartPart } from './chart.ts';
 import { imagePart } from '../../../broker/deploy/image/part.ts';
@@ -33,6 +35,8 @@ export const parts: readonly Part[] = [
   sbomPart,
   { ...archivesPart, checks: [...archivesPart.checks, bareDebianCheck] },
   imagePart,
+  debPart,
+  manifestsPart,
   chartPart,
   ciPackagesPart,
   sumsPart,
