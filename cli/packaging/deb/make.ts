@@ -78,7 +78,7 @@ async function layOut(from: string, root: string): Promise<void> {
   await writeDocuments(from, at('share/doc/kleis'));
   await move('.', 'lib/kleis');
   await mkdir(at('bin'));
-  for (const name of (await readdir(at('lib/kleis'))).filter((each) => /^k/.test(each))) {
+  for (const name of (await readdir(at('lib/kleis'))).filter((each) => each.startsWith('k'))) {
     await symlink(relative(at('bin'), join(at('lib/kleis'), name)), join(at('bin'), name));
   }
 }

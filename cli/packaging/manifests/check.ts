@@ -27,7 +27,7 @@ export function checkNamed(folder: string, texts: readonly string[]): void {
 }
 
 export function checkHomebrew(formula: string): void {
-  execFileSync('ruby', ['-c', formula], { stdio: 'pipe' });
+  execFileSync(findTool('ruby')!, ['-c', formula], { stdio: 'pipe' });
 }
 
 /** Installs it into a folder of its own, as a person does; then a real kubectl runs and completes it. */

@@ -2,12 +2,14 @@ import { archiveFile, archiveName } from '../archives/make.ts';
 import { targets } from '../standalone/targets.ts';
 import { homepage, licence, published, summary, version } from './release.ts';
 
+/** As Scoop names a version that is to come. */
+const ofAnother = (text: string) => text.replaceAll(version, '$version');
+
 /** A manifest for a bucket: github.com/ScoopInstaller/Scoop/wiki/App-Manifests. Undefined without the archive for Windows. */
 export function scoopManifest(folder: string): string | undefined {
   const target = targets.find(({ os }) => os === 'win32')!;
   const file = published(folder, archiveFile(target));
   if (file === undefined) return undefined;
-  const ofAnother = (text: string) => text.replaceAll(version, '$version');
   const manifest = {
     version,
     description: summary,
