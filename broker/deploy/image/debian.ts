@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Architecture, gnuArchitecture } from './architecture.ts';
 import { kept } from './download.ts';
@@ -41,6 +41,8 @@ export const wanted: readonly Wanted[] = [
   { name: 'busybox', licence: 'GPL-2.0-only', ciOnly: true, take: /^usr\/bin\/busybox$/ },
 ];
 
+export const suite = lock.suite;
+
 export const lockedPackages: readonly LockedPackage[] = lock.packages;
 
 /** Those of an image, with the licence of each. Throws if one is missing. */
@@ -72,9 +74,7 @@ export function filesOf(packages: readonly (LockedPackage & Wanted)[], architect
 function taken(locked: LockedPackage & Wanted, architecture: Architecture): Entry[] {
   const { name, take } = locked;
   const deb = fetchPackage(locked);
-  const folder = `${deb}.d`;
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
+  const folder = mkdtempSync(`${deb}.`);
   try {
     execFileSync('dpkg-deb', ['-x', deb, folder]);
     const pattern = new RegExp(take.source.replaceAll('LIB', gnuArchitecture[architecture]));
@@ -95,6 +95,11 @@ function isLicence({ path }: Entry, name: string): boolean {
   return path === `usr/share/doc/${name}` || path === `usr/share/doc/${name}/copyright`;
 }
 
+/** Neither a mirror nor the archive has it, or none can be reached. */
+export class NotToBeHad extends Error {
+  override readonly name = 'NotToBeHad';
+}
+
 /** The mirrors of Debian that apt knows here. */
 export function mirrors(): string[] {
   const told = execFileSync('apt-get', [
@@ -113,7 +118,7 @@ export function mirrors(): string[] {
  */
 function fetchPackage({ file: path, sha256 }: LockedPackage): string {
   const from = [...mirrors(), `https://snapshot.debian.org/archive/debian/${lock.snapshot}/`];
-  return kept(basename(path), { sha256 }, (into) => {
+  return kept(basename(path), sha256, (into) => {
     const failures: string[] = [];
     for (const url of from) {
       try {
@@ -125,6 +130,6 @@ function fetchPackage({ file: path, sha256 }: LockedPackage): string {
         failures.push(String((error as { readonly stderr?: Buffer }).stderr ?? error).trim());
       }
     }
-    throw new Error(`${basename(path)} cannot be had: ${failures.join('; ')}`);
+    throw new NotToBeHad(`${basename(path)} cannot be had: ${failures.join('; ')}`);
   });
 }

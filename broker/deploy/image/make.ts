@@ -3,10 +3,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Architecture, architectures } from './architecture.ts';
-import { filesOf, lockedPackages, packagesOf } from './debian.ts';
+import { filesOf, type LockedPackage, lockedPackages, packagesOf } from './debian.ts';
 import { kubectlFiles } from './kubectl.ts';
 import { archive, type Image, type ImageConfig, type Layer, layerOf } from './layout.ts';
-import { nodeFiles } from './node.ts';
+import { nodeFiles, nodeVersion } from './node.ts';
 import * as pins from './pins.ts';
 import { cacheFor, programFiles, type Target } from './program.ts';
 import { describeImage } from './spdx.ts';
@@ -18,6 +18,8 @@ export interface MakeOptions {
   readonly architectures?: readonly Architecture[];
   /** `dist` unless given: what `node build.mjs` has made; with the code cache for the Node of the images, if it is to be in them. */
   readonly dist?: string;
+  /** Of Debian; those of debian.json unless given. */
+  readonly packages?: readonly LockedPackage[];
 }
 
 const version = packageJson.version;
@@ -38,12 +40,12 @@ export async function makeImages(into: string, options: MakeOptions = {}): Promi
     return layer;
   };
   const created = commitTime();
-  const { dist = 'dist' } = options;
+  const { dist = 'dist', packages: locked = lockedPackages } = options;
   for (const target of options.targets ?? (['broker', 'ci'] as const)) {
     const images = (options.architectures ?? architectures).map(async (architecture): Promise<Image | undefined> => {
       const kubectl = target === 'ci' ? kubectlFiles(architecture) : [];
       if (target === 'ci' && kubectl.length === 0) return undefined;
-      const packages = packagesOf(lockedPackages, architecture, target === 'ci');
+      const packages = packagesOf(locked, architecture, target === 'ci');
       const base = [...systemFiles(target), ...filesOf(packages, architecture)];
       const program = programFiles(dist, target, cacheFor(architecture));
       return {
@@ -51,7 +53,7 @@ export async function makeImages(into: string, options: MakeOptions = {}): Promi
         config: configOf(target),
         layers: await Promise.all([
           layerOf(base, `Debian: ${packages.map(({ name, version: its }) => `${name} ${its}`).join(', ')}`),
-          once(architecture, async () => layerOf(nodeFiles(architecture), `Node ${pins.node.version}`)),
+          once(architecture, async () => layerOf(await nodeFiles(architecture), `Node ${nodeVersion(architecture)}`)),
           ...(kubectl.length > 0 ? [layerOf(kubectl, `kubectl ${pins.kubectl.version}`)] : []),
           layerOf(program, `Kleis ${version}`),
         ]),
@@ -60,7 +62,7 @@ export async function makeImages(into: string, options: MakeOptions = {}): Promi
     const made = (await Promise.all(images)).filter((image) => image !== undefined);
     if (made.length === 0) continue;
     const { bytes, digest } = archive(made, { name: version, created, annotations: labels(target) });
-    const described = { target, digest, created, dist, architectures: made.map(({ architecture }) => architecture) };
+    const described = { target, digest, created, dist, packages: locked, architectures: made.map(({ architecture }) => architecture) };
     writeFileSync(join(into, archiveName(target)), bytes);
     writeFileSync(join(into, spdxName(target)), `${JSON.stringify(describeImage(described), undefined, 2)}\n`);
     written.push(archiveName(target), spdxName(target));

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundledPackages } from './bundled.ts';
 import { type Architecture, nodeArchitecture } from './architecture.ts';
-import { node } from './pins.ts';
+import { nodeVersion } from './node.ts';
 import { type Entry, file, filesBelow, link } from './tree.ts';
 
 /** Which image: the broker's has nothing else in it; the one for CI jobs has all programs. */
@@ -57,7 +57,7 @@ function licences(dist: string, target: Target): string {
 
 /** The name that the build gives the cache for the Node of an image. */
 export function cacheFor(architecture: Architecture): string {
-  return `v${node.version}-linux-${nodeArchitecture[architecture]}`;
+  return `v${nodeVersion(architecture)}-linux-${nodeArchitecture[architecture]}`;
 }
 
 function withNode(entry: Entry): Entry {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Architecture } from './architecture.ts';
 import { bundledPackages } from './bundled.ts';
-import { lockedPackages, packagesOf } from './debian.ts';
-import { node, kubectl } from './pins.ts';
+import { type LockedPackage, packagesOf } from './debian.ts';
+import { nodeVersion } from './node.ts';
+import { kubectl } from './pins.ts';
 import type { Target } from './program.ts';
 
 /** A package as SPDX 2.3 has it: https://spdx.github.io/spdx-spec/v2.3/package-information */
@@ -48,12 +49,14 @@ export interface Described {
   /** RFC 3339. */
   readonly created: string;
   readonly architectures: readonly Architecture[];
+  /** Of Debian. */
+  readonly packages: readonly LockedPackage[];
   /** Where the programs in it were built. */
   readonly dist: string;
 }
 
 /** Everything that is in an image, by its package: of Debian, Node, kubectl, Kleis, and what is bundled in it. */
-export function describeImage({ target, digest, created, architectures: own, dist }: Described): SpdxDocument {
+export function describeImage({ target, digest, created, architectures: own, packages, dist }: Described): SpdxDocument {
   const name = `kleis-${target}`;
   const image = describe({
     id: 'image',
@@ -85,7 +88,7 @@ export function describeImage({ target, digest, created, architectures: own, dis
       purpose: 'LIBRARY',
     }),
   );
-  const inImage = own.flatMap((architecture) => contentsOf(target, architecture));
+  const inImage = own.flatMap((architecture) => contentsOf(target, architecture, packages));
   const content = {
     packages: [image, kleis, ...inImage, ...bundled],
     relationships: [
@@ -107,8 +110,8 @@ export function describeImage({ target, digest, created, architectures: own, dis
 }
 
 /** What an image for that architecture has beside Kleis. */
-function contentsOf(target: Target, architecture: Architecture): SpdxPackage[] {
-  const debian = packagesOf(lockedPackages, architecture, target === 'ci').map(({ name, version, licence, sha256 }) =>
+function contentsOf(target: Target, architecture: Architecture, locked: readonly LockedPackage[]): SpdxPackage[] {
+  const debian = packagesOf(locked, architecture, target === 'ci').map(({ name, version, licence, sha256 }) =>
     describe({
       id: `deb-${architecture}-${name}`,
       name,
@@ -122,10 +125,10 @@ function contentsOf(target: Target, architecture: Architecture): SpdxPackage[] {
   const runtime = describe({
     id: `node-${architecture}`,
     name: 'node',
-    version: node.version,
+    version: nodeVersion(architecture),
     licence: 'MIT',
-    purl: `pkg:generic/node@${node.version}?arch=${architecture}`,
-    download: `https://nodejs.org/dist/v${node.version}/`,
+    purl: `pkg:generic/node@${nodeVersion(architecture)}?arch=${architecture}`,
+    download: `https://nodejs.org/dist/v${nodeVersion(architecture)}/`,
     supplier: 'Organization: OpenJS Foundation',
     purpose: 'APPLICATION',
   });

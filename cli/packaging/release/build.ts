@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { nodeForCache } from '../../../broker/deploy/image/node.ts';
 
-/** Builds `dist` in that folder, with a code cache for this Node and for the one of images and executables. */
-export function buildDist(folder: string): void {
-  const others = [nodeForCache() ?? []].flat();
-  execFileSync(process.execPath, ['build.mjs', ...others], { cwd: folder, stdio: ['ignore', 2, 2] });
+/** Builds `dist` in that folder, with a code cache for this Node and for `other`, that of images and executables. */
+export function buildDist(folder: string, other: string | undefined): void {
+  const nodes = other === undefined ? [] : [other];
+  execFileSync(process.execPath, ['build.mjs', ...nodes], { cwd: folder, stdio: ['ignore', 2, 2] });
 }

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { nodeForCache } from '../../../broker/deploy/image/node.ts';
 import { buildDist } from './build.ts';
 import type { Outcome } from './part.ts';
 import { parts } from './parts.ts';
@@ -33,7 +34,7 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 // The pages of the manual say of which day they are: that of the commit, so that who builds it anew gets the same bytes.
 process.env['SOURCE_DATE_EPOCH'] ??= execFileSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' }).trim();
 say('build');
-buildDist('.');
+buildDist('.', await nodeForCache());
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 if (values.with !== undefined) cpSync(values.with, folder, { recursive: true });

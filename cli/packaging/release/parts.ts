@@ -24,7 +24,7 @@ const sbomPart: Part = {
     },
     {
       says: 'a build elsewhere, with what it names alone, gives the same bytes',
-      run: (folder) => done(() => checkRebuilt(listedFolders(folder))),
+      run: async (folder) => checkRebuilt(listedFolders(folder)),
     },
   ],
 };

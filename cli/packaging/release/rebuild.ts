@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeForCache } from '../../../broker/deploy/image/node.ts';
 import { buildDist } from './build.ts';
 import { inTemporary } from './temporary.ts';
 
@@ -8,7 +9,8 @@ import { inTemporary } from './temporary.ts';
  * Builds in another folder, with these packages and esbuild alone, and compares with `dist`: nothing in a program comes
  * from elsewhere, and whoever builds the same commit with the same Node gets the same bytes.
  */
-export function checkRebuilt(packages: readonly string[]): void {
+export async function checkRebuilt(packages: readonly string[]): Promise<void> {
+  const node = await nodeForCache();
   inTemporary('rebuild', (copy) => {
     const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
       encoding: 'utf8',
@@ -19,7 +21,7 @@ export function checkRebuilt(packages: readonly string[]): void {
     for (const name of [...sources, ...packages, 'node_modules/esbuild', 'node_modules/@esbuild']) {
       cpSync(name, join(copy, name), { recursive: true });
     }
-    buildDist(copy);
+    buildDist(copy, node);
     const [here, there] = [filesOf('dist'), filesOf(join(copy, 'dist'))];
     const differing = [...new Set([...here, ...there])].filter(
       (name) =>

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import * as pins from '../../../broker/deploy/image/pins.ts';
 import { configOf } from '../../../broker/deploy/image/make.ts';
+import { nodeVersion } from '../../../broker/deploy/image/node.ts';
+import { kubectl } from '../../../broker/deploy/image/pins.ts';
 
 const text = readFileSync('broker/deploy/image/Dockerfile', 'utf8').replaceAll('\\\n', ' ');
 const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -25,14 +26,14 @@ describe('the Dockerfile', () => {
   });
 
   it('takes the Node and the kubectl that the pins name', () => {
-    expect(stages.get('build')?.[0]).toContain(`/node:${pins.node.version}-`);
     for (const architecture of ['amd64', 'arm64'] as const) {
+      expect(stages.get('build')?.[0]).toContain(`/node:${nodeVersion(architecture)}-`);
       const [add = ''] = stages.get(`kubectl-${architecture}`)?.slice(1) ?? [];
-      expect(add).toContain(`--checksum=sha256:${pins.kubectl[architecture]} `);
-      expect(add).toContain(`/v${pins.kubectl.version}/bin/linux/${architecture}/kubectl `);
+      expect(add).toContain(`--checksum=sha256:${kubectl[architecture]} `);
+      expect(add).toContain(`/v${kubectl.version}/bin/linux/${architecture}/kubectl `);
     }
     const workflow = readFileSync('.github/workflows/release.yml', 'utf8');
-    expect(workflow).toContain(`https://dl.k8s.io/release/v${pins.kubectl.version}/bin/linux/$each/kubectl`);
+    expect(workflow).toContain(`https://dl.k8s.io/release/v${kubectl.version}/bin/linux/$each/kubectl`);
   });
 
   it.each(['broker', 'ci'] as const)('starts %s as the archive does, with the same labels', (target) => {
