@@ -131,7 +131,9 @@ describe.skipIf(!canMake)('the image of the broker', () => {
     });
 
     it('without a configuration says which file it misses, and ends with 6', async () => {
-      expect(await end({})).toMatchObject({ code: 6, stderr: '/etc/kleis:1:1: cannot be read: it does not exist\n' });
+      const { code, stderr } = await end({});
+      expect(code).toBe(6);
+      expect(stderr).toMatch(/^\/etc\/kleis:1:1: cannot be read: it does not exist\nnext: /);
     });
 
     describe.skipIf(!needs('kube'))('at a real API server', () => {
