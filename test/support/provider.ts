@@ -51,6 +51,8 @@ export interface ProviderOptions {
   /** The form of access tokens for a `resource`; jwt if not given. */
   readonly accessTokens?: 'jwt' | 'opaque';
   readonly deviceFlow?: boolean;
+  /** How often a client may ask whether a code was entered, in seconds: 1 if not given; 0: it does not say, which means 5. */
+  readonly deviceInterval?: number;
   readonly par?: boolean | 'required';
   readonly dpop?: boolean;
   /** The provider asks for a nonce in every DPoP proof (RFC 9449 section 8). */
@@ -127,7 +129,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Test
   });
   const callback = provider.callback();
   listener.handle = (request, response) => {
-    void serve(request, response, { callback, path, quirks });
+    void serve(request, response, { callback, path, quirks, interval: options.deviceInterval ?? 1 });
   };
 
   return {
@@ -153,7 +155,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Test
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { callback, path, quirks }: { callback: RequestListener; path: string; quirks: Quirks },
+  { callback, path, quirks, interval }: { callback: RequestListener; path: string; quirks: Quirks; interval: number },
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://provider.invalid');
   if (path !== '' && !url.pathname.startsWith(`${path}/`)) {
@@ -165,6 +167,9 @@ async function serve(
   if (quirks.discovery && inner === '/.well-known/openid-configuration') {
     const alter = quirks.discovery;
     rewrite(response, (status, text) => ({ status, body: alter(JSON.parse(text) as Record<string, unknown>) }));
+  }
+  if (inner === '/device/auth' && interval > 0) {
+    rewrite(response, (status, text) => ({ status, body: { ...(JSON.parse(text) as object), interval } }));
   }
   if (quirks.token && inner === '/token') {
     const alter = quirks.token;

@@ -14,7 +14,7 @@ import {
 
 let provider: TestProvider;
 beforeAll(async () => {
-  provider = await startProvider();
+  provider = await startProvider({ deviceInterval: 0 });
 });
 afterAll(() => provider.stop());
 
@@ -97,7 +97,7 @@ describe('signing in with a code', () => {
   });
 
   test('slow_down makes the pause five seconds longer, each time', async () => {
-    await withProvider({}, async (at) => {
+    await withProvider({ deviceInterval: 0 }, async (at) => {
       const times: number[] = [];
       const { deps, clock, tokens } = await begin(at);
       at.quirks.before = (_request, response, path) => {
@@ -116,7 +116,7 @@ describe('signing in with a code', () => {
   });
 
   test('a provider that fails for a while does not end it', async () => {
-    await withProvider({}, async (at) => {
+    await withProvider({ deviceInterval: 0 }, async (at) => {
       let failed = 0;
       at.quirks.before = (request, response, path) => {
         if (path !== '/token' || failed >= 3) return false;
@@ -136,7 +136,7 @@ describe('signing in with a code', () => {
   test.each([undefined, 'soon', -1])(
     'an answer that does not say when the code ends (expires_in %s) is taken',
     async (given) => {
-      await withProvider({}, async (at) => {
+      await withProvider({ deviceInterval: 0 }, async (at) => {
         at.quirks.before = (_request, response, path) => {
           if (path !== '/device/auth') return false;
           const end = response.end.bind(response);
@@ -157,7 +157,7 @@ describe('signing in with a code', () => {
   );
 
   test('the older name of the address, numbers as text and a second address that is odd are understood', async () => {
-    await withProvider({}, async (at) => {
+    await withProvider({ deviceInterval: 0 }, async (at) => {
       at.quirks.before = (request, response, path) => {
         if (path !== '/device/auth') return false;
         request.resume();
@@ -200,7 +200,7 @@ describe('how it ends without tokens', () => {
   });
 
   test('a refusal that only speaks of an expired token is a refusal: what counts is the error, not its words', async () => {
-    await withProvider({}, async (at) => {
+    await withProvider({ deviceInterval: 0 }, async (at) => {
       at.quirks.before = (request, response, path) => {
         if (path !== '/token') return false;
         request.resume();
@@ -236,7 +236,7 @@ describe('how it ends without tokens', () => {
   test.each(['javascript:alert(1)', 'http://evil.example/device', 'https://user@evil.example/', 'file:///etc/passwd'])(
     'people are not sent to %s',
     async (address) => {
-      await withProvider({}, async (at) => {
+      await withProvider({ deviceInterval: 0 }, async (at) => {
         at.quirks.before = (request, response, path) => {
           if (path !== '/device/auth') return false;
           request.resume();
@@ -251,7 +251,7 @@ describe('how it ends without tokens', () => {
   );
 
   test('a user code cannot rewrite the terminal', async () => {
-    await withProvider({}, async (at) => {
+    await withProvider({ deviceInterval: 0 }, async (at) => {
       at.quirks.before = (request, response, path) => {
         if (path !== '/device/auth') return false;
         request.resume();
