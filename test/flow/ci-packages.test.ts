@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -150,9 +150,42 @@ describe.skipIf(kubectl === undefined)('the component for GitLab', () => {
   it.concurrent('takes a folder that somebody else has made for none of its own', async () => {
     const job = await start({}, ['/bin/sh']);
     const folder = job.env['KLEIS_FOLDER'] ?? '';
-    await mkdir(folder);
+    // Of another person where this test may make it so; behind a link where not.
+    const planted = process.getuid?.() === 0 ? folder : `${folder}-planted`;
+    await mkdir(join(planted, 'bin'), { recursive: true });
+    const ran = join(planted, 'ran');
+    await writeFile(join(planted, 'bin/kleis'), `#!/bin/sh\ntouch '${ran}'\n`, { mode: 0o755 });
+    await writeFile(join(planted, 'kubeconfig'), '');
+    await (planted === folder ? chown(folder, 12_345, 12_345) : symlink(planted, folder));
     expect(await job.script(whoami)).toMatchObject({ code: 1, stderr: expect.stringContaining(folder) });
+    expect(await job.after()).toMatchObject({ code: 0 });
+    expect([existsSync(ran), existsSync(join(folder, 'bin/kleis'))]).toEqual([false, true]);
+    await rm(planted, { recursive: true });
+  });
+
+  it.concurrent('downloads with no program that takes any certificate, unless the sum is given', async () => {
+    const wget = { wget: `case $1 in --version) exit 1 ;; esac; cp '${world.releases}'/"\${4##*/}" "$3"` };
+    const tools = ['sh', 'uname', 'ldd', 'mkdir', 'cp', 'sha256sum', 'tar', 'gzip', 'mv', 'rm', 'touch'];
+    const folder = await world.folder();
+    for (const tool of tools) {
+      const { stdout } = await run('/bin/sh', ['-c', `command -v ${tool}`], { env: { PATH: '/usr/bin:/bin' } });
+      await symlink(stdout.trim(), join(folder, tool));
+    }
+    const job = await start({ download: 'https://mirror.example.com' }, ['/bin/sh'], await machine(wget, [folder]));
+    expect(await job.script()).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('next:  Put curl into the image, or give sha256'),
+    });
     await job.after();
+    const sums = await readFile(join(world.releases, 'SHA256SUMS'), 'utf8');
+    const sha256 = /^([0-9a-f]{64})[ *]+kleis-\S+-linux-x64\.tar\.gz$/m.exec(sums)?.[1] ?? '';
+    const given = { download: 'https://mirror.example.com', sha256 };
+    const taken = await start(given, ['/bin/sh'], await machine(wget, [folder]));
+    expect(await taken.script('kleis --version')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(packageJson.version),
+    });
+    await taken.after();
   });
 
   it.concurrent('takes what is on PATH where it is of this version, and downloads nothing', async () => {
@@ -300,9 +333,9 @@ describe.skipIf(kubectl === undefined)('the orb for CircleCI', () => {
 });
 
 describe.skipIf(kubectl === undefined)('the plugin for Buildkite', () => {
-  async function start(programs: Texts) {
+  async function start(programs: Texts, more: Texts = {}) {
     const { home, path } = await machine(programs);
-    let env: Texts = { HOME: home, PATH: path, BUILDKITE: 'true', BUILDKITE_JOB_ID: randomUUID() };
+    let env: Texts = { ...more, HOME: home, PATH: path, BUILDKITE: 'true', BUILDKITE_JOB_ID: randomUUID() };
     /** As the agent does: what a hook exports is there for what follows, however the hook is configured. */
     async function hook(name: string, given: Texts) {
       const file = join(home, randomUUID());
@@ -343,6 +376,21 @@ describe.skipIf(kubectl === undefined)('the plugin for Buildkite', () => {
         code: 0,
       });
     }
+  });
+
+  it.concurrent('takes no folder for its own that the environment of a build names', async () => {
+    const precious = await world.folder();
+    const given = { KLEIS_FOLDER: precious, KLEIS_FOLDER_OF: randomUUID(), KUBECONFIG: join(precious, 'config') };
+    const job = await start(await agent(), given);
+    expect(await job.end()).toMatchObject({ code: 0 });
+    expect(existsSync(precious)).toBe(true);
+    const begun = await job.begin();
+    expect(begun.code, begun.stderr).toBe(0);
+    expect(job.env()['KLEIS_FOLDER']).not.toBe(precious);
+    expect(job.env()['KUBECONFIG']).not.toBe(given.KUBECONFIG);
+    expect((await job.command(whoami)).stdout).toContain(account);
+    expectRevoked(await job.end());
+    expect(existsSync(precious)).toBe(true);
   });
 
   it.concurrent('gives the command kubectl, and takes back what it got with each context', async () => {
