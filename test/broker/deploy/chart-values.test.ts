@@ -135,7 +135,7 @@ describe.skipIf(!needs('helm'))('values of the chart', () => {
           ingress: { enabled: true },
           httpRoute: { enabled: true },
           files: { 'more.yaml': 'x' },
-          mounts: [{ name: 'tls', path: '/etc/kleis', source: {} }],
+          mounts: [{ name: 'tls', path: '/etc/kleis/.', source: {} }],
         },
         /certificate says not where the certificate of the broker comes from: write one of/,
         /config\.publicUrl must begin with https/,
@@ -148,7 +148,7 @@ describe.skipIf(!needs('helm'))('values of the chart', () => {
         /config\.metrics\.listen is :80: the broker is not root/,
         /httpRoute\.parentRefs is empty/,
         /files\.more\.yaml would be read as one more file of the configuration/,
-        /mounts has \/etc\/kleis, where something is mounted already/,
+        /mounts has \/etc\/kleis\/\., where something is mounted already/,
         /mounts has the name tls, which is the chart's own/,
       ],
       [
@@ -258,6 +258,33 @@ describe.skipIf(!needs('helm'))('values of the chart', () => {
     for (const policy of expected.filter(({ kind }) => kind === 'ValidatingAdmissionPolicy'))
       expect(objects).toContainEqual(expect.objectContaining({ kind: policy.kind, spec: policy['spec'] }));
     expect(JSON.stringify(expected)).toContain('system:serviceaccount:cert-manager:cert-manager secrets/kleis-tls');
+  });
+
+  it('whose names look like numbers and booleans stay texts', async () => {
+    const cluster = { systemNamespace: '1e3', identityNamespace: '123', ephemeralNamespace: 'true' };
+    const given = {
+      config: { ...config, clusters: { prod: { ...config.clusters.prod, ...cluster, serviceAccount: '10' } } },
+      mounts: [{ name: '7', path: '/x', source: { secret: { secretName: '8' } } }],
+      ingress: { enabled: true, tlsSecretName: '6' },
+    };
+    for (const certificate of [
+      { secretName: '1e4' },
+      {
+        pem: { certificate: '-----BEGIN CERTIFICATE-----', privateKey: '-----BEGIN PRIVATE KEY-----' },
+      },
+    ]) {
+      const { stdout, stderr } = await template({ ...given, certificate });
+      expect(stderr).toBe('');
+      // As the API server has it of YAML 1.1.
+      const objects = parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as unknown);
+      const wrong: string[] = [];
+      JSON.stringify(objects, (key, value: unknown) => {
+        if (/^(?:name|namespace|.*Name)$/.test(key) && typeof value !== 'string')
+          wrong.push(`${key}: ${String(value)}`);
+        return value;
+      });
+      expect(wrong).toEqual([]);
+    }
   });
 
   it('that are a bomb end helm, and not the machine', async () => {

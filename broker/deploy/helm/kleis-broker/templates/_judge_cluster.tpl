@@ -78,9 +78,9 @@
 {{- $folders := list "/etc/kleis" "/var/run/secrets/kubernetes.io/serviceaccount" -}}
 {{- if not .Values.certificate.endedByProxy -}}{{- $folders = append $folders "/tls" -}}{{- end -}}
 {{- range .Values.mounts -}}
-  {{- if has .path $folders -}}{{- include "kleis.fault" (list $ "mounts" (printf "has %s, where something is mounted already" .path)) -}}{{- end -}}
+  {{- if or (has (clean .path) $folders) (hasPrefix "/etc/kleis/" (clean .path)) -}}{{- include "kleis.fault" (list $ "mounts" (printf "has %s, where something is mounted already" .path)) -}}{{- end -}}
   {{- if has .name (list "config" "tls" "account") -}}{{- include "kleis.fault" (list $ "mounts" (printf "has the name %s, which is the chart's own: choose another" .name)) -}}{{- end -}}
-  {{- $folders = append $folders .path -}}
+  {{- $folders = append $folders (clean .path) -}}
 {{- end -}}
 {{- range $path, $file := $named -}}
   {{- $found := hasKey $.Values.files $file -}}

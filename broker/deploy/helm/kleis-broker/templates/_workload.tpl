@@ -13,7 +13,7 @@ app.kubernetes.io/part-of: kleis
 {{- /* Name and namespace of what runs beside the broker's account. */ -}}
 {{- define "kleis.metadata" -}}
 name: kleis-broker
-namespace: {{ .kleis.namespace }}
+namespace: {{ .kleis.namespace | quote }}
 labels:
   {{- include "kleis.labels" . | nindent 2 }}
 {{- end -}}
