@@ -150,6 +150,8 @@ function writable(named: Table): Variable[] {
       'state',
       "request.operation == 'UPDATE' && request.resource.group.contains('.') && !request.resource.group.endsWith('.k8s.io')",
       `(request.?subResource.orValue('') in ['status', 'finalizers'] || request.?subResource.orValue('') == '' && ${sameBut(['metadata', 'status'])})`,
+      // Of one whose owner is not there the garbage collector makes an end.
+      'object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])',
     ),
   ];
 }

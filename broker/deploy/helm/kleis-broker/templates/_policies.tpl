@@ -449,7 +449,7 @@
     },
     {
       "name": "state",
-      "expression": "request.operation == 'UPDATE' && request.resource.group.contains('.') && !request.resource.group.endsWith('.k8s.io') && (request.?subResource.orValue('') in ['status', 'finalizers'] || request.?subResource.orValue('') == '' && object.all(k, k in ['metadata', 'status'] || k in oldObject && object[k] == oldObject[k]) && oldObject.all(k, k in ['metadata', 'status'] || k in object))"
+      "expression": "request.operation == 'UPDATE' && request.resource.group.contains('.') && !request.resource.group.endsWith('.k8s.io') && (request.?subResource.orValue('') in ['status', 'finalizers'] || request.?subResource.orValue('') == '' && object.all(k, k in ['metadata', 'status'] || k in oldObject && object[k] == oldObject[k]) && oldObject.all(k, k in ['metadata', 'status'] || k in object)) && object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])"
     }
   ],
   "validations": [
