@@ -42,7 +42,12 @@ ${idOf(name)}() {
     _files
   fi
 }
-compdef ${idOf(name)} ${[name, ...others].join(' ')}
+# From a folder of $fpath this text is the function itself, and is read when it is first wanted.
+if [[ \${\${funcstack[1]-}//-/_} = ${idOf(name)} ]]; then
+  ${idOf(name)}
+else
+  compdef ${idOf(name)} ${[name, ...others].join(' ')}
+fi
 `,
   fish: ([name, ...others]) => `function _${idOf(name)}
   set -l words (commandline -opc)

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { helpPages } from '../../manual.ts';
@@ -310,5 +310,10 @@ try 'kleis completion ' kleis completion ''`;
     await writeFile(file, (await person.run('kleis', ['completion', 'zsh'])).stdout);
     const script = `autoload -U compinit && compinit -u; source ${file}; print -r -- $_comps[kleis] $_comps[kubectl-kleis]`;
     expect(await person.run('zsh', ['-c', script])).toMatchObject({ code: 0, stdout: '_kleis _kleis\n' });
+    // Where a package puts it; what it offers at the first Tab.
+    await rename(file, join(person.home, '_kleis'));
+    const first = `fpath=(${person.home} $fpath); autoload -U compinit && compinit -u; compadd() { print -r -- $found }
+words=(kleis completion z) CURRENT=3 PREFIX=z; $_comps[kleis]; $_comps[kleis]`;
+    expect(await person.run('zsh', ['-c', first])).toMatchObject({ code: 0, stdout: 'zsh\nzsh\n' });
   });
 });
