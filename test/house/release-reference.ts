@@ -61,6 +61,6 @@ function nodesTable(): string {
 function artifactsTable(): string {
   return table(
     ['of a release', 'for', 'tried before it is published'],
-    artifacts.map(({ what, system, tried }) => [what, system, tried ?? 'no: made, and its files looked at']),
+    artifacts.map(({ what, system, tried }) => [what, system, tried ?? 'no: made only']),
   );
 }

@@ -16,6 +16,7 @@ const places: readonly { readonly file: string; readonly after: RegExp }[] = [
   },
   { file: 'cli/packaging/buildkite/README.md', after: /(?:kleis#v|blob\/v)/ },
   { file: 'cli/packaging/buildkite/hooks/pre-command', after: /_VERSION:-/ },
+  { file: 'docs/broker.md', after: /kleis-broker --version / },
   { file: 'docs/ci/github-actions.md', after: /(?:packaging\/action@v|kleis@)/ },
   { file: 'docs/ci/gitlab.md', after: /kleis\/kleis@/ },
   { file: 'docs/ci/circleci.md', after: /kleis-dev\/kleis@/ },

@@ -1,10 +1,11 @@
-import { bareDebianCheck } from './archive-check.ts';
+import { imagePart } from '../../../broker/deploy/image/part.ts';
 import { archivesPart } from '../archives/part.ts';
 import { debPart } from '../deb/part.ts';
 import { manifestsPart } from '../manifests/part.ts';
-import { ciPackagesPart } from './ci-packages.ts';
+import { bareDebianCheck } from './archive-check.ts';
 import { chartPart } from './chart.ts';
-import { imagePart } from '../../../broker/deploy/image/part.ts';
+import { ciPackagesPart } from './ci-packages.ts';
+import { debianCheck } from './deb-check.ts';
 import { npmPart } from './npm.ts';
 import type { Part } from './part.ts';
 import { checkRebuilt } from './rebuild.ts';
@@ -35,7 +36,7 @@ export const parts: readonly Part[] = [
   sbomPart,
   { ...archivesPart, checks: [...archivesPart.checks, bareDebianCheck] },
   imagePart,
-  debPart,
+  { ...debPart, checks: [...debPart.checks, debianCheck] },
   manifestsPart,
   chartPart,
   ciPackagesPart,

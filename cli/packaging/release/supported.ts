@@ -51,7 +51,7 @@ export interface Artifact {
   readonly part: string;
   readonly what: string;
   readonly system: string;
-  /** Where it was tried before it is published; undefined if it is made and its files are looked at. */
+  /** Where it was tried before it is published; undefined if it is made and no more. */
   readonly tried: string | undefined;
 }
 
@@ -77,5 +77,14 @@ export const artifacts: readonly Artifact[] = [
     system: `Linux, ${arch}`,
     tried: arch === 'amd64' ? 'run by runc' : undefined,
   })),
+  {
+    part: 'deb',
+    what: 'package for Debian and Ubuntu',
+    system: 'Linux, glibc, x64',
+    tried: 'installed on a bare Debian; signs in for kubectl at an API server',
+  },
+  { part: 'deb', what: 'package for Debian and Ubuntu', system: 'Linux, glibc, arm64', tried: undefined },
+  { part: 'manifests', what: 'manifest for krew', system: 'krew', tried: 'installed by krew on Linux, x64' },
+  { part: 'manifests', what: 'manifests for Homebrew, Scoop, winget', system: 'macOS, Windows', tried: undefined },
   { part: 'chart', what: 'chart', system: 'Kubernetes of the table above, helm 3', tried: 'applied to both ends' },
 ];
