@@ -198,6 +198,10 @@ for (const { kind, tool } of [
         store('PATCH', `${at}/kleis-web`, merge({ metadata: { annotations: { a: 'b' }, finalizers: null } })),
       );
       refused(await store('PATCH', `${at}/kleis-web`, merge({ spec: { from: 'mallory' } })), onlyNamed);
+      // The garbage collector removes what has an owner that is not there.
+      const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '11111111-2222-3333-4444-555555555555' };
+      const orphan = merge({ metadata: { ownerReferences: [owner] } });
+      refused(await store('PATCH', `${at}/kleis-web`, orphan), onlyNamed);
       refused(await store('PATCH', `${at}/kleis-web`, merge({ operation: 'sync' })), onlyNamed);
       refused(await store('PATCH', `${at}/kleis-web`, merge({ operation: null })), onlyNamed);
       refused(await store('PATCH', `${at}/kleis-web`, merge({ more: {} })), onlyNamed);
