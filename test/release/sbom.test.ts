@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeSbom, readBundled, readLock, type Sbom } from '../../cli/packaging/release/sbom.ts';
+import { readLock } from '../../cli/packaging/release/lock.ts';
+import { makeSbom, readBundled, type Sbom } from '../../cli/packaging/release/sbom.ts';
 import { checkSchema, faultsOf } from '../../cli/packaging/release/sbom-check.ts';
 
 // Of the programs as `npm test` has built them.

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BundledProgram, type Locked, packageFolder, readLock } from '../../../cli/packaging/release/sbom.ts';
-import type { Target } from './program.ts';
+import { type Locked, lockedPackage, packageFolder, readLock } from '../../../cli/packaging/release/lock.ts';
+import type { BundledProgram } from '../../../cli/packaging/release/sbom.ts';
+import type { Target } from './target.ts';
 
 /** A package of npm of which something is in the programs of an image. */
 export interface Bundled extends Locked {
@@ -18,10 +19,7 @@ export function bundledPackages(dist: string, target: Target): Bundled[] {
   const folders = new Set(inputs.map(packageFolder).filter((folder) => folder !== undefined));
   const bundled = [...folders].toSorted().map((folder): Bundled => {
     // A build in another folder sees them by the way from there.
-    const known = folder.slice(folder.indexOf('node_modules/'));
-    const locked = lock[known];
-    if (locked === undefined) throw new Error(`package-lock.json does not know ${known}.`);
-    return { ...locked, name: locked.name ?? known.slice(known.lastIndexOf('node_modules/') + 'node_modules/'.length) };
+    return lockedPackage(folder.slice(folder.indexOf('node_modules/')), lock);
   });
   return [...new Map(bundled.map((each) => [`${each.name} ${each.version}`, each])).values()];
 }

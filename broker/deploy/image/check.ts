@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inTemporary } from '../../../cli/packaging/release/temporary.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Bundle, type ContainerOptions, createContainer, unpack } from './container.ts';
 import { archiveName, makeImages, spdxName } from './make.ts';
-import type { Target } from './program.ts';
+import type { Target } from './target.ts';
 import { faultsOf } from './spdx-rules.ts';
 import type { SpdxDocument } from './spdx.ts';
 import { user } from './system.ts';
@@ -20,7 +20,7 @@ export function lacks(): string | undefined {
 
 /** The bytes of an image depend on nothing but the commit and what is pinned. */
 export async function checkReproducible(folder: string): Promise<void> {
-  await inTemporary(async (again) => {
+  await inTemporary('image', async (again) => {
     const names = await makeImages(again);
     const differing = names.filter((name) => !readFileSync(join(folder, name)).equals(readFileSync(join(again, name))));
     if (differing.length > 0) throw new Error(`${differing.join(', ')}: a second build has made others.`);
@@ -29,7 +29,7 @@ export async function checkReproducible(folder: string): Promise<void> {
 
 /** Looks at each file of the image and runs it as a cluster would. */
 export async function checkImage(folder: string, target: Target): Promise<void> {
-  await inTemporary(async (work) => {
+  await inTemporary('image', async (work) => {
     const bundle = unpack(join(folder, archiveName(target)), packageJson.version, work);
     const faults = [...faultsOfFiles(join(bundle.folder, 'rootfs'), target), ...(await faultsOfRuns(bundle, work, target))];
     if (faults.length > 0) throw new Error(faults.join('\n'));
@@ -90,14 +90,5 @@ function runOnce(bundle: Bundle, work: string, options: ContainerOptions): { sta
     return { status, output: stdout + stderr };
   } finally {
     container.remove();
-  }
-}
-
-async function inTemporary(use: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'kleis-image-'));
-  try {
-    await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { sha256Of } from '../../../cli/packaging/release/sha256.ts';
 
 /** Where what was downloaded is kept between builds. */
 const folder = 'node_modules/.cache/kleis-image';
@@ -24,5 +24,5 @@ export function kept(name: string, sha256: string, fetch: (into: string) => void
 
 /** Whether a file is the one of that SHA-256. */
 export function fits(path: string, sha256: string): boolean {
-  return createHash('sha256').update(readFileSync(path)).digest('hex') === sha256;
+  return sha256Of(path) === sha256;
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { epoch } from '../../../cli/packaging/release/epoch.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Architecture, architectures } from './architecture.ts';
 import { filesOf, type LockedPackage, lockedPackages, packagesOf } from './debian.ts';
@@ -8,9 +9,10 @@ import { kubectlFiles } from './kubectl.ts';
 import { archive, type Image, type ImageConfig, type Layer, layerOf } from './layout.ts';
 import { nodeFiles, nodeVersion } from './node.ts';
 import * as pins from './pins.ts';
-import { cacheFor, programFiles, type Target } from './program.ts';
+import { cacheFor, programFiles } from './program.ts';
 import { describeImage } from './spdx.ts';
 import { systemFiles, user } from './system.ts';
+import type { Target } from './target.ts';
 
 export interface MakeOptions {
   /** Both unless given. */
@@ -39,7 +41,7 @@ export async function makeImages(into: string, options: MakeOptions = {}): Promi
     layers.set(key, layer);
     return layer;
   };
-  const created = commitTime();
+  const created = new Date(epoch() * 1000).toISOString().replace('.000Z', 'Z');
   const { dist = 'dist', packages: locked = lockedPackages } = options;
   for (const target of options.targets ?? (['broker', 'ci'] as const)) {
     const images = (options.architectures ?? architectures).map(async (architecture): Promise<Image | undefined> => {
@@ -105,12 +107,6 @@ function labels(target: Target): Readonly<Record<string, string>> {
     vendor: packageJson.author,
   };
   return Object.fromEntries(Object.entries(all).map(([key, value]) => [`org.opencontainers.image.${key}`, value]));
-}
-
-/** Of the commit, unless SOURCE_DATE_EPOCH says another: https://reproducible-builds.org/specs/source-date-epoch */
-function commitTime(): string {
-  const seconds = process.env['SOURCE_DATE_EPOCH'] ?? git('log', '-1', '--format=%ct');
-  return new Date(Number(seconds) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 function git(...args: string[]): string {

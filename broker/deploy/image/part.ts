@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Part } from '../../../cli/packaging/release/part.ts';
 import { checkImage, checkReproducible, checkSpdx, lacks } from './check.ts';
-import { makeImages } from './make.ts';
+import { makeImages, spdxName } from './make.ts';
 
 export const imagePart: Part = {
   name: 'image',
@@ -17,6 +19,11 @@ export const imagePart: Part = {
       lacks: () => lacks() ?? (process.env['KUBEBUILDER_ASSETS'] || process.env['KLEIS_KUBECTL'] ? undefined : 'kubectl in KUBEBUILDER_ASSETS'),
       run: async (folder) => checkImage(folder, 'ci'),
     },
-    { says: 'its list is SPDX 2.3', run: async (folder) => checkSpdx(folder, 'broker') },
+    { says: 'the list of what is in the broker\'s is SPDX 2.3', run: async (folder) => checkSpdx(folder, 'broker') },
+    {
+      says: 'so is that of the other',
+      lacks: (folder) => (existsSync(join(folder, spdxName('ci'))) ? undefined : 'the image for CI jobs'),
+      run: async (folder) => checkSpdx(folder, 'ci'),
+    },
   ],
 };

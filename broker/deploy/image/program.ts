@@ -3,10 +3,8 @@ import { join } from 'node:path';
 import { bundledPackages } from './bundled.ts';
 import { type Architecture, nodeArchitecture } from './architecture.ts';
 import { nodeVersion } from './node.ts';
+import type { Target } from './target.ts';
 import { type Entry, file, filesBelow, link } from './tree.ts';
-
-/** Which image: the broker's has nothing else in it; the one for CI jobs has all programs. */
-export type Target = 'broker' | 'ci';
 
 const home = 'usr/local/lib/kleis';
 const documents = 'usr/local/share/doc/kleis';

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import { npmPurl } from '../../../cli/packaging/release/lock.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Architecture } from './architecture.ts';
 import { bundledPackages } from './bundled.ts';
 import { type LockedPackage, packagesOf } from './debian.ts';
 import { nodeVersion } from './node.ts';
 import { kubectl } from './pins.ts';
-import type { Target } from './program.ts';
+import type { Target } from './target.ts';
 
 /** A package as SPDX 2.3 has it: https://spdx.github.io/spdx-spec/v2.3/package-information */
 export interface SpdxPackage {
@@ -73,7 +74,7 @@ export function describeImage({ target, digest, created, architectures: own, pac
     name: packageJson.name,
     version: packageJson.version,
     licence: packageJson.license,
-    purl: npmUrl(packageJson.name, packageJson.version),
+    purl: npmPurl(packageJson.name, packageJson.version),
     supplier: `Organization: ${packageJson.author}`,
     purpose: 'APPLICATION',
   });
@@ -83,7 +84,7 @@ export function describeImage({ target, digest, created, architectures: own, pac
       name: its,
       version,
       licence: license,
-      purl: npmUrl(its, version),
+      purl: npmPurl(its, version),
       sha512: Buffer.from(integrity.replace(/^sha512-/, ''), 'base64').toString('hex'),
       purpose: 'LIBRARY',
     }),
@@ -184,6 +185,3 @@ function describe({ id, name, version, licence, purl, sha256, sha512, download, 
 
 const contains = (whole: SpdxPackage, part: SpdxPackage) =>
   ({ spdxElementId: whole.SPDXID, relationshipType: 'CONTAINS', relatedSpdxElement: part.SPDXID }) as const;
-
-/** https://github.com/package-url/purl-spec, type npm. */
-const npmUrl = (name: string, version: string) => `pkg:npm/${name.replace('@', '%40')}@${version}`;

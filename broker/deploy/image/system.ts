@@ -1,4 +1,4 @@
-import type { Target } from './program.ts';
+import type { Target } from './target.ts';
 import { type Entry, file, folder, link } from './tree.ts';
 
 /** The user of both images: the one of the field's images without a root. */

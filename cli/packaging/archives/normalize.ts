@@ -1,8 +1,6 @@
 import { chmod, readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-
-/** Seconds since the epoch: of the release, not of the machine that makes it (reproducible-builds.org). */
-export const epoch = (): number => Number(process.env['SOURCE_DATE_EPOCH'] ?? 0);
+import { epoch } from '../release/epoch.ts';
 
 /** Rights and times that do not depend on who makes it. @param programs what can be run, by its path in the folder */
 export async function normalize(folder: string, programs: readonly string[]): Promise<void> {

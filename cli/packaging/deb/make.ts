@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { archiveFile, archiveName } from '../archives/make.ts';
-import { epoch, normalize } from '../archives/normalize.ts';
+import { normalize } from '../archives/normalize.ts';
+import { epoch } from '../release/epoch.ts';
+import { inTemporary } from '../release/temporary.ts';
 import { type Target, targets } from '../standalone/targets.ts';
 
 const run = promisify(execFile);
@@ -34,8 +35,7 @@ export async function makeDebs(into: string): Promise<string[]> {
   const made: string[] = [];
   const names = new Set(await readdir(into));
   for (const target of targets.filter((each) => each.os === 'linux' && names.has(archiveFile(each)))) {
-    const work = await mkdtemp(join(tmpdir(), 'kleis-deb-'));
-    try {
+    await inTemporary('deb', async (work) => {
       await run('tar', ['-xzf', resolve(into, archiveFile(target)), '-C', work]);
       const root = join(work, 'root');
       await mkdir(root);
@@ -54,9 +54,7 @@ export async function makeDebs(into: string): Promise<string[]> {
       ];
       await run('dpkg-deb', build, { env });
       made.push(debFile(target));
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    });
   }
   return made;
 }

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Part } from '../release/part.ts';
+import { debianCheck } from './check.ts';
 import { debFiles, makeDebs } from './make.ts';
 
 /** A package for Debian, Ubuntu and what comes from them. */
 export const debPart: Part = {
   name: 'deb',
   make: makeDebs,
-  checks: [{ says: 'is the same, to the byte, when it is made again', run: checkAgain }],
+  checks: [{ says: 'is the same, to the byte, when it is made again', run: checkAgain }, debianCheck],
 };
 
 async function checkAgain(folder: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { findTool } from '../../../test/support/tools.ts';
 import { archiveFile, krewFile } from '../archives/make.ts';
+import { inTemporary } from '../release/temporary.ts';
 import { targets } from '../standalone/targets.ts';
 import { published, version } from './release.ts';
 
@@ -34,8 +34,7 @@ export function checkHomebrew(formula: string): void {
 export function checkKrew(folder: string): void {
   const krew = findTool('krew')!;
   const kubectl = findTool('kubectl-new')!;
-  const work = mkdtempSync(join(tmpdir(), 'kleis-krew-'));
-  try {
+  inTemporary('krew', (work) => {
     const bin = join(work, 'krew/bin');
     const own = join(work, 'own');
     mkdirSync(own);
@@ -68,7 +67,5 @@ export function checkKrew(folder: string): void {
     symlinkSync(join(bin, 'kubectl-kleis'), join(own, 'kubectl_complete-kleis'));
     const offered = run(kubectl, '__complete', 'kleis', 'kubeconfig', 'ad');
     if (!offered.startsWith('add')) throw new Error(`kubectl completes "kleis kubeconfig ad" as ${offered}`);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
 }

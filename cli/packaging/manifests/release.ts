@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { installPage } from '../../../shared/install-page.ts';
+import { sha256Of } from '../release/sha256.ts';
 
 export const { version } = packageJson;
 export const homepage = 'https://github.com/kleis-dev/kleis';
@@ -21,6 +21,5 @@ export interface Published {
 export function published(folder: string, name: string): Published | undefined {
   const path = join(folder, name);
   if (!existsSync(path)) return undefined;
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { url: `${homepage}/releases/download/v${version}/${name}`, sha256 };
+  return { url: `${homepage}/releases/download/v${version}/${name}`, sha256: sha256Of(path) };
 }

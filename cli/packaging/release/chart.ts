@@ -7,6 +7,7 @@ import { type ClusterOptions, startCluster } from '../../../test/support/cluster
 import { findTool } from '../../../test/support/tools.ts';
 import type { Part } from './part.ts';
 import { pushCheck } from './push-check.ts';
+import { packTar } from './tar.ts';
 import { done, inTemporary } from './temporary.ts';
 
 const name = 'kleis-broker';
@@ -17,7 +18,7 @@ const lacks = () => (findTool('helm') === undefined ? 'helm on PATH' : undefined
 
 export const chartPart: Part = {
   name: 'chart',
-  make: (into) => Promise.resolve([makeChart(into)]),
+  make: async (into) => [await makeChart(into)],
   checks: [
     { says: 'helm lints it, and shows its version', lacks, run: (folder) => done(() => checkLint(join(folder, file))) },
     {
@@ -38,7 +39,7 @@ const lacksServer = (kind: '1.36' | '1.30') =>
   findTool(kind === '1.30' ? 'kube-1.30' : 'kube') === undefined ? 'the servers in KUBEBUILDER_ASSETS' : undefined;
 
 /** Not by `helm package`, which writes the time of day into it. */
-function makeChart(into: string): string {
+async function makeChart(into: string): Promise<string> {
   const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', source], {
     encoding: 'utf8',
   });
@@ -47,24 +48,7 @@ function makeChart(into: string): string {
     .filter((path) => path !== '')
     .map((path) => path.replace(/^broker\/deploy\/helm\//, ''))
     .toSorted();
-  const epoch = process.env['SOURCE_DATE_EPOCH'] ?? '0';
-  const tar = execFileSync(
-    'tar',
-    [
-      ...[
-        '--create',
-        '--format=ustar',
-        '--owner=0',
-        '--group=0',
-        '--numeric-owner',
-        '--mode=u=rw,go=r',
-        `--mtime=@${epoch}`,
-      ],
-      ...['--directory', 'broker/deploy/helm', ...files],
-    ],
-    { maxBuffer: 2 ** 26 },
-  );
-  writeFileSync(join(into, file), execFileSync('gzip', ['--no-name', '-9'], { input: tar, maxBuffer: 2 ** 26 }));
+  await packTar(resolve(into, file), 'broker/deploy/helm', files, ['--mode=u=rw,go=r']);
   return file;
 }
 
@@ -106,13 +90,11 @@ const helm = (...args: readonly string[]) =>
 const of = (kind: string) => ['--kube-version', `${kind}.0`];
 
 function withValues<T>(given: object, use: (path: string, folder: string) => T): T {
-  let result: T | undefined;
-  inTemporary('chart', (folder) => {
+  return inTemporary('chart', (folder) => {
     const path = join(folder, 'values.yaml');
     writeFileSync(path, stringify(given));
-    result = use(path, folder);
+    return use(path, folder);
   });
-  return result as T;
 }
 
 function checkLint(chart: string): void {

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Part } from './part.ts';
+import { sha256Of } from './sha256.ts';
+import { packTar } from './tar.ts';
 import { done, inTemporary } from './temporary.ts';
 
 const { version } = packageJson;
@@ -14,12 +15,12 @@ const orb = `kleis-circleci-orb-${version}.yml`;
 const archive = `kleis-${version}-${process.platform}-${process.arch}.tar.gz`;
 
 /** Another part makes it, which may be left out. */
-const lacks = () => (existsSync(join('dist/release', archive)) ? undefined : `${archive}, of the part archives`);
+const lacks = (folder: string) => (existsSync(join(folder, archive)) ? undefined : `${archive}, of the part archives`);
 
 /** What CI platforms are given, as it is published. The action for GitHub is not among it: the tag of the release is all it needs. */
 export const ciPackagesPart: Part = {
   name: 'ci-packages',
-  make: (into) => Promise.resolve(makePackages(into)),
+  make: makePackages,
   checks: [
     { says: 'unpacked, they are what the repository holds', run: (folder) => done(() => checkProjects(folder)) },
     {
@@ -31,32 +32,16 @@ export const ciPackagesPart: Part = {
   ],
 };
 
-function makePackages(into: string): string[] {
+async function makePackages(into: string): Promise<string[]> {
   copyFileSync('cli/packaging/circleci/orb.yml', join(into, orb));
-  const packed = Object.entries(projects).map(([name, folder]) => {
+  const made = [orb];
+  for (const [name, folder] of Object.entries(projects)) {
     const file = `${name}-${version}.tar.gz`;
-    const epoch = `--mtime=@${process.env['SOURCE_DATE_EPOCH'] ?? '0'}`;
-    const owner = ['--owner=0', '--group=0', '--numeric-owner', '--mode=go-w', '--sort=name', epoch, '--format=ustar'];
-    const tar = [
-      '--create',
-      ...owner,
-      '--transform',
-      `s,^\\.,${name}-${version},`,
-      '-C',
-      `cli/packaging/${folder}`,
-      '.',
-    ];
-    const bytes = execFileSync('tar', [
-      ...tar,
-      '--use-compress-program',
-      'gzip --no-name -9',
-      '--file',
-      resolve(into, file),
-    ]);
-    if (bytes.length > 0) throw new Error(bytes.toString());
-    return file;
-  });
-  return [orb, ...packed];
+    const names = ['--mode=go-w', '--transform', `s,^\\.,${name}-${version},`];
+    await packTar(resolve(into, file), `cli/packaging/${folder}`, ['.'], names);
+    made.push(file);
+  }
+  return made;
 }
 
 function checkProjects(folder: string): void {
@@ -70,10 +55,7 @@ function checkProjects(folder: string): void {
 }
 
 /** As its user pins it, with a sum of their own: SHA256SUMS is made when all else is there. */
-const sumOf = (folder: string) =>
-  createHash('sha256')
-    .update(readFileSync(join(folder, archive)))
-    .digest('hex');
+const sumOf = (folder: string) => sha256Of(join(folder, archive));
 
 function checkAction(folder: string): void {
   inTemporary('action', (work) => {

@@ -2,11 +2,11 @@
  * `npm run release [-- PART…]` makes each part of a release in `dist/release/`; `npm run release:dry` checks each as its
  * user would, too, and ends with a table (`--json`: the same for programs). Without names it is all parts.
  */
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { nodeForCache } from '../../../broker/deploy/image/node.ts';
 import { buildDist } from './build.ts';
+import { epoch } from './epoch.ts';
 import type { Outcome } from './part.ts';
 import { parts } from './parts.ts';
 import { isGood, runPart } from './run.ts';
@@ -32,7 +32,7 @@ if (unknown.length > 0) {
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 // The pages of the manual say of which day they are: that of the commit, so that who builds it anew gets the same bytes.
-process.env['SOURCE_DATE_EPOCH'] ??= execFileSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' }).trim();
+process.env['SOURCE_DATE_EPOCH'] = String(epoch());
 say('build');
 buildDist('.', await nodeForCache());
 rmSync(folder, { recursive: true, force: true });

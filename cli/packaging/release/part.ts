@@ -15,7 +15,7 @@ export interface Check {
   /** What is true if it passes, as the table says it: "starts without a Node". */
   readonly says: string;
   /** What this machine lacks for it; undefined if nothing. */
-  readonly lacks?: () => string | undefined;
+  readonly lacks?: (folder: string) => string | undefined;
   /** Throws if it is not true. The folder is the one that the part was made into. */
   readonly run: (folder: string) => Promise<void>;
 }

@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
@@ -9,6 +8,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import { createAuthority } from '../../../test/support/certificates.ts';
 import { findTool } from '../../../test/support/tools.ts';
 import type { Check } from './part.ts';
+import { inTemporary } from './temporary.ts';
 
 const { version } = packageJson;
 const pushed = [`kleis-broker-${version}.oci.tar`, `kleis-ci-${version}.oci.tar`, `kleis-broker-${version}.tgz`];
@@ -16,20 +16,13 @@ const pushed = [`kleis-broker-${version}.oci.tar`, `kleis-ci-${version}.oci.tar`
 /** What the release workflow does with images and the chart, by its own script, at a registry of this machine. */
 export const pushCheck: Check = {
   says: 'the workflow pushes images and chart, and knows their digests',
-  lacks() {
+  lacks(folder) {
     const tool = (['skopeo', 'helm', 'docker-registry'] as const).find((name) => findTool(name) === undefined);
     if (tool !== undefined) return tool;
-    const missing = pushed.find((name) => !existsSync(join('dist/release', name)));
+    const missing = pushed.find((name) => !existsSync(join(folder, name)));
     return missing === undefined ? undefined : `${missing}, of another part`;
   },
-  run: async (folder) => {
-    const work = mkdtempSync(join(tmpdir(), 'kleis-push-'));
-    try {
-      await pushAll(folder, work);
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-  },
+  run: async (folder) => inTemporary('push', async (work) => pushAll(folder, work)),
 };
 
 interface Workflow {

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Check, CheckOutcome, Outcome, Part } from './part.ts';
+import { sha256Of } from './sha256.ts';
 
 /** Makes the part and, if wanted, checks it. What fails is told in the outcome: the other parts go on. */
 export async function runPart(part: Part, folder: string, checked: boolean): Promise<Outcome> {
@@ -21,7 +21,7 @@ export async function runPart(part: Part, folder: string, checked: boolean): Pro
 }
 
 async function runCheck({ says, lacks, run }: Check, folder: string): Promise<CheckOutcome> {
-  const missing = lacks?.();
+  const missing = lacks?.(folder);
   if (missing !== undefined) return { says, state: 'not run', why: missing };
   try {
     await run(folder);
@@ -33,8 +33,7 @@ async function runCheck({ says, lacks, run }: Check, folder: string): Promise<Ch
 
 function describe(folder: string, name: string): Outcome['files'][number] {
   const path = join(folder, name);
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { name, size: statSync(path).size, sha256 };
+  return { name, size: statSync(path).size, sha256: sha256Of(path) };
 }
 
 /** With `all`, what could not be run here is as bad as what failed. */

@@ -4,7 +4,8 @@ import { dirname, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import formats from 'ajv-formats';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type BundledProgram, type Locked, packageFolder, readBundled, readLock, type Sbom, sbomName } from './sbom.ts';
+import { type Locked, npmPurl, packageFolder, readLock } from './lock.ts';
+import { type BundledProgram, readBundled, type Sbom, sbomName } from './sbom.ts';
 
 const readSbom = (folder: string) => JSON.parse(readFileSync(join(folder, sbomName), 'utf8')) as Sbom;
 
@@ -83,7 +84,7 @@ const sri = ([hash]: readonly { readonly content: string }[]) =>
 function optionalPurl(name: string): string {
   const wanted = (packageJson.optionalDependencies as Readonly<Record<string, string>>)[name] ?? '';
   const [, alias = name, version = wanted] = /^npm:(.+)@([^@]+)$/.exec(wanted) ?? [];
-  return `pkg:npm/${alias.replace('@', '%40')}@${version}`;
+  return npmPurl(alias, version);
 }
 
 /** The licences that go along name the same packages: they are found another way. */

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { epoch } from './epoch.ts';
+import { type Locked, lockedPackage, npmPurl, packageFolder, readLock } from './lock.ts';
 
 /** What `node build.mjs` tells of each program: the files that went into it, and what they import. */
 export interface BundledProgram {
@@ -36,30 +38,10 @@ export interface Sbom {
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
 }
 
-/** A package of package-lock.json, by its folder. */
-export interface Locked {
-  readonly name?: string;
-  readonly version: string;
-  /** Of the package as npm has it: `sha512-…`. */
-  readonly integrity?: string;
-  readonly license?: string;
-  readonly optional?: boolean;
-  readonly dependencies?: Readonly<Record<string, string>>;
-}
-
 export const sbomName = `${packageJson.name}-${packageJson.version}.cdx.json`;
-
-export function readLock(): Readonly<Record<string, Locked>> {
-  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { readonly packages: Record<string, Locked> };
-  return lock.packages;
-}
 
 export const readBundled = (): readonly BundledProgram[] =>
   JSON.parse(readFileSync('dist/metafile.json', 'utf8')) as readonly BundledProgram[];
-
-/** The folder of the package that a file belongs to; undefined for one of ours. */
-export const packageFolder = (file: string): string | undefined =>
-  /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
 
 /** Writes the CycloneDX 1.6 document of what is bundled; its name within the folder. */
 export function makeSbom(into: string): string {
@@ -92,7 +74,7 @@ function describeBundle(bundled: readonly BundledProgram[], lock: Readonly<Recor
 
   const root: Component = {
     type: 'application',
-    'bom-ref': purlOf(packageJson.name, packageJson.version),
+    'bom-ref': npmPurl(packageJson.name, packageJson.version),
     ...identity(packageJson.name, packageJson.version),
     licenses: licencesOf(packageJson.license),
   };
@@ -115,19 +97,17 @@ function describeBundle(bundled: readonly BundledProgram[], lock: Readonly<Recor
 }
 
 function componentOf(folder: string, lock: Readonly<Record<string, Locked>>, programs?: readonly string[]): Component {
-  const locked = lock[folder];
-  if (locked === undefined) throw new Error(`package-lock.json does not know ${folder}`);
-  const { name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length), version } = locked;
-  const [, digest] = /^sha512-(\S+)$/.exec(locked.integrity ?? '') ?? [];
+  const { name, version, integrity, license } = lockedPackage(folder, lock);
+  const [, digest] = /^sha512-(\S+)$/.exec(integrity ?? '') ?? [];
   if (digest === undefined) throw new Error(`package-lock.json has no SHA-512 of ${folder}`);
-  if (locked.license === undefined) throw new Error(`package-lock.json has no licence of ${folder}`);
+  if (license === undefined) throw new Error(`package-lock.json has no licence of ${folder}`);
   return {
     type: 'library',
     // Of two copies of one version each is a component.
-    'bom-ref': `${purlOf(name, version)}#${folder}`,
+    'bom-ref': `${npmPurl(name, version)}#${folder}`,
     ...identity(name, version),
     scope: programs === undefined ? 'optional' : 'required',
-    licenses: licencesOf(locked.license),
+    licenses: licencesOf(license),
     hashes: [{ alg: 'SHA-512', content: Buffer.from(digest, 'base64').toString('hex') }],
     ...(programs && { properties: programs.map((value) => ({ name: 'kleis:program', value })) }),
   };
@@ -145,20 +125,14 @@ function within(folder: string, lock: Readonly<Record<string, Locked>>): [string
 
 function identity(name: string, version: string) {
   const [scope, rest] = name.startsWith('@') ? name.split('/') : [undefined, name];
-  return { ...(scope !== undefined && { group: scope }), name: rest ?? name, version, purl: purlOf(name, version) };
+  return { ...(scope !== undefined && { group: scope }), name: rest ?? name, version, purl: npmPurl(name, version) };
 }
-
-/** https://github.com/package-url/purl-spec, type npm. */
-const purlOf = (name: string, version: string) => `pkg:npm/${name.replace('@', '%40')}@${version}`;
 
 const licencesOf = (text: string): Component['licenses'] =>
   /\s/.test(text) ? [{ expression: text.replace(/^\((.*)\)$/, '$1') }] : [{ license: { id: text } }];
 
-/** Of the commit, as in the pages of the manual. */
-function timestamp(): string {
-  const { SOURCE_DATE_EPOCH: epoch } = process.env;
-  return (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000)).toISOString().replace(/\.\d+Z$/, 'Z');
-}
+/** As in the pages of the manual. */
+const timestamp = (): string => new Date(epoch() * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
 
 /** Made of the content, so that the same release has the same one (RFC 9562, version 8). */
 function serialNumber(content: string): string {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Part } from './part.ts';
+import { sha256Of } from './sha256.ts';
 import { done } from './temporary.ts';
 
 const sumsName = 'SHA256SUMS';
@@ -20,12 +20,7 @@ const filesIn = (folder: string) =>
     .toSorted();
 
 function makeSums(into: string): string {
-  const lines = filesIn(into).map(
-    (name) =>
-      `${createHash('sha256')
-        .update(readFileSync(join(into, name)))
-        .digest('hex')}  ${name}\n`,
-  );
+  const lines = filesIn(into).map((name) => `${sha256Of(join(into, name))}  ${name}\n`);
   writeFileSync(join(into, sumsName), lines.join(''));
   return sumsName;
 }

@@ -1,5 +1,5 @@
 import { architectures } from '../../../broker/deploy/image/architecture.ts';
-import { targets } from '../standalone/targets.ts';
+import { builders, targets } from '../standalone/targets.ts';
 
 /** What Kleis is said to run on: docs/versions.md is made of it, and tests hold that something here runs each of it. */
 
@@ -30,10 +30,8 @@ export const nodes: readonly SupportedNode[] = [
     version: '24',
     runs: 'the packed programs',
     when: 'each release',
-    exactly: {
-      version: '24.21.0',
-      integrity: 'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
-    },
+    // That of the executables and images.
+    exactly: builders[0]!,
   },
   {
     version: '26',

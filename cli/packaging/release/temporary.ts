@@ -2,14 +2,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A folder that is gone when `use` has ended. */
-export function inTemporary(name: string, use: (folder: string) => void): void {
+/** What `use` gives, or promises; its folder is gone when that is there. */
+export function inTemporary<T>(name: string, use: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), `kleis-${name}-`));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  let result: T;
   try {
-    use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+    result = use(folder);
+  } catch (error) {
+    remove();
+    throw error;
   }
+  if (result instanceof Promise) return result.finally(remove) as T;
+  remove();
+  return result;
 }
 
 /** As a promise, which rejects with what it throws. */

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { inTemporary } from '../release/temporary.ts';
 import { withoutSymbols } from './elf.ts';
 import { fetchNode } from './node.ts';
 import { withoutAuthenticode, withoutCodeSignature } from './signature.ts';
@@ -23,25 +23,11 @@ const settings = {
 };
 
 /**
- * Builds the programs into that empty folder, as `node build.mjs` does, with a code cache for the Node that is in an executable
- * which runs here. Returns the `dist` in it.
- */
-export async function buildForExecutables(folder: string): Promise<string> {
-  for (const name of ['cli', 'broker', 'shared', 'docs', 'node_modules', 'package.json', 'manual.ts']) {
-    await symlink(resolve(name), join(folder, name));
-  }
-  const nodes = process.platform === 'linux' ? [resolve(await fetchNode(builders[0]!), 'bin/node')] : [];
-  await run(process.execPath, [resolve('build.mjs'), ...nodes], { cwd: folder });
-  return join(folder, 'dist');
-}
-
-/**
  * Writes the standalone executable for that target, from what `node build.mjs` left in `dist`. Where that has a code cache for
  * the Node in it, it starts faster: `node build.mjs NODE`.
  */
 export async function makeExecutable(target: Target, dist: string, file: string): Promise<void> {
-  const work = await mkdtemp(join(tmpdir(), 'kleis-standalone-'));
-  try {
+  await inTemporary('standalone', async (work) => {
     const { node, builder, version } = await nodesFor(target);
     await build({
       entryPoints: ['cli/packaging/standalone/main.ts'],
@@ -66,9 +52,7 @@ export async function makeExecutable(target: Target, dist: string, file: string)
     await chmod(file, 0o755);
     // A Mac with an ARM processor runs nothing unsigned. This signature says nothing of who made it.
     if (process.platform === 'darwin') await run('codesign', ['--sign', '-', file]);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
 }
 
 /** What of a Node is of no use in another program, or wrong. */

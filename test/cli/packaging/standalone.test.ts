@@ -1,11 +1,12 @@
 import { copyFile, mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { layOut } from '../../../cli/packaging/archives/layout.ts';
 import { withoutSymbols } from '../../../cli/packaging/standalone/elf.ts';
-import { buildForExecutables, canMake } from '../../../cli/packaging/standalone/make.ts';
-import { targets } from '../../../cli/packaging/standalone/targets.ts';
+import { canMake } from '../../../cli/packaging/standalone/make.ts';
+import { fetchNode } from '../../../cli/packaging/standalone/node.ts';
+import { builders, targets } from '../../../cli/packaging/standalone/targets.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { startBrokerWorld } from '../../flow/broker-world.ts';
 import { createWorld, said, type World } from '../../flow/world.ts';
@@ -16,6 +17,21 @@ import { startSecretService } from '../../support/secret-service.ts';
 
 const here = targets.find(({ os, arch }) => os === process.platform && arch === process.arch);
 const startTime = 60_000;
+
+/**
+ * Builds the programs into that empty folder, as `node build.mjs` does, with a code cache for the Node that is in an executable
+ * which runs here. Returns the `dist` in it.
+ */
+async function buildForExecutables(folder: string): Promise<string> {
+  for (const name of ['cli', 'broker', 'shared', 'docs', 'node_modules', 'package.json', 'manual.ts']) {
+    await symlink(resolve(name), join(folder, name));
+  }
+  const nodes = process.platform === 'linux' ? [resolve(await fetchNode(builders[0]!), 'bin/node')] : [];
+  const env = process.env as Record<string, string>;
+  const built = await run(process.execPath, [resolve('build.mjs'), ...nodes], { env, cwd: folder, timeout: 120_000 });
+  expect(built.code, built.stderr).toBe(0);
+  return join(folder, 'dist');
+}
 
 describe.skipIf(here === undefined || !canMake(here))(
   'the standalone executable, with no Node and an empty PATH',

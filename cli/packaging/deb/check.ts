@@ -1,16 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority } from '../../../test/support/certificates.ts';
 import { type Cluster, startCluster } from '../../../test/support/cluster.ts';
 import { startProvider, type TestProvider } from '../../../test/support/provider.ts';
 import { type RunResult, start } from '../../../test/support/run.ts';
 import { findTool } from '../../../test/support/tools.ts';
-import { debFiles } from '../deb/make.ts';
-import { lacksDebian, makeDebian } from './bare-debian.ts';
-import { runInChroot } from './chroot.ts';
-import type { Check } from './part.ts';
+import { debFiles } from './make.ts';
+import { lacksDebian, makeDebian } from '../release/bare-debian.ts';
+import { runInChroot } from '../release/chroot.ts';
+import type { Check } from '../release/part.ts';
+import { inTemporary } from '../release/temporary.ts';
 
 /** The whole way of somebody who has a Debian, kubectl, and no Node. */
 export const debianCheck: Check = {
@@ -20,12 +20,10 @@ export const debianCheck: Check = {
     (findTool('kubectl-new') === undefined || findTool('kube') === undefined
       ? 'the servers in KUBEBUILDER_ASSETS'
       : undefined),
-  run: checkOnDebian,
+  run: async (folder) => inTemporary('debian', async (work) => checkOnDebian(folder, join(work, 'root'))),
 };
 
-async function checkOnDebian(folder: string): Promise<void> {
-  const work = mkdtempSync(join(tmpdir(), 'kleis-debian-'));
-  const root = join(work, 'root');
+async function checkOnDebian(folder: string, root: string): Promise<void> {
   const authority = await createAuthority();
   const tls = await authority.issueServer(['localhost']);
   const provider = await startProvider({ tls: { ...tls, ca: authority.cert } });
@@ -51,7 +49,6 @@ async function checkOnDebian(folder: string): Promise<void> {
   } finally {
     await Promise.all([provider.stop(), cluster.stop()]);
     if (existsSync(join(root, 'proc/self'))) execFileSync('umount', [join(root, 'proc')]);
-    rmSync(work, { recursive: true, force: true });
   }
 }
 

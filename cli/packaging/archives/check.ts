@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { archiveName } from '../archives/make.ts';
-import { lacksDebian, makeDebian } from './bare-debian.ts';
-import { runInChroot } from './chroot.ts';
-import type { Check } from './part.ts';
-import { done, inTemporary } from './temporary.ts';
+import { archiveName } from './make.ts';
+import { lacksDebian, makeDebian } from '../release/bare-debian.ts';
+import { runInChroot } from '../release/chroot.ts';
+import type { Check } from '../release/part.ts';
+import { done, inTemporary } from '../release/temporary.ts';
 
 const name = archiveName({ os: 'linux', arch: 'x64', node: undefined });
 
