@@ -113,6 +113,8 @@ async function asCommonJs(text) {
     format: 'cjs',
     platform: 'node',
     target: options.target,
+    // A program keeps the text of its functions while it runs; a letter that Latin-1 has not, in a comment, doubles it.
+    minifyWhitespace: true,
     define: { 'import.meta.url': 'importMetaUrl' },
     supported: { 'dynamic-import': false },
   });

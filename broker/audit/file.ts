@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs';
+import { constants, lstatSync, type Stats, statSync } from 'node:fs';
 import { lstat, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -75,9 +75,12 @@ export async function openFile(path: string): Promise<Sink> {
     }
   }
 
-  /** What the path names, if it is this file still. */
-  async function lookAtPath(): Promise<Stats | undefined> {
-    const there = await (linked ? stat(path) : lstat(path)).catch(() => undefined);
+  /**
+   * What the path names, if it is this file still. At once: the disk has just answered, and a call by way of a thread would
+   * take ten times as long, for which everybody waits.
+   */
+  function lookAtPath(): Stats | undefined {
+    const there = statusOf(path, linked);
     return there !== undefined && there.ino === file.ino && there.dev === file.dev ? there : undefined;
   }
 
@@ -99,7 +102,7 @@ export async function openFile(path: string): Promise<Sink> {
             (error: unknown) => error as Error,
           );
           // After the sync: whoever moves the file from here on takes these lines along.
-          const there = await lookAtPath();
+          const there = lookAtPath();
           if (there === undefined) await follow();
           else if (failure !== undefined) throw failure;
           else if (wasTruncated(there)) taken = 0;
@@ -119,6 +122,14 @@ export async function openFile(path: string): Promise<Sink> {
     },
     close: async () => file.handle.close(),
   };
+}
+
+function statusOf(path: string, linked: boolean): Stats | undefined {
+  try {
+    return (linked ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is at the path now. Waits for a rotation to end, unless `hurried` says that it is over. */
