@@ -185,29 +185,43 @@ function withoutPrograms() {
 }
 
 /**
- * Half of what Express brings along is never used. iconv-lite's tables and qs are for bodies that it decodes, and the
- * broker takes bodies as bytes; of the types that mime-db knows it answers with none but these.
+ * Half of what the broker's libraries bring along is never used. iconv-lite's tables and qs are for bodies that Express
+ * decodes, and the broker takes bodies as bytes; of the types that mime-db knows it answers with none but these. It
+ * offers and asks for HTTP/1.1 alone, is one process, and writes its log itself: so none of what Node has for HTTP/2, for
+ * clusters of processes and for threads is loaded.
  */
 function withoutUnused() {
   const answered = ['application/json', 'application/octet-stream', 'text/html', 'text/plain'];
+  const replaced = [
+    [
+      'iconv-lite/lib/index.js',
+      `exports.encodingExists = () => false;
+        exports.getDecoder = exports.decode = () => { throw new Error('No charset is known.'); };`,
+    ],
+    ['qs/lib/index.js', `exports.parse = exports.stringify = () => { throw new Error('No query is taken apart.'); };`],
+    ['undici/lib/dispatcher/client-h2.js', never('HTTP/2')],
+    ['prom-client/lib/cluster.js', never('cluster of processes')],
+    ['prom-client/lib/pushgateway.js', never('push gateway')],
+    ['pino/lib/transport.js', never('transport')],
+  ];
+  const mended = [
+    // For exemplars of its own, which are off; where spans are sent it is loaded with what sends them.
+    ['prom-client/lib/metrics/processCpuTotal.js', "require('@opentelemetry/api')", '{}'],
+    ['pino/lib/tools.js', "require('worker_threads')", '{ isMainThread: true }'],
+  ];
   return {
     name: 'without unused',
     setup({ onLoad }) {
-      onLoad({ filter: /node_modules.iconv-lite.lib.index\.js$/ }, () => ({
-        contents: `exports.encodingExists = () => false;
-          exports.getDecoder = exports.decode = () => { throw new Error('No charset is known.'); };`,
-      }));
-      onLoad({ filter: /node_modules.qs.lib.index\.js$/ }, () => ({
-        contents: `exports.parse = exports.stringify = () => { throw new Error('No query is taken apart.'); };`,
-      }));
-      // For exemplars of its own, which are off; where spans are sent it is loaded with what sends them.
-      onLoad({ filter: /node_modules.prom-client.lib.metrics.processCpuTotal\.js$/ }, ({ path }) => {
-        const text = readFileSync(path, 'utf8');
-        const contents = text.replace("require('@opentelemetry/api')", '{}');
-        if (contents === text) throw new Error('prom-client is another one now');
-        return { contents };
-      });
-      onLoad({ filter: /node_modules.mime-db.db\.json$/ }, ({ path }) => {
+      for (const [file, contents] of replaced) onLoad({ filter: moduleAt(file) }, () => ({ contents }));
+      for (const [file, before, after] of mended) {
+        onLoad({ filter: moduleAt(file) }, ({ path }) => {
+          const text = readFileSync(path, 'utf8');
+          const contents = text.replace(before, after);
+          if (contents === text) throw new Error(`${file} is another one now`);
+          return { contents };
+        });
+      }
+      onLoad({ filter: moduleAt('mime-db/db.json') }, ({ path }) => {
         const types = JSON.parse(readFileSync(path, 'utf8'));
         return {
           contents: JSON.stringify(Object.fromEntries(answered.map((type) => [type, types[type]]))),
@@ -216,6 +230,14 @@ function withoutUnused() {
       });
     },
   };
+}
+
+function never(what) {
+  return `module.exports = () => { throw new Error('There is no ${what} here.'); };`;
+}
+
+function moduleAt(file) {
+  return new RegExp(`node_modules.${file.replaceAll('.', '\\.').replaceAll('/', '.')}$`);
 }
 
 /** The help of every command and the pages of the manual, from the commands themselves. `SOURCE_DATE_EPOCH`: reproducible-builds.org. */

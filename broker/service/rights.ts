@@ -1,6 +1,5 @@
-import type { KubeClient } from '../../shared/kube/client.ts';
 import { inParallel } from '../../shared/parallel.ts';
-import type { Clusters, MissingRight } from '../cluster/clusters.ts';
+import type { Clusters, RightsReview } from '../cluster/clusters.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Grant } from '../policy/grant.ts';
 import { findNeeds } from '../rbac/needs.ts';
@@ -23,12 +22,10 @@ interface Lap {
 
 /**
  * Asks the API servers now and then whether the broker may do all that the configuration in force needs. A round asks a
- * bounded number of questions, what everything depends on first, and always what was missing.
+ * bounded number of questions, and always what was missing. What everything depends on is known at its first yield, what
+ * single grants need at its last.
  */
-export function createRightsReview(
-  current: () => BrokerConfig,
-  now: () => number,
-): (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]> {
+export function createRightsReview(current: () => BrokerConfig, now: () => number): RightsReview {
   const laps = new Map<string, Lap>();
 
   function lapOf(name: string, config: BrokerConfig): Lap | undefined {
@@ -45,28 +42,37 @@ export function createRightsReview(
     return lap;
   }
 
-  return async (name, kube) => {
-    const lap = lapOf(name, current());
-    if (lap === undefined) return [];
+  return async function* review(cluster, kube) {
+    const lap = lapOf(cluster, current());
+    if (lap === undefined) return;
     const again = [...lap.missing.values()].slice(0, perRound);
+    const round = [...again, ...lap.left.splice(0, perRound)];
     const unanswered: Right[] = [];
     let silent = false;
-    await inParallel([...again, ...lap.left.splice(0, perRound)], parallel, async (right) => {
+    const ask = async (right: Right): Promise<void> => {
       // Where one question is not answered, the others wait for the next round too.
       const allowed = silent ? undefined : await hasRight(kube, right);
       if (allowed === undefined) silent = true;
       if (allowed === true) lap.missing.delete(right.text);
       else if (allowed === false) lap.missing.set(right.text, right);
       else if (!lap.missing.has(right.text)) unanswered.push(right);
-    });
+    };
+    for (const stage of [round.filter(isShared), round.filter((right) => !isShared(right))]) {
+      await inParallel(stage, parallel, ask);
+      yield Array.from(lap.missing.values(), (right) => ({ text: right.text, shared: isShared(right) }));
+    }
     lap.left.unshift(...unanswered);
-    return Array.from(lap.missing.values(), ({ text, name: object }) => ({ text, shared: object === undefined }));
   };
 }
 
+/** Whatever is done in the cluster needs it, not some grants only. */
+function isShared({ name }: Right): boolean {
+  return name === undefined;
+}
+
 /** What everything depends on, what ends tokens, all else. */
-function rank({ name, verb }: Right): number {
-  return name === undefined ? 0 : verb === 'delete' ? 1 : 2;
+function rank(right: Right): number {
+  return isShared(right) ? 0 : right.verb === 'delete' ? 1 : 2;
 }
 
 /** What the broker is known to lack to mint for that grant, or to end what it minted; like `delete secrets in x`. */
