@@ -2,9 +2,9 @@
 // options. `npm run bench -- scale | simulate` have options, a report and a page of their own: docs/scale.md.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { replacePart } from '../house/page.ts';
 import { formatPage, formatReport, type Report } from './report.ts';
+import { parseCall, refuse } from './usage.ts';
 
 const parts = ['plugin', 'broker'] as const;
 const page = 'docs/performance.md';
@@ -15,7 +15,7 @@ if (first === 'scale' || first === 'simulate') {
   process.exit(spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1);
 }
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseCall({
   allowPositionals: true,
   options: {
     rounds: { type: 'string' },
@@ -28,7 +28,7 @@ const { values, positionals } = parseArgs({
 });
 const chosen = parts.filter((part) => positionals.includes(part));
 const files = positionals.filter((word) => !parts.some((part) => part === word));
-if (files.length > 0 && !values.doc) throw new Error(`neither a part nor an option: ${files.join(' ')}`);
+if (files.length > 0 && !values.doc) refuse(`neither a part nor an option: ${files.join(' ')}`);
 
 const reports =
   files.length > 0

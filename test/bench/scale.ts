@@ -1,6 +1,5 @@
 // `npm run bench -- scale [PART...] [--leases N] [--soak DURATION] [--json]`: what becomes of a broker when there is much.
 import { availableParallelism, arch, loadavg, release, type } from 'node:os';
-import { parseArgs } from 'node:util';
 import { parseDuration } from '../../shared/duration.ts';
 import { findTool } from '../support/tools.ts';
 import { align } from './report.ts';
@@ -10,8 +9,9 @@ import { formatPart, type Part } from './scale-part.ts';
 import { measureReload } from './scale-reload.ts';
 import { measureReplicas } from './scale-replicas.ts';
 import { soak } from './scale-soak.ts';
+import { parseCall, refuse } from './usage.ts';
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseCall({
   allowPositionals: true,
   options: {
     json: { type: 'boolean' },
@@ -37,10 +37,7 @@ if (findTool('kube') === undefined) {
 }
 const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
 const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
-if (unknown !== undefined) {
-  say(`There is no part ${unknown}: ${Object.keys(parts).join(', ')}.`);
-  process.exit(2);
-}
+if (unknown !== undefined) refuse(`there is no part ${unknown}`);
 
 const date = new Date().toISOString().slice(0, 10);
 const load1 = loadavg()[0]?.toFixed(1);

@@ -1,7 +1,7 @@
 // `npm run bench -- simulate [--json]`: 1 000 clusters, 100 000 jobs an hour, one region lost for an hour; by measured costs.
-import { parseArgs } from 'node:util';
 import { align } from './report.ts';
 import { type Costs, type Result, simulate, type World } from './simulation.ts';
+import { parseCall } from './usage.ts';
 
 /**
  * Seconds of one processor, as `npm run bench -- scale costs` measures them for a lease and a Secret: API server and
@@ -45,7 +45,7 @@ const scenarios: readonly { readonly name: string; readonly world: World }[] = [
   },
 ];
 
-const { values } = parseArgs({ options: { json: { type: 'boolean' } } });
+const { values } = parseCall({ options: { json: { type: 'boolean' } } });
 const results = scenarios.map(({ name, world }) => ({ name, world, result: simulate(world) }));
 process.stdout.write(values.json === true ? `${JSON.stringify(results, undefined, 2)}\n` : format());
 
