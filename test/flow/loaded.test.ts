@@ -138,7 +138,9 @@ it('a broker loads OpenTelemetry where the environment says to whom spans are se
   };
   await writeFile(config, JSON.stringify(document));
   const ofTelemetry = async (env: Readonly<Record<string, string>>) => {
-    const { files } = await loadedBy('kleis-broker.js', ['serve', '--config', config], dist, 6, env);
+    const { files, modules } = await loadedBy('kleis-broker.js', ['serve', '--config', config], dist, 6, env);
+    expect(modules).toContain('http');
+    expect(modules.filter((each) => ['http2', 'worker_threads'].includes(each))).toEqual([]);
     const texts = await Promise.all(Object.keys(files).map((file) => readFile(file, 'utf8')));
     expect(texts.some((text) => text.includes('kleis_broker_'))).toBe(true);
     // The web page is loaded with its first visitor.
