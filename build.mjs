@@ -115,6 +115,8 @@ async function asCommonJs(text) {
     target: options.target,
     // A program keeps the text of its functions while it runs; a letter that Latin-1 has not, in a comment, doubles it.
     minifyWhitespace: true,
+    // Node shows the whole line where an error was thrown that nobody caught.
+    lineLimit: 200,
     define: { 'import.meta.url': 'importMetaUrl' },
     supported: { 'dynamic-import': false },
   });
@@ -186,7 +188,7 @@ function withoutPrograms() {
 
 /**
  * Half of what the broker's libraries bring along is never used. iconv-lite's tables and qs are for bodies that Express
- * decodes, and the broker takes bodies as bytes; of the types that mime-db knows it answers with none but these. It
+ * decodes, and the broker takes bodies as bytes; of the types that mime-db knows it answers with none but these. The broker
  * offers and asks for HTTP/1.1 alone, is one process, and writes its log itself: so none of what Node has for HTTP/2, for
  * clusters of processes and for threads is loaded.
  */
@@ -212,6 +214,9 @@ function withoutUnused() {
   return {
     name: 'without unused',
     setup({ onLoad }) {
+      for (const [file] of replaced) {
+        if (!existsSync(join('node_modules', file))) throw new Error(`${file} is elsewhere now`);
+      }
       for (const [file, contents] of replaced) onLoad({ filter: moduleAt(file) }, () => ({ contents }));
       for (const [file, before, after] of mended) {
         onLoad({ filter: moduleAt(file) }, ({ path }) => {
@@ -233,7 +238,7 @@ function withoutUnused() {
 }
 
 function never(what) {
-  return `module.exports = () => { throw new Error('There is no ${what} here.'); };`;
+  return `module.exports = function () { throw new Error('There is no ${what} here.'); };`;
 }
 
 function moduleAt(file) {

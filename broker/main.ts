@@ -13,8 +13,8 @@ setFlagsFromString('--heap-growing-percent=50');
 setFlagsFromString('--no-parallel-scavenge');
 // The only WebAssembly is undici's parser: to optimize it takes 10 MiB, and saves no time that could be measured.
 setFlagsFromString('--liftoff-only');
-// A compiler between the plain and the optimizing one, in Node 22 and later: its threads keep 15 MiB, for no time that could
-// be measured.
+// The compiler between the plain and the optimizing one, in Node 22 and later: 4 to 10 MiB, for no time that could be
+// measured.
 setFlagsFromString('--no-maglev');
 
 const deps = createDeps();

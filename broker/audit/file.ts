@@ -76,11 +76,11 @@ export async function openFile(path: string): Promise<Sink> {
   }
 
   /**
-   * What the path names, if it is this file still. At once: the disk has just answered, and a call by way of a thread would
-   * take ten times as long, for which everybody waits.
+   * What the path names, if it is this file still. At once where the disk has just answered: by way of a thread it takes ten
+   * times as long, for which everybody waits. One that failed may not answer again, and only a thread may wait for it.
    */
-  function lookAtPath(): Stats | undefined {
-    const there = statusOf(path, linked);
+  async function lookAtPath(isWell: boolean): Promise<Stats | undefined> {
+    const there = isWell ? statusOf(path, linked) : await (linked ? stat(path) : lstat(path)).catch(() => undefined);
     return there !== undefined && there.ino === file.ino && there.dev === file.dev ? there : undefined;
   }
 
@@ -102,7 +102,7 @@ export async function openFile(path: string): Promise<Sink> {
             (error: unknown) => error as Error,
           );
           // After the sync: whoever moves the file from here on takes these lines along.
-          const there = lookAtPath();
+          const there = await lookAtPath(failure === undefined);
           if (there === undefined) await follow();
           else if (failure !== undefined) throw failure;
           else if (wasTruncated(there)) taken = 0;
@@ -126,7 +126,7 @@ export async function openFile(path: string): Promise<Sink> {
 
 function statusOf(path: string, linked: boolean): Stats | undefined {
   try {
-    return (linked ? statSync : lstatSync)(path, { throwIfNoEntry: false });
+    return (linked ? statSync : lstatSync)(path);
   } catch {
     return undefined;
   }

@@ -22,9 +22,6 @@ export interface MissingRight {
   readonly shared: boolean;
 }
 
-/** Gives what the broker may not do there, by all that is known so far; more often as more is known. Does not throw. */
-export type RightsReview = (cluster: string, kube: KubeClient) => AsyncIterable<readonly MissingRight[]>;
-
 export interface ClusterHealth {
   readonly cluster: string;
   /** It answered the last probe. */
@@ -81,8 +78,8 @@ export interface Clusters {
 export interface ClustersOptions {
   readonly clock: { now(): number };
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Asked at each probe that is answered. */
-  readonly reviewRights?: RightsReview;
+  /** Asked at each probe what the broker may not do there; does not throw. */
+  readonly reviewRights?: (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]>;
   /** Instead of the pod's own; for tests. */
   readonly serviceAccountFolder?: string | undefined;
 }
@@ -172,14 +169,9 @@ function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccou
     learnAudiences: (audiences) => void (learned = audiences),
     health: () => ({ ...(last ?? blank), skew: kube.skew() }),
     async probe() {
-      const found = await probe(config, kube);
-      const keep = (missing: readonly MissingRight[]): ClusterHealth =>
-        (last = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() });
-      if (!found.reachable || reviewRights === undefined) return keep(last?.missing ?? []);
-      let health: ClusterHealth | undefined;
-      // Whether what all grants need is there is known first, and nobody is kept waiting for the rest.
-      for await (const missing of reviewRights(config.name, kube)) health = keep(missing);
-      return health ?? keep([]);
+      const [found, missing = []] = await Promise.all([probe(config, kube), reviewRights?.(config.name, kube)]);
+      last = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() };
+      return last;
     },
   };
 }

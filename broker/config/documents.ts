@@ -55,15 +55,8 @@ export async function listFiles(
   return names.map((name) => ({ shown: path.join(location, name), real: path.join(folder, name) }));
 }
 
-/**
- * Changes whenever the configuration may have: names, places, sizes and times of its files. What cannot be looked at has a
- * value of its own. Never throws.
- */
-export async function fingerprintOf(location: string): Promise<string> {
-  return fingerprint(location).catch((error: unknown) => `failed: ${String((error as NodeJS.ErrnoException).code)}`);
-}
-
-async function fingerprint(location: string): Promise<string> {
+/** Changes whenever the configuration may have: names, places, sizes and times of its files. Throws if it is gone. */
+export async function fingerprint(location: string): Promise<string> {
   const hash = createHash('sha256');
   for (const { shown, real } of await listFiles(location)) {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(real, { bigint: true });

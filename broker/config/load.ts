@@ -4,7 +4,7 @@ import { type CompiledPolicy, compilePolicy, PolicyFaults } from '../policy/comp
 import type { Path, PolicyFault } from '../policy/parse-where.ts';
 import { findWarnings } from './warnings.ts';
 import { completeConfig } from './complete.ts';
-import { type ConfigFault, ConfigFaults, fileFault, fingerprintOf, readSources, type SourceFile } from './documents.ts';
+import { type ConfigFault, ConfigFaults, fileFault, readSources, type SourceFile } from './documents.ts';
 import { mergeDocuments } from './merge.ts';
 import { type FileKind, namedFiles, resolveFiles } from './named-files.ts';
 import { readPlainYaml, readPlainYamlInSteps } from './plain-yaml.ts';
@@ -33,24 +33,18 @@ export interface LoadedConfig {
   readonly named: readonly { readonly file: string; readonly kind: FileKind; readonly place: ConfigFault }[];
 }
 
-export interface ReadConfig extends LoadedConfig {
-  /** Of the files before they were read: while theirs is the same, they say the same. */
-  readonly print: string;
-}
-
 /**
  * Reads a file, or the *.yaml and *.yml files of a folder. Throws ConfigFaults with everything that is wrong. Ten thousand
  * grants take seconds; with a pace, whatever else this process does comes in between.
  */
-export async function loadConfig(location: string, pace?: Pace): Promise<ReadConfig> {
-  const print = await fingerprintOf(location);
+export async function loadConfig(location: string, pace?: Pace): Promise<LoadedConfig> {
   const drive = async <T>(steps: Steps<T>): Promise<T> => (pace === undefined ? finish(steps) : inTurns(steps, pace));
   const { files, unread } = await readSources(location);
   const sources: ReadFile[] = [];
   for (const source of files) sources.push({ ...source, plain: await drive(readPlainYamlInSteps(source.text)) });
   const needed = sources.some(({ plain }) => plain === undefined);
   const readAny = needed ? (await import('./yaml.ts')).readAnyYaml : () => [];
-  return { ...(await drive(judgeInSteps(sources, readAny, unread))), print };
+  return drive(judgeInSteps(sources, readAny, unread));
 }
 
 /**

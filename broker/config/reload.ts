@@ -5,8 +5,8 @@ import { systemCode, systemReason } from '../../shared/read-file.ts';
 import { inTurns, type Pace, type Steps } from '../../shared/steps.ts';
 import { CompiledPolicy } from '../policy/compile.ts';
 import { type ConfigChanges, describeChanges } from './changes.ts';
-import { type ConfigFault, ConfigFaults, fingerprintOf } from './documents.ts';
-import { isSameJson, type LoadedConfig, loadConfig, type ReadConfig } from './load.ts';
+import { type ConfigFault, ConfigFaults, fingerprint } from './documents.ts';
+import { isSameJson, type LoadedConfig, loadConfig } from './load.ts';
 import type { BrokerConfig } from './broker-config.ts';
 
 export interface ReloadState {
@@ -55,12 +55,12 @@ const maxRounds = 50;
 /** A disk may have failed for a moment: what could not be used is read again, for a twentieth of the time at most. */
 const pauses = 20;
 
-/** Follows the files that `first` was read from. */
-export async function watchConfig(location: string, first: ReadConfig, options: WatchOptions): Promise<ConfigSource> {
+/** Follows the files that `first` was loaded from. */
+export async function watchConfig(location: string, first: LoadedConfig, options: WatchOptions): Promise<ConfigSource> {
   const { now, interval = 5000, settle = 200 } = options;
-  let current: LoadedConfig = first;
+  let current = first;
   let state: ReloadState = { lastGoodAt: now(), failingSince: undefined, deniesFrom: undefined, faults: [] };
-  let loaded = first.print;
+  let loaded = '';
   let refused: { readonly print: string; readonly until: number } | undefined;
   let running: Promise<void> | undefined;
   let closed = false;
@@ -152,6 +152,11 @@ export async function watchConfig(location: string, first: ReadConfig, options: 
       watcher?.close();
     },
   };
+}
+
+/** As `fingerprint`, with a value of its own for what cannot be looked at. */
+async function fingerprintOf(location: string): Promise<string> {
+  return fingerprint(location).catch((error: unknown) => `failed: ${String((error as NodeJS.ErrnoException).code)}`);
 }
 
 /** Only makes it quicker: network file systems and some containers report nothing, so the timer looks as well. */

@@ -8,7 +8,7 @@ import { type Clusters, openClusters } from '../cluster/clusters.ts';
 import { createClusterPlaces } from '../cluster/public-addresses.ts';
 import type { ConfigChanges } from '../config/changes.ts';
 import { formatFault } from '../config/documents.ts';
-import type { LoadedConfig, ReadConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { type ConfigSource, type GrantChanges, watchConfig } from '../config/reload.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Deps } from '../surroundings.ts';
@@ -47,7 +47,7 @@ const spanPatience = 3_000;
 /** Opens what `first` says. `signal` ends what goes on by itself. Throws `config_invalid`. */
 export async function compose(
   location: string,
-  first: ReadConfig,
+  first: LoadedConfig,
   deps: Deps,
   signal: AbortSignal,
 ): Promise<Composition> {

@@ -1,5 +1,6 @@
+import type { KubeClient } from '../../shared/kube/client.ts';
 import { inParallel } from '../../shared/parallel.ts';
-import type { Clusters, RightsReview } from '../cluster/clusters.ts';
+import type { Clusters, MissingRight } from '../cluster/clusters.ts';
 import type { BrokerConfig } from '../config/broker-config.ts';
 import type { Grant } from '../policy/grant.ts';
 import { findNeeds } from '../rbac/needs.ts';
@@ -14,65 +15,60 @@ const lapEvery = 5 * 60_000;
 interface Lap {
   readonly config: BrokerConfig;
   readonly startedAt: number;
-  /** Not yet asked. */
-  readonly left: Right[];
+  /** Not yet answered. */
+  readonly left: Set<Right>;
   /** By what they say. */
   readonly missing: Map<string, Right>;
 }
 
 /**
  * Asks the API servers now and then whether the broker may do all that the configuration in force needs. A round asks a
- * bounded number of questions, and always what was missing. What everything depends on is known at its first yield, what
- * single grants need at its last.
+ * bounded number of questions, what everything depends on first, and always what was missing.
  */
-export function createRightsReview(current: () => BrokerConfig, now: () => number): RightsReview {
-  const laps = new Map<string, Lap>();
+export function createRightsReview(
+  current: () => BrokerConfig,
+  now: () => number,
+): (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]> {
+  // By whom is asked: what one server says is never taken for what another one would that has its name now.
+  const laps = new WeakMap<KubeClient, Lap>();
 
-  function lapOf(name: string, config: BrokerConfig): Lap | undefined {
+  function lapOf(name: string, kube: KubeClient, config: BrokerConfig): Lap | undefined {
     const cluster = config.clusters[name];
-    const last = laps.get(name);
+    const last = laps.get(kube);
     if (cluster === undefined) return undefined;
-    const isDue = last?.config !== config || (last.left.length === 0 && Math.abs(now() - last.startedAt) >= lapEvery);
+    const isDue = last?.config !== config || (last.left.size === 0 && Math.abs(now() - last.startedAt) >= lapEvery);
     if (!isDue) return last;
     const rights = rightsOf(findNeeds(config, cluster, [])).toSorted((a, b) => rank(a) - rank(b));
     const wanted = new Set(rights.map(({ text }) => text));
     const missing = new Map([...(last?.missing ?? [])].filter(([text]) => wanted.has(text)));
-    const lap = { config, startedAt: now(), left: rights, missing };
-    laps.set(name, lap);
+    const lap = { config, startedAt: now(), left: new Set(rights), missing };
+    laps.set(kube, lap);
     return lap;
   }
 
-  return async function* review(cluster, kube) {
-    const lap = lapOf(cluster, current());
-    if (lap === undefined) return;
+  return async (name, kube) => {
+    const lap = lapOf(name, kube, current());
+    if (lap === undefined) return [];
     const again = [...lap.missing.values()].slice(0, perRound);
-    const round = [...again, ...lap.left.splice(0, perRound)];
-    const unanswered: Right[] = [];
     let silent = false;
-    const ask = async (right: Right): Promise<void> => {
+    await inParallel([...again, ...[...lap.left].slice(0, perRound)], parallel, async (right) => {
       // Where one question is not answered, the others wait for the next round too.
       const allowed = silent ? undefined : await hasRight(kube, right);
-      if (allowed === undefined) silent = true;
-      if (allowed === true) lap.missing.delete(right.text);
-      else if (allowed === false) lap.missing.set(right.text, right);
-      else if (!lap.missing.has(right.text)) unanswered.push(right);
-    };
-    for (const stage of [round.filter(isShared), round.filter((right) => !isShared(right))]) {
-      await inParallel(stage, parallel, ask);
-      yield Array.from(lap.missing.values(), (right) => ({ text: right.text, shared: isShared(right) }));
-    }
-    lap.left.unshift(...unanswered);
+      if (allowed === undefined) {
+        silent = true;
+        return;
+      }
+      lap.left.delete(right);
+      if (allowed) lap.missing.delete(right.text);
+      else lap.missing.set(right.text, right);
+    });
+    return Array.from(lap.missing.values(), ({ text, name: object }) => ({ text, shared: object === undefined }));
   };
 }
 
-/** Whatever is done in the cluster needs it, not some grants only. */
-function isShared({ name }: Right): boolean {
-  return name === undefined;
-}
-
 /** What everything depends on, what ends tokens, all else. */
-function rank(right: Right): number {
-  return isShared(right) ? 0 : right.verb === 'delete' ? 1 : 2;
+function rank({ name, verb }: Right): number {
+  return name === undefined ? 0 : verb === 'delete' ? 1 : 2;
 }
 
 /** What the broker is known to lack to mint for that grant, or to end what it minted; like `delete secrets in x`. */

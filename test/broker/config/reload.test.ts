@@ -69,23 +69,6 @@ describe('a file that changes', () => {
     expect(source.state).toEqual({ lastGoodAt: now, failingSince: undefined, deniesFrom: undefined, faults: [] });
   });
 
-  it('before it is followed is seen at the first look', async () => {
-    const first = await loadConfig(file);
-    await writeFile(file, text({ g: grant({ where: { team: 'y' } }) }));
-    source = await watchConfig(file, first, { now: () => now, interval: 1e9, settle: 5 });
-    await source.check();
-    expect([allowed('x'), allowed('y')]).toEqual([false, true]);
-  });
-
-  it('is read when it has, and not before', async () => {
-    const settle = 3_600_000;
-    source = await watchConfig(file, await loadConfig(file), { now: () => now, interval: 1e9, settle });
-    now += 10;
-    // Whoever reads waits until the file has been the same for that time.
-    await source.check();
-    expect(source.state.lastGoodAt).toBe(now);
-  });
-
   it('is no news when it means the same', async () => {
     await follow(file);
     const before = source.current;
