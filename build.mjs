@@ -189,8 +189,8 @@ function withoutPrograms() {
 /**
  * Half of what the broker's libraries bring along is never used. iconv-lite's tables and qs are for bodies that Express
  * decodes, and the broker takes bodies as bytes; of the types that mime-db knows it answers with none but these. The broker
- * offers and asks for HTTP/1.1 alone, is one process, and writes its log itself: so none of what Node has for HTTP/2, for
- * clusters of processes and for threads is loaded.
+ * offers and asks for HTTP/1.1 alone, is one process, and writes its log itself: so nothing that Node has for HTTP/2 and for
+ * threads is loaded.
  */
 function withoutUnused() {
   const answered = ['application/json', 'application/octet-stream', 'text/html', 'text/plain'];
@@ -214,10 +214,10 @@ function withoutUnused() {
   return {
     name: 'without unused',
     setup({ onLoad }) {
-      for (const [file] of replaced) {
+      for (const [file, contents] of replaced) {
         if (!existsSync(join('node_modules', file))) throw new Error(`${file} is elsewhere now`);
+        onLoad({ filter: moduleAt(file) }, () => ({ contents }));
       }
-      for (const [file, contents] of replaced) onLoad({ filter: moduleAt(file) }, () => ({ contents }));
       for (const [file, before, after] of mended) {
         onLoad({ filter: moduleAt(file) }, ({ path }) => {
           const text = readFileSync(path, 'utf8');

@@ -13,7 +13,7 @@ setFlagsFromString('--heap-growing-percent=50');
 setFlagsFromString('--no-parallel-scavenge');
 // The only WebAssembly is undici's parser: to optimize it takes 10 MiB, and saves no time that could be measured.
 setFlagsFromString('--liftoff-only');
-// The compiler between the plain and the optimizing one, in Node 22 and later: 4 to 10 MiB, for no time that could be
+// The compiler between the plain and the optimizing one, in Node 22 and later: 13 MiB, for no time that could be
 // measured.
 setFlagsFromString('--no-maglev');
 

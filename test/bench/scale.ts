@@ -31,13 +31,13 @@ const parts: Readonly<Record<string, () => Promise<Part>>> = {
   soak: () => soak({ duration: parseDuration(values.soak) ?? 300_000, say }),
 };
 
+const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
+const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
+if (unknown !== undefined) refuse(`there is no part ${unknown}`);
 if (findTool('kube') === undefined) {
   say('This needs a real kube-apiserver and etcd: KUBEBUILDER_ASSETS names the folder that holds them.');
   process.exit(2);
 }
-const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
-const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
-if (unknown !== undefined) refuse(`there is no part ${unknown}`);
 
 const date = new Date().toISOString().slice(0, 10);
 const load1 = loadavg()[0]?.toFixed(1);

@@ -1,6 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 
-const usage = `usage: npm run bench [-- plugin | broker] [--rounds N] [--against FOLDER] [--json]
+const usage = `usage: npm run bench [-- plugin | broker]… [--rounds N] [--against FOLDER] [--json]
        npm run bench -- --doc [FILE…]             writes docs/performance.md, from such JSON or from a run of now
        npm run bench -- scale [leases | replicas | reload | costs | soak]… [--leases N] [--rounds N] [--soak TIME] [--json]
        npm run bench -- simulate [--json]
