@@ -148,6 +148,8 @@ function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccou
   });
   let learned: readonly string[] | undefined;
   let last: ClusterHealth | undefined;
+  let begun = 0;
+  let newest = 0;
   const blank: ClusterHealth = {
     cluster: config.name,
     reachable: false,
@@ -169,7 +171,11 @@ function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccou
     learnAudiences: (audiences) => void (learned = audiences),
     health: () => ({ ...(last ?? blank), skew: kube.skew() }),
     async probe() {
+      const mine = (begun += 1);
       const [found, missing = []] = await Promise.all([probe(config, kube), reviewRights?.(config.name, kube)]);
+      // What began earlier may end later, and knows less.
+      if (last !== undefined && mine < newest) return last;
+      newest = mine;
       last = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() };
       return last;
     },

@@ -10,20 +10,24 @@ export interface Right {
   readonly group: string;
   readonly resource: string;
   readonly subresource: string;
-  /** Of one object: what one grant or a few need, and others do not. */
+  /** Of one object alone. */
   readonly name: string | undefined;
+  /** Whatever is done in the cluster needs it: any other is of one grant or a few. */
+  readonly shared: boolean;
   /** Like `delete secrets in kleis-identities`. */
   readonly text: string;
 }
 
 /** All that `kleis-broker rbac` gives for these needs, but for what is not needed to mint tokens and to end them. */
 export function rightsOf(needs: ClusterNeeds): Right[] {
-  return [...brokerRules(needs)].flatMap(([namespace, rules]) =>
-    rules.filter(({ optional }) => !optional).flatMap(({ rule }) => rightsOfRule(namespace, rule)),
-  );
+  return [...brokerRules(needs)]
+    .flatMap(([namespace, rules]) =>
+      rules.filter(({ optional }) => !optional).flatMap(({ rule }) => rightsOfRule(namespace, rule)),
+    )
+    .map((right) => ({ ...right, shared: right.name === undefined && needs.namespaces.includes(right.namespace) }));
 }
 
-function rightsOfRule(namespace: string, rule: Rule): Right[] {
+function rightsOfRule(namespace: string, rule: Rule): Omit<Right, 'shared'>[] {
   const { apiGroups = [], resources = [], verbs, resourceNames: names = [undefined] } = rule;
   return apiGroups.flatMap((group) =>
     resources.flatMap((resource) =>
@@ -32,7 +36,7 @@ function rightsOfRule(namespace: string, rule: Rule): Right[] {
   );
 }
 
-function toRight(namespace: string, group: string, whole: string, verb: string, name: string | undefined): Right {
+function toRight(namespace: string, group: string, whole: string, verb: string, name: string | undefined) {
   const [resource = '', subresource = ''] = whole.split('/');
   const text = `${verb} ${whole}${name === undefined ? '' : ` ${name}`} in ${namespace}`;
   return { namespace, verb, group, resource, subresource, name, text };

@@ -39,8 +39,7 @@ export function createRightsReview(
     const isDue = last?.config !== config || (last.left.size === 0 && Math.abs(now() - last.startedAt) >= lapEvery);
     if (!isDue) return last;
     const rights = rightsOf(findNeeds(config, cluster, [])).toSorted((a, b) => rank(a) - rank(b));
-    const wanted = new Set(rights.map(({ text }) => text));
-    const missing = new Map([...(last?.missing ?? [])].filter(([text]) => wanted.has(text)));
+    const missing = new Map(rights.filter(({ text }) => last?.missing.has(text)).map((right) => [right.text, right]));
     const lap = { config, startedAt: now(), left: new Set(rights), missing };
     laps.set(kube, lap);
     return lap;
@@ -62,13 +61,13 @@ export function createRightsReview(
       if (allowed) lap.missing.delete(right.text);
       else lap.missing.set(right.text, right);
     });
-    return Array.from(lap.missing.values(), ({ text, name: object }) => ({ text, shared: object === undefined }));
+    return Array.from(lap.missing.values(), ({ text, shared }) => ({ text, shared }));
   };
 }
 
 /** What everything depends on, what ends tokens, all else. */
-function rank({ name, verb }: Right): number {
-  return name === undefined ? 0 : verb === 'delete' ? 1 : 2;
+function rank({ shared, verb }: Right): number {
+  return shared ? 0 : verb === 'delete' ? 1 : 2;
 }
 
 /** What the broker is known to lack to mint for that grant, or to end what it minted; like `delete secrets in x`. */
