@@ -46,6 +46,7 @@ export default defineConfig({
     // What is to be fast is measured; these only end what hangs, on a busy machine too.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    setupFiles: ['test/support/setup.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', new Summary()],
     coverage: { provider: 'v8', include: ['cli/**', 'broker/**', 'shared/**'], reporter: ['text-summary', 'html'] },

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import type { Express } from 'express';
 import { KleisError } from '../../shared/errors.ts';
 import { blocksIn } from '../../shared/net/certificates.ts';
+import { isLocalhost, localhostAddresses } from '../../shared/net/url.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { parseAddress } from '../config/address.ts';
@@ -139,7 +140,8 @@ function endWithAnswer(response: ServerResponse): void {
 async function open(server: Server, host: string | undefined, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+    const own = host !== undefined && isLocalhost(host) ? localhostAddresses[0] : host;
+    server.listen({ port, ...(own !== undefined && { host: own }) }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -172,6 +172,7 @@ for (const [network, bits] of [
 
 /** One such address is enough: the request may go to any of them. */
 async function isInside(hostname: string, lookup: (host: string) => Promise<readonly string[]>): Promise<boolean> {
+  if (isLoopback(hostname)) return true;
   const bare = withoutBrackets(hostname);
   const addresses = isIP(bare) === 0 ? await lookup(bare) : [bare];
   // A BlockList finds IPv4 addresses that are written as IPv6 (::ffff:10.0.0.1) by itself.

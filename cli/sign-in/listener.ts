@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
-import { withoutBrackets } from '../../shared/net/url.ts';
+import { isLocalhost, localhostAddresses, withoutBrackets } from '../../shared/net/url.ts';
 import { defaultListenAddresses, donePath } from '../settings/listen-address.ts';
 import type { Settings } from '../settings/sign-in.ts';
 import { renderPage, type PageOutcome } from './page.ts';
@@ -76,7 +76,7 @@ export async function listenForCallback(
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 async function bind({ host, port }: Address): Promise<{ servers: Server[]; port: number } | string> {
-  const hosts = host === 'localhost' ? ['127.0.0.1', '::1'] : [host];
+  const hosts = isLocalhost(host) ? localhostAddresses : [host];
   // With port 0 the second address must get the port of the first, which may be taken there.
   for (let attempt = 0; ; attempt += 1) {
     const servers: Server[] = [];

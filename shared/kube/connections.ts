@@ -3,6 +3,7 @@ import type tls from 'node:tls';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import { createConnector } from '../net/connector.ts';
+import { dialing } from '../net/dialing.ts';
 import { strictTls, type Trust } from '../net/trust.ts';
 import { withoutBrackets } from '../net/url.ts';
 
@@ -52,8 +53,7 @@ export function openConnections({ server, tlsServerName, proxy, trust, connected
     port: server.port === '' ? 443 : Number(server.port),
     servername: tlsServerName ?? (isIP(host) === 0 ? host : ''),
     ALPNProtocols: ['http/1.1'],
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 1_000,
+    ...dialing,
     noDelay: true,
   };
   const all: Client[] = [];

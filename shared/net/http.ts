@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { createAgent } from './agent.ts';
 import { checkCertificates } from './certificates.ts';
+import { dialing } from './dialing.ts';
 import { KleisError } from '../errors.ts';
 import { lazy } from './lazy.ts';
 import { explainNetworkError, isTrustFailure, neverSent } from './network-errors.ts';
@@ -196,7 +197,7 @@ async function send(
   if (body) headers['content-length'] = String(body.byteLength);
   return new Promise<Response>((resolve, reject) => {
     const dial: Dial = url.protocol === 'https:' ? https.request : http.request;
-    const request = dial(url, { method, headers, agent, signal, ...dialing }, (response) => {
+    const request = dial(url, { method, headers, agent, signal, ...dialing, insecureHTTPParser: false }, (response) => {
       collect(response, maxBody, url).then(resolve, (error: unknown) => {
         request.destroy();
         reject(error);
@@ -212,9 +213,6 @@ type Dial = (
   options: https.RequestOptions,
   answered: (response: http.IncomingMessage) => void,
 ) => http.ClientRequest;
-
-// Half of the Internet's "timed out" on Node 20 is its 250 ms for each address of a dual-stack host.
-const dialing = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000, insecureHTTPParser: false };
 
 function toBytes(body: string | URLSearchParams | Uint8Array): Uint8Array {
   return body instanceof Uint8Array ? body : Buffer.from(String(body));

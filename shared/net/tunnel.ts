@@ -3,6 +3,7 @@ import net, { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { KleisError } from '../errors.ts';
 import { clean } from '../text.ts';
+import { dialing } from './dialing.ts';
 import { secured } from './handshake.ts';
 import { explainNetworkError } from './network-errors.ts';
 import { isSocks } from './proxy.ts';
@@ -65,10 +66,12 @@ async function reach(proxy: URL, trust: Trust): Promise<Socket> {
   if (proxy.protocol === 'https:') {
     const servername = isIP(host) === 0 ? host : '';
     return trust.connect(`${host}:${port}`, (secureContext) =>
-      secured(tls.connect({ host, port, servername, ...strictTls, ...(secureContext && { secureContext }) })),
+      secured(
+        tls.connect({ host, port, servername, ...dialing, ...strictTls, ...(secureContext && { secureContext }) }),
+      ),
     );
   }
-  const socket = net.connect({ host, port, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 });
+  const socket = net.connect({ host, port, ...dialing });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.once('connect', () => {

@@ -17,8 +17,16 @@ export function isLoopback(host: string | undefined): boolean {
   const bare = withoutBrackets(host ?? '').toLowerCase();
   if (isIPv4(bare)) return loopback.check(bare, 'ipv4');
   // Node takes ten milliseconds to make its expression for IPv6.
-  return bare.includes(':') ? isIPv6(bare) && loopback.check(bare, 'ipv6') : bare === 'localhost';
+  return bare.includes(':') ? isIPv6(bare) && loopback.check(bare, 'ipv6') : isLocalhost(bare);
 }
+
+/** The one name that is this machine, whatever a file or a server says of it (RFC 6761, section 6.3). */
+export function isLocalhost(host: string): boolean {
+  return host.toLowerCase() === 'localhost';
+}
+
+/** Where that is. */
+export const localhostAddresses = ['127.0.0.1', '::1'] as const;
 
 /** Nobody else reads what is sent there: https, or http that stays on this machine. */
 export function isHttpsOrLoopback({ protocol, hostname }: URL): boolean {

@@ -1,9 +1,10 @@
+import dns from 'node:dns';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createFetch, type FetchOptions } from '../../../shared/net/http.ts';
 import { openCluster } from '../../../shared/kube/client.ts';
 import { createAuthority, type Authority } from '../../support/certificates.ts';
@@ -121,6 +122,34 @@ describe('a server that no public authority vouches for', () => {
     expect(trusting.connectedAt()).toBeGreaterThan(0);
     await expect(openCluster({ ...options, env: {} }).request('GET', '/api')).rejects.toThrow('not trusted');
   });
+});
+
+test('localhost is this machine, whatever a resolver says of that name, which is not asked', async () => {
+  const elsewhere = (...args: unknown[]): void => {
+    const done = args.at(-1) as (error: null, found: unknown) => void;
+    done(null, [{ address: '192.0.2.1', family: 4 }]);
+  };
+  const lookup = vi.spyOn(dns, 'lookup').mockImplementation(elsewhere);
+  try {
+    const bundle = await file('bundle.pem', authority.cert);
+    const env = { SSL_CERT_FILE: bundle };
+    expect((await ask(env)).status).toBe(200);
+    expect((await createFetch({ env, now: Date.now })(`https://LOCALHOST:${port}/`)).status).toBe(200);
+    const cluster = openCluster({
+      credentials: { tokenFile: await file('token', 'a-token') },
+      server: `https://localhost:${port}`,
+      now: Date.now,
+      env,
+    });
+    expect((await cluster.request('GET', '/api')).status).toBe(200);
+    expect(lookup).not.toHaveBeenCalled();
+    // Any other name is asked for.
+    const signal = AbortSignal.timeout(200);
+    await failure(createFetch({ env, now: Date.now })(`https://local.example:${port}/`, { signal }));
+    expect(lookup).toHaveBeenCalled();
+  } finally {
+    lookup.mockRestore();
+  }
 });
 
 test('NODE_TLS_REJECT_UNAUTHORIZED switches nothing off', async () => {

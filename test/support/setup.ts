@@ -1,0 +1,4 @@
+// Before each file of tests.
+import { knowLocalhost } from './localhost.ts';
+
+knowLocalhost();
