@@ -2,7 +2,7 @@
 // options. `npm run bench -- scale | simulate` have options, a report and a page of their own: docs/scale.md.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { knowLocalhost } from '../support/localhost.ts';
+import { makeUpForBareSystem } from '../support/bare-system.ts';
 import { replacePart } from '../house/page.ts';
 import { formatPage, formatReport, type Report } from './report.ts';
 import { parseCall, refuse } from './usage.ts';
@@ -10,7 +10,7 @@ import { parseCall, refuse } from './usage.ts';
 const parts = ['plugin', 'broker'] as const;
 const page = 'docs/performance.md';
 
-knowLocalhost();
+makeUpForBareSystem();
 
 const [first = '', ...others] = process.argv.slice(2);
 if (first === 'scale' || first === 'simulate') {

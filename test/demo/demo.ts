@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { knowLocalhost } from '../support/localhost.ts';
+import { makeUpForBareSystem } from '../support/bare-system.ts';
 import { readOptions, title, usage, type Options } from './options.ts';
 import { createScreen } from './screen.ts';
 
@@ -17,7 +17,7 @@ class Interrupted extends Error {
   }
 }
 
-knowLocalhost();
+makeUpForBareSystem();
 process.exitCode = await main();
 // What a server still holds open must not keep a demo that has ended.
 process.exit();

@@ -8,6 +8,9 @@ import { checkSchema, faultsOf } from '../../cli/packaging/release/sbom-check.ts
 
 // Of the programs as `npm test` has built them.
 
+// Else it is that of the commit, which not every machine can tell.
+process.env['SOURCE_DATE_EPOCH'] ??= '1767225600';
+
 let folder: string;
 let sbom: Sbom;
 const bundled = readBundled();

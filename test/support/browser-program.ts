@@ -1,5 +1,6 @@
 // A person and their browser as a program of its own, for `browserCommand`: `browser.mjs CONFIGURATION URL`.
 import { appendFileSync, readFileSync } from 'node:fs';
+import { makeUpForBareSystem } from './bare-system.ts';
 import { createScriptedBrowser } from './scripted-browser.ts';
 
 /** Read anew at every start, so that the person can change their mind. */
@@ -13,6 +14,7 @@ export interface BrowserProgramOptions {
   readonly behaviour: 'agree' | 'refuse' | 'ignore';
 }
 
+makeUpForBareSystem();
 const [, , configuration = '', url = ''] = process.argv;
 const { log, ca, login, behaviour } = JSON.parse(readFileSync(configuration, 'utf8')) as BrowserProgramOptions;
 appendFileSync(log, `${url}\n`);

@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { BrowserProgramOptions } from './browser-program.ts';
 import type { Cluster } from './cluster.ts';
@@ -50,11 +49,6 @@ export interface Person {
 /** The system's own folders, where `sh` and the like are. */
 const systemPath = ['/usr/local/bin', '/usr/bin', '/bin'];
 
-// Without /proc, as in a bare chroot, Node knows of itself only what it was called.
-const node = isAbsolute(process.execPath)
-  ? process.execPath
-  : execFileSync('/bin/sh', ['-c', 'command -v node'], { encoding: 'utf8' }).trim();
-
 export async function createPerson(options: PersonOptions): Promise<Person> {
   const { dist, browser, providerCa, login = 'alice', config = { cache: 'file' } } = options;
   const home = await mkdtemp(join(tmpdir(), 'kleis-home-'));
@@ -64,15 +58,15 @@ export async function createPerson(options: PersonOptions): Promise<Person> {
   await mkdir(bin);
   await mkdir(runtime, { mode: 0o700 });
   await installPrograms(dist, bin);
-  await writeProgram(join(bin, 'node'), `echo "$$" >>'${path('node.log')}'\nexec '${node}' "$@"`);
-  await writeProgram(join(bin, 'browse'), `exec '${node}' '${browser}' '${path('browser.json')}' "$@"`);
+  await writeProgram(join(bin, 'node'), `echo "$$" >>'${path('node.log')}'\nexec '${process.execPath}' "$@"`);
+  await writeProgram(join(bin, 'browse'), `exec '${process.execPath}' '${browser}' '${path('browser.json')}' "$@"`);
   await writeFile(path('provider-ca.crt'), providerCa ?? '');
 
   const kubeconfig = path('.kube/config');
   const env = {
     HOME: home,
     XDG_RUNTIME_DIR: runtime,
-    PATH: [bin, dirname(node), ...systemPath].join(delimiter),
+    PATH: [bin, dirname(process.execPath), ...systemPath].join(delimiter),
     KUBECONFIG: kubeconfig,
     LANG: 'C.UTF-8',
     TERM: 'dumb',

@@ -1,4 +1,4 @@
 // Before each file of tests.
-import { knowLocalhost } from './localhost.ts';
+import { makeUpForBareSystem } from './bare-system.ts';
 
-knowLocalhost();
+makeUpForBareSystem();

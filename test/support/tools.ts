@@ -38,6 +38,7 @@ export const tools = {
     get: 'put it on PATH or into KUBEBUILDER_ASSETS',
     find: () => onPath('kubelogin') ?? onPath('kubectl-oidc_login') ?? asset('kubelogin'),
   },
+  git: { what: 'git', get: debian('git'), find: () => onPath('git') },
   chromium: {
     what: 'Chromium',
     get: debian('chromium'),
@@ -167,7 +168,8 @@ function hasLibrary(name: string): boolean {
 
 function mounts(): string | undefined {
   const mount = onPath('mount');
-  if (mount === undefined || process.getuid?.() !== 0) return undefined;
+  // Without /proc what is mounted cannot be taken away.
+  if (mount === undefined || process.getuid?.() !== 0 || !existsSync('/proc/self/mountinfo')) return undefined;
   const folder = mkdtempSync(join(tmpdir(), 'kleis-mount-'));
   try {
     if (spawnSync(mount, ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]).status !== 0) return undefined;
