@@ -18,7 +18,7 @@ export type PolicyState = 'in_force' | 'missing' | 'unknown';
 export interface MissingRight {
   /** Like `delete secrets in kleis-identities`. */
   readonly text: string;
-  /** Whatever is done there needs it, not some grants only. */
+  /** The cluster is not used without it; any other right is missing to some grants alone. */
   readonly shared: boolean;
 }
 
@@ -147,9 +147,8 @@ function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccou
     now: () => clock.now(),
   });
   let learned: readonly string[] | undefined;
-  let last: ClusterHealth | undefined;
   let begun = 0;
-  let newest = 0;
+  let last: { readonly turn: number; readonly health: ClusterHealth } | undefined;
   const blank: ClusterHealth = {
     cluster: config.name,
     reachable: false,
@@ -169,15 +168,15 @@ function openOne(config: ClusterConfig, { clock, env, reviewRights, serviceAccou
     },
     accounts: createUids(() => clock.now()),
     learnAudiences: (audiences) => void (learned = audiences),
-    health: () => ({ ...(last ?? blank), skew: kube.skew() }),
+    health: () => ({ ...(last?.health ?? blank), skew: kube.skew() }),
     async probe() {
-      const mine = (begun += 1);
+      const turn = (begun += 1);
       const [found, missing = []] = await Promise.all([probe(config, kube), reviewRights?.(config.name, kube)]);
-      // What began earlier may end later, and knows less.
-      if (last !== undefined && mine < newest) return last;
-      newest = mine;
-      last = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() };
-      return last;
+      // A probe may end after one that began later. What it found is older, and is dropped.
+      if (last !== undefined && turn < last.turn) return last.health;
+      const health = { cluster: config.name, ...found, missing, skew: kube.skew(), probedAt: clock.now() };
+      last = { turn, health };
+      return health;
     },
   };
 }

@@ -140,8 +140,9 @@ function endWithAnswer(response: ServerResponse): void {
 async function open(server: Server, host: string | undefined, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    const own = host !== undefined && isLocalhost(host) ? localhostAddresses[0] : host;
-    server.listen({ port, ...(own !== undefined && { host: own }) }, () => {
+    // Nobody is asked where that is (decision 52), and a server of Node has one address.
+    const address = host !== undefined && isLocalhost(host) ? localhostAddresses[0] : host;
+    server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fetch } from '../../shared/net/http.ts';
 import { readAuthority } from '../../shared/net/certificates.ts';
-import { isHttpsOrLoopback, isLoopback, withoutBrackets } from '../../shared/net/url.ts';
+import { isHttpsOrLoopback, isLocalhost, isLoopback, withoutBrackets } from '../../shared/net/url.ts';
 import { fileMark, readTextFile, systemReason } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
 import { KeySetFault, parseKeySet, type VerificationKey } from './keys.ts';
@@ -172,7 +172,8 @@ for (const [network, bits] of [
 
 /** One such address is enough: the request may go to any of them. */
 async function isInside(hostname: string, lookup: (host: string) => Promise<readonly string[]>): Promise<boolean> {
-  if (isLoopback(hostname)) return true;
+  // Nor is it looked up to be called.
+  if (isLocalhost(hostname)) return true;
   const bare = withoutBrackets(hostname);
   const addresses = isIP(bare) === 0 ? await lookup(bare) : [bare];
   // A BlockList finds IPv4 addresses that are written as IPv6 (::ffff:10.0.0.1) by itself.

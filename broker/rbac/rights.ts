@@ -12,7 +12,10 @@ export interface Right {
   readonly subresource: string;
   /** Of one object alone. */
   readonly name: string | undefined;
-  /** Whatever is done in the cluster needs it: any other is of one grant or a few. */
+  /**
+   * Of a namespace of Kleis's own, and of no single object: where it is missing, the cluster is not used at all. Any other
+   * right is of one grant or a few.
+   */
   readonly shared: boolean;
   /** Like `delete secrets in kleis-identities`. */
   readonly text: string;

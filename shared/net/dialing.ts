@@ -21,6 +21,6 @@ const lookup: LookupFunction = (host, options, done) => {
 export const dialing = {
   lookup,
   autoSelectFamily: true,
-  // Half of the Internet's "timed out" on Node 20 is its 250 ms for each address of a dual-stack host.
+  // Node 20 gives each address 250 ms, which is too little for a distant server.
   autoSelectFamilyAttemptTimeout: 1_000,
 };

@@ -14,7 +14,7 @@ export function withoutBrackets(host: string): string {
  * IPv6, with or without brackets. Another name could be made to point anywhere.
  */
 export function isLoopback(host: string | undefined): boolean {
-  const bare = withoutBrackets(host ?? '').toLowerCase();
+  const bare = withoutBrackets(host ?? '');
   if (isIPv4(bare)) return loopback.check(bare, 'ipv4');
   // Node takes ten milliseconds to make its expression for IPv6.
   return bare.includes(':') ? isIPv6(bare) && loopback.check(bare, 'ipv6') : isLocalhost(bare);

@@ -278,7 +278,7 @@ describe('completion', () => {
 
   it.skipIf(!needs('bash'))('works in bash, also behind an equals sign', async () => {
     await newcomer();
-    const script = `source <(kleis completion bash)
+    const script = `eval "$(kleis completion bash)"
 try() { COMP_LINE=$1 COMP_POINT=\${#1}; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _kleis; echo "\${COMPREPLY[*]}"; }
 try 'kleis lo' kleis lo
 try 'kleis login --login=d' kleis login --login = d

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { closedFolder } from '../support/bare-system.ts';
 import type { Person } from '../support/kleis.ts';
 import { needs } from '../support/needs.ts';
 import type { RunResult } from '../support/run.ts';
@@ -303,7 +304,10 @@ describe('where sessions are kept', () => {
 
   it.each([
     ['whose XDG_RUNTIME_DIR has vanished', { XDG_RUNTIME_DIR: '/run/user/4711-gone' }],
-    ['whose KLEIS_CACHE_DIR is where the system lets nobody make a folder', { KLEIS_CACHE_DIR: '/proc/kleis' }],
+    [
+      'whose KLEIS_CACHE_DIR is where the system lets nobody make a folder',
+      { KLEIS_CACHE_DIR: join(closedFolder, 'kleis') },
+    ],
   ])('a client %s has one failed sign-in, one window, and is told the reason once', async (_name, env) => {
     const person = await world.person();
     await person.behave({ behaviour: 'refuse' });
@@ -327,10 +331,10 @@ describe('where sessions are kept', () => {
     await person.behave({ behaviour: 'refuse' });
     const five = 'i=0; while [ $i -lt 5 ]; do "$@"; code=$?; i=$((i + 1)); done; exit "$code"';
     const nowhere = {
-      KLEIS_CACHE_DIR: '/proc/a',
-      XDG_RUNTIME_DIR: '/proc/b',
-      XDG_CACHE_HOME: '/proc/c',
-      HOME: '/proc/d',
+      KLEIS_CACHE_DIR: join(closedFolder, 'a'),
+      XDG_RUNTIME_DIR: join(closedFolder, 'b'),
+      XDG_CACHE_HOME: join(closedFolder, 'c'),
+      HOME: join(closedFolder, 'd'),
     };
     const env = { ...asKubectl, ...nowhere, KLEIS_STATE_DIR: join(person.home, 'state') };
     const args = ['-c', five, 'kubectl', 'kleis-credential', ...flagsOf(person), '--login=browser'];

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLock } from '../../cli/packaging/release/lock.ts';
 import { makeSbom, readBundled, type Sbom } from '../../cli/packaging/release/sbom.ts';
+import { fixSourceDate } from '../support/source-date.ts';
 import { checkSchema, faultsOf } from '../../cli/packaging/release/sbom-check.ts';
 
 // Of the programs as `npm test` has built them.
 
-// Else it is that of the commit, which not every machine can tell.
-process.env['SOURCE_DATE_EPOCH'] ??= '1767225600';
+fixSourceDate();
 
 let folder: string;
 let sbom: Sbom;

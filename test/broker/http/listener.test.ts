@@ -1,6 +1,7 @@
+import dns from 'node:dns';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAuthority } from '../../support/certificates.ts';
 import { until } from '../../support/wait.ts';
 import { type AppWorld, grants, request, startAppWorld } from '../routes/world.ts';
@@ -31,6 +32,17 @@ describe('transport', () => {
     const local = await world.start({ listen: { address } });
     expect((await local.call('/.well-known/kleis')).status).toBe(200);
     expect((await local.exchange(await world.issue())).status).toBe(200);
+  });
+
+  it('at localhost asks nobody where that is', async () => {
+    const lookup = vi.spyOn(dns, 'lookup');
+    try {
+      const local = await world.start({ listen: { address: 'localhost:0' } });
+      expect((await request(`http://127.0.0.1:${new URL(local.url).port}/.well-known/kleis`)).status).toBe(200);
+      expect(lookup.mock.calls.filter(([host]) => host === 'localhost')).toEqual([]);
+    } finally {
+      lookup.mockRestore();
+    }
   });
 
   it('with TLS takes a renewed certificate, and keeps the old one while the new one cannot be used', async () => {

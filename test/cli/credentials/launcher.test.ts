@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { args, type Call, createWorld, execInfo, setTime, shells } from './launcher-world.ts';
+import { closedFolder } from '../../support/bare-system.ts';
 import { until } from '../../support/wait.ts';
 
 const text = `{"token":"${'it\'s $(touch evil) `touch evil` \\n %s " ü '.repeat(20)}"}\n`;
@@ -128,12 +129,12 @@ describe.each(shells)('the launcher on $name', ({ command }) => {
     const link = join(world.root, 'link');
     symlinkSync(world.cache, link);
     const places: Record<string, string | undefined>[] = [
-      { KLEIS_CACHE_DIR: '/proc/kleis' },
+      { KLEIS_CACHE_DIR: join(closedFolder, 'kleis') },
       { KLEIS_CACHE_DIR: taken },
       { KLEIS_CACHE_DIR: link },
       { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: join(world.root, 'vanished') },
       { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: 'relative' },
-      { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: '/proc/1' },
+      { KLEIS_CACHE_DIR: undefined, XDG_RUNTIME_DIR: join(closedFolder, '1') },
     ];
     if (process.getuid?.() === 0) {
       const theirs = join(world.root, 'theirs');

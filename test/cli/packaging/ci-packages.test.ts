@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ciPackagesPart } from '../../../cli/packaging/release/ci-packages.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { fixSourceDate } from '../../support/source-date.ts';
 import { archive } from '../../flow/last-mile-world.ts';
 
-// Else it is that of the commit, which not every machine can tell.
-process.env['SOURCE_DATE_EPOCH'] ??= '1767225600';
+fixSourceDate();
 
 it('what is published for CI platforms installs the archive that is beside it', async () => {
   const work = await mkdtemp(join(tmpdir(), 'kleis-ci-packages-'));

@@ -221,11 +221,10 @@ describe('the way to the server', () => {
     const options = { env, server: 'https://api.example.com:6443' };
     const client = open(raw, server.port, options);
     const lookup = vi.spyOn(dns, 'lookup');
+    atEnd(() => lookup.mockRestore());
     expect((await client.request('GET', '/x')).status).toBe(200);
     expect((await client.request('POST', '/x', { body: {} })).status).toBe(200);
-    // Where `localhost` is, nobody is asked.
     expect(lookup).not.toHaveBeenCalled();
-    lookup.mockRestore();
     expect(proxy.asked).toEqual([expect.stringContaining('api.example.com:6443')]);
     expect(names[0]).toBe('api.example.com');
     const direct = open(raw, server.port, { ...options, env: { ...env, NO_PROXY: '.example.com' } });

@@ -1,5 +1,6 @@
 import dns from 'node:dns';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -124,7 +125,10 @@ describe('a server that no public authority vouches for', () => {
   });
 });
 
-test('localhost is this machine, whatever a resolver says of that name, which is not asked', async () => {
+test('localhost is this machine: no resolver is asked, whatever it would say', async () => {
+  const plain = createHttpServer((_, response) => response.setHeader('connection', 'close').end('plain'));
+  await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+  const at = `http://localhost:${(plain.address() as AddressInfo).port}/`;
   const elsewhere = (...args: unknown[]): void => {
     const done = args.at(-1) as (error: null, found: unknown) => void;
     done(null, [{ address: '192.0.2.1', family: 4 }]);
@@ -135,6 +139,8 @@ test('localhost is this machine, whatever a resolver says of that name, which is
     const env = { SSL_CERT_FILE: bundle };
     expect((await ask(env)).status).toBe(200);
     expect((await createFetch({ env, now: Date.now })(`https://LOCALHOST:${port}/`)).status).toBe(200);
+    expect(await (await createFetch({ env, now: Date.now })(at)).text()).toBe('plain');
+    plain.close();
     const cluster = openCluster({
       credentials: { tokenFile: await file('token', 'a-token') },
       server: `https://localhost:${port}`,
