@@ -14,20 +14,13 @@ import type { ClusterConfig } from '../config/broker-config.ts';
  */
 export type PolicyState = 'in_force' | 'missing' | 'unknown';
 
-/** What the broker may not do there and needs to, by what the API server says. */
-export interface MissingRight {
-  /** Like `delete secrets in kleis-identities`. */
-  readonly text: string;
-  /** The cluster is not used without it; any other right is missing to some grants alone. */
-  readonly shared: boolean;
-}
-
 export interface ClusterHealth {
   readonly cluster: string;
   /** It answered the last probe. */
   readonly reachable: boolean;
   readonly policy: PolicyState;
-  readonly missing: readonly MissingRight[];
+  /** What the broker may not do there and needs to, like `delete secrets in kleis-identities`; by what the API server says. */
+  readonly missing: readonly string[];
   /** Milliseconds that its clock is certainly ahead of ours, or behind (negative). */
   readonly skew: number | undefined;
   /** What is wrong, for the log; undefined if nothing is. */
@@ -79,7 +72,7 @@ export interface ClustersOptions {
   readonly clock: { now(): number };
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Asked at each probe what the broker may not do there; does not throw. */
-  readonly reviewRights?: (cluster: string, kube: KubeClient) => Promise<readonly MissingRight[]>;
+  readonly reviewRights?: (cluster: string, kube: KubeClient) => Promise<readonly string[]>;
   /** Instead of the pod's own; for tests. */
   readonly serviceAccountFolder?: string | undefined;
 }

@@ -138,25 +138,32 @@ function endWithAnswer(response: ServerResponse): void {
 }
 
 async function open(server: Server, host: string | undefined, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    // Nobody is asked where that is (decision 52), and a server of Node has one address.
-    const address = host !== undefined && isLocalhost(host) ? localhostAddresses[0] : host;
-    server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  }).catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    const place = `${host ?? ''}:${port}`;
-    if (code === 'EADDRINUSE') {
-      throw new KleisError('port_in_use', `Something listens on ${place} already.`, {
-        hint: 'End it, or change listen.address.',
-        cause,
+  const [first, second] = host !== undefined && isLocalhost(host) ? localhostAddresses : [host];
+  const listenAt = (address: string | undefined) =>
+    new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
+        server.off('error', reject);
+        resolve();
       });
-    }
-    throw new KleisError('config_invalid', `Cannot listen on ${place}: ${clean(code ?? cause)}.`, { cause });
-  });
+    });
+  await listenAt(first)
+    .catch((error: unknown) => {
+      // A machine may have ::1 alone.
+      if (second === undefined || (error as NodeJS.ErrnoException).code !== 'EADDRNOTAVAIL') throw error;
+      return listenAt(second);
+    })
+    .catch((cause: unknown) => {
+      const { code } = cause as NodeJS.ErrnoException;
+      const place = `${host ?? ''}:${port}`;
+      if (code === 'EADDRINUSE') {
+        throw new KleisError('port_in_use', `Something listens on ${place} already.`, {
+          hint: 'End it, or change listen.address.',
+          cause,
+        });
+      }
+      throw new KleisError('config_invalid', `Cannot listen on ${place}: ${clean(code ?? cause)}.`, { cause });
+    });
 }
 
 function urlOf(server: Server, secure: boolean, host: string | undefined): string {

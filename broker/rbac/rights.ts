@@ -12,25 +12,18 @@ export interface Right {
   readonly subresource: string;
   /** Of one object alone. */
   readonly name: string | undefined;
-  /**
-   * Of a namespace of Kleis's own, and of no single object: where it is missing, the cluster is not used at all. Any other
-   * right is of one grant or a few.
-   */
-  readonly shared: boolean;
   /** Like `delete secrets in kleis-identities`. */
   readonly text: string;
 }
 
 /** All that `kleis-broker rbac` gives for these needs, but for what is not needed to mint tokens and to end them. */
 export function rightsOf(needs: ClusterNeeds): Right[] {
-  return [...brokerRules(needs)]
-    .flatMap(([namespace, rules]) =>
-      rules.filter(({ optional }) => !optional).flatMap(({ rule }) => rightsOfRule(namespace, rule)),
-    )
-    .map((right) => ({ ...right, shared: right.name === undefined && needs.namespaces.includes(right.namespace) }));
+  return [...brokerRules(needs)].flatMap(([namespace, rules]) =>
+    rules.filter(({ optional }) => !optional).flatMap(({ rule }) => rightsOfRule(namespace, rule)),
+  );
 }
 
-function rightsOfRule(namespace: string, rule: Rule): Omit<Right, 'shared'>[] {
+function rightsOfRule(namespace: string, rule: Rule): Right[] {
   const { apiGroups = [], resources = [], verbs, resourceNames: names = [undefined] } = rule;
   return apiGroups.flatMap((group) =>
     resources.flatMap((resource) =>
@@ -39,7 +32,7 @@ function rightsOfRule(namespace: string, rule: Rule): Omit<Right, 'shared'>[] {
   );
 }
 
-function toRight(namespace: string, group: string, whole: string, verb: string, name: string | undefined) {
+function toRight(namespace: string, group: string, whole: string, verb: string, name: string | undefined): Right {
   const [resource = '', subresource = ''] = whole.split('/');
   const text = `${verb} ${whole}${name === undefined ? '' : ` ${name}`} in ${namespace}`;
   return { namespace, verb, group, resource, subresource, name, text };

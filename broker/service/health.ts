@@ -1,9 +1,10 @@
 import type { Readiness } from '../../shared/protocol.ts';
-import type { Cluster, MissingRight } from '../cluster/clusters.ts';
+import type { Cluster } from '../cluster/clusters.ts';
 import { maxSkew } from '../../shared/kube/time.ts';
 import type { ReloadState } from '../config/reload.ts';
 import type { LiveUsage } from '../leases/live-limits.ts';
 import { endsSoon, type Lifetime } from './lifetime.ts';
+import { lacksForAll } from './rights.ts';
 import type { Services } from './services.ts';
 
 export type HealthCheck = NonNullable<Readiness['checks']>[number];
@@ -62,7 +63,9 @@ export function assessHealth(inputs: HealthInputs): Health {
   const clusters = leases.clusters.all();
   const demanded = config.admissionPolicy === 'required';
   const faults = clusters.map((cluster) => faultOf(cluster, demanded));
-  const anyUsable = faults.includes(undefined);
+  const anyUsable = clusters.some(
+    ({ name }, index) => faults[index] === undefined && !lacksForAll(leases.clusters, config, name),
+  );
   const stateCluster = 'memory' in config.state ? undefined : config.state.cluster;
   for (const [index, cluster] of clusters.entries()) {
     const fault = faults[index];
@@ -73,9 +76,9 @@ export function assessHealth(inputs: HealthInputs): Health {
     add(`files of clusters.${cluster.name}`, stale === undefined, false, kept);
     const lifetime = cluster.kube.lifetime();
     if (lifetime !== undefined) addLifetime(`credential for cluster ${cluster.name}`, lifetime);
-    // Those of single grants: the others go on, and nothing is minted for these.
-    const some = cluster.health().missing.filter(({ shared }) => !shared);
-    add(`rights in cluster ${cluster.name}`, some.length === 0, false, describeMissing(some));
+    // Grants that need none of these go on.
+    const { missing } = cluster.health();
+    add(`rights in cluster ${cluster.name}`, missing.length === 0, !anyUsable, describeMissing(missing));
   }
   for (const [name, { ok, keys, lastError }] of Object.entries(issuers.health())) {
     const kept = keys > 0 ? ' The last good keys are in use.' : '';
@@ -93,16 +96,15 @@ function describeReload({ faults }: ReloadState, denies: boolean): string {
 }
 
 function faultOf(cluster: Cluster, policyDemanded: boolean): string | undefined {
-  const { reachable, policy, skew, problem, missing } = cluster.health();
+  const { reachable, policy, skew, problem } = cluster.health();
   if (!reachable) return problem ?? 'It does not answer.';
   if (skew !== undefined && Math.abs(skew) > maxSkew) return `Its clock and ours are ${Math.abs(skew) / 1000} s apart.`;
   if (policyDemanded && policy !== 'in_force') return problem ?? 'The admission policy is not in force.';
-  const shared = missing.filter((each) => each.shared);
-  return shared.length > 0 ? describeMissing(shared) : undefined;
+  return undefined;
 }
 
-function describeMissing(missing: readonly MissingRight[]): string {
-  const shown = missing.slice(0, 10).map(({ text }) => text);
+function describeMissing(missing: readonly string[]): string {
+  const shown = missing.slice(0, 10);
   const more = missing.length > 10 ? ` and ${missing.length - 10} more` : '';
   return `The broker may not ${shown.join(', ')}${more}: apply what \`kleis-broker rbac\` prints.`;
 }

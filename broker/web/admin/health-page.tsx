@@ -148,10 +148,7 @@ function Clusters({ visit }: { readonly visit: PersonVisit }) {
             )}
             {missing.length > 0 && (
               <div class="soft small">
-                {texts.missing(
-                  missing.slice(0, mostMissing).map(({ text }) => text),
-                  Math.max(0, missing.length - mostMissing),
-                )}
+                {texts.missing(missing.slice(0, mostMissing), Math.max(0, missing.length - mostMissing))}
               </div>
             )}
           </div>

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { type MissingRight, openClusters } from '../../../broker/cluster/clusters.ts';
+import { openClusters } from '../../../broker/cluster/clusters.ts';
 import { load } from '../rbac/fixture.ts';
 
 it('what a probe finds that began earlier and ends later does not hide what a newer one found', async () => {
-  const answers: ((missing: readonly MissingRight[]) => void)[] = [];
+  const answers: ((missing: readonly string[]) => void)[] = [];
   const config = load().config.clusters['prod']!;
   const clusters = openClusters(
     // Nobody listens there: what counts here is when a probe ends.
@@ -17,7 +17,7 @@ it('what a probe finds that began earlier and ends later does not hide what a ne
   const prod = clusters.get('prod')!;
   const older = prod.probe();
   const newer = prod.probe();
-  const found = { text: 'create secrets in kleis-identities', shared: true };
+  const found = 'create secrets in kleis-identities';
   answers[1]!([found]);
   expect((await newer).missing).toEqual([found]);
   answers[0]!([]);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rightsOf, type Right } from '../../../broker/rbac/rights.ts';
-import type { MissingRight } from '../../../broker/cluster/clusters.ts';
-import { createRightsReview } from '../../../broker/service/rights.ts';
+import type { Clusters } from '../../../broker/cluster/clusters.ts';
+import { createRightsReview, lackingRights, lacksForAll } from '../../../broker/service/rights.ts';
 import { needs } from '../../support/needs.ts';
+import type { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { type Confined, startConfined } from '../rbac/cluster.ts';
 import { everyGrant, load } from '../rbac/fixture.ts';
 
@@ -10,8 +11,6 @@ const kinds = [
   { kind: '1.36' as const, skip: !needs('kube') },
   { kind: '1.30' as const, skip: !needs('kube-1.30') },
 ];
-
-const texts = (missing: readonly MissingRight[]) => missing.map(({ text }) => text).toSorted();
 
 interface Rule {
   readonly apiGroups: string[];
@@ -23,7 +22,7 @@ interface Rule {
 for (const { kind, skip } of kinds) {
   describe.skipIf(skip)(`with what rbac prints, on ${kind}, the broker`, () => {
     let world: Confined;
-    let review: () => Promise<readonly MissingRight[]>;
+    let review: () => Promise<readonly string[]>;
     let time = 0;
 
     beforeAll(async () => {
@@ -63,12 +62,9 @@ for (const { kind, skip } of kinds) {
           ];
         });
         await world.admin('PATCH', path, { rules: without });
-        await expect.poll(async () => texts(await review()), { timeout: 15_000 }).toEqual([right.text]);
-        // Outside of Kleis's own namespaces only some grants need a right, also one without a name.
-        const ours = right.namespace.startsWith('kleis-');
-        expect((await review())[0]?.shared).toBe(ours && right.name === undefined);
+        await expect.poll(async () => await review(), { timeout: 15_000 }).toEqual([right.text]);
         await world.admin('PATCH', path, { rules });
-        await expect.poll(async () => texts(await review()), { timeout: 15_000 }).toEqual([]);
+        await expect.poll(async () => await review(), { timeout: 15_000 }).toEqual([]);
       }
     }, 120_000);
   });
@@ -127,7 +123,7 @@ it('asks again in the next round what nobody answered, and keeps no round waitin
   expect(await review('prod', kube)).toEqual([]);
   expect(asked).toBeLessThan(10);
   silent = false;
-  expect(texts(await review('prod', kube)).some((text) => text.startsWith('delete secrets'))).toBe(true);
+  expect((await review('prod', kube)).some((text) => text.startsWith('delete secrets'))).toBe(true);
 });
 
 it('asks a question of two rounds at once until one of them has its answer, and gives no server the answers of another', async () => {
@@ -145,7 +141,7 @@ it('asks a question of two rounds at once until one of them has its answer, and 
   );
   const [refusing, allowing] = [answering(false), answering(true)];
   const rounds = await Promise.all([review('prod', refusing), review('prod', refusing)]);
-  expect(texts(rounds[1])).toEqual(texts(rounds[0]));
+  expect(rounds[1].toSorted()).toEqual(rounds[0].toSorted());
   expect(rounds[1].length).toBeGreaterThan(10);
   expect(await review('prod', allowing)).toEqual([]);
 });
@@ -165,8 +161,7 @@ it('asks in the first round what everything needs, however many namespaces the a
     () => config,
     () => 0,
   );
-  const first = await review('prod', kube);
-  expect(texts(first.filter(({ shared }) => shared))).toEqual([
+  const most = [
     'create leases in kleis-state',
     'create secrets in kleis-identities',
     'create serviceaccounts in kleis-ephemeral',
@@ -177,9 +172,77 @@ it('asks in the first round what everything needs, however many namespaces the a
     'get leases in kleis-state',
     'list leases in kleis-state',
     'update leases in kleis-state',
-  ]);
+  ];
+  expect((await review('prod', kube)).slice(0, most.length).toSorted()).toEqual(most);
   for (let rounds = 0; rounds < 10; rounds += 1) await review('prod', kube);
   const all = await review('prod', kube);
-  expect(all.filter(({ shared }) => shared)).toHaveLength(10);
-  expect(all.filter(({ text }) => text.includes('rolebindings in team-'))).toHaveLength(600);
+  expect(all.slice(0, most.length).toSorted()).toEqual(most);
+  expect(all.filter((text) => text.includes('rolebindings in team-'))).toHaveLength(600);
+});
+
+it('an answer that comes late hides nothing that was found out by a later question', async () => {
+  const { config } = load();
+  const late: (() => void)[] = [];
+  const asked = new Set<string>();
+  const kube = {
+    request: async (_method: string, _path: string, { body }: { body: { spec: { resourceAttributes: Right } } }) => {
+      const { verb, resource, namespace } = body.spec.resourceAttributes;
+      if (verb !== 'delete' || resource !== 'secrets') return { body: { status: { allowed: true } } };
+      if (asked.has(namespace)) return { body: { status: { allowed: false } } };
+      asked.add(namespace);
+      await new Promise<void>((resolve) => late.push(resolve));
+      return { body: { status: { allowed: true } } };
+    },
+  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
+  const review = createRightsReview(
+    () => config,
+    () => 0,
+  );
+  const older = review('prod', kube);
+  // Those of the accounts, and the kill switch.
+  await expect.poll(() => late.length).toBe(2);
+  const found = await review('prod', kube);
+  expect(found).toHaveLength(2);
+  for (const answer of late) answer();
+  expect(await older).toEqual(found);
+  expect(await review('prod', kube)).toEqual(found);
+});
+
+describe('a cluster where every grant lacks a right', () => {
+  const { lease, ...others } = everyGrant;
+  const clustersWith = (config: BrokerConfig, ...missing: string[]): Clusters => {
+    const prod = { config: config.clusters['prod'], health: () => ({ missing }) };
+    return { get: (name: string) => (name === 'prod' ? prod : undefined) } as unknown as Clusters;
+  };
+  const judge = (grants: Record<string, unknown>, ...missing: string[]) => {
+    const { config } = load(grants);
+    return lacksForAll(clustersWith(config, ...missing), config, 'prod');
+  };
+
+  it.each<[right: string, ofLeases: boolean, ofOthers: boolean, ofAll: boolean]>([
+    ['create rolebindings in web', true, false, false],
+    ['create serviceaccounts in kleis-ephemeral', true, false, false],
+    ['delete secrets in kleis-identities', false, false, false],
+    ['update leases in kleis-state', true, true, true],
+    ['create pods in web', false, false, false],
+  ])('without the right to %s', (right, ofLeases, ofOthers, ofAll) => {
+    expect(judge({ lease }, right)).toBe(ofLeases);
+    expect(judge(others, right)).toBe(ofOthers);
+    expect(judge(everyGrant, right)).toBe(ofAll);
+  });
+
+  it('is one too where each lacks another', () => {
+    const { 'deploy-web': deploy } = everyGrant;
+    const rights = ['create serviceaccounts/token deploy-web in kleis-identities', 'create rolebindings in web'];
+    expect(judge({ 'deploy-web': deploy, lease }, ...rights)).toBe(true);
+    expect(judge({ 'deploy-web': deploy, lease }, ...rights.slice(1))).toBe(false);
+    expect(judge({}, ...rights)).toBe(false);
+  });
+
+  it('is judged anew when a probe has found something else', () => {
+    const { config } = load({ lease });
+    expect(lackingRights(clustersWith(config), config, config.grants['lease']!)).toEqual([]);
+    expect(lacksForAll(clustersWith(config, 'create rolebindings in web'), config, 'prod')).toBe(true);
+    expect(lacksForAll(clustersWith(config), config, 'prod')).toBe(false);
+  });
 });
