@@ -51,6 +51,8 @@ for (const { kind, missing, kills } of kinds) {
       }, 120_000);
       afterAll(() => world?.stop(), 30_000);
 
+      // The API server hears of an end from its own watch: what it lets in before that it remembers for ten seconds.
+      const dies = (token: string) => expect.poll(() => world.ask(token), { timeout: 15_000, interval: 100 }).toBe(401);
       const mint = async (replica: Replica, grant: string) =>
         tokenOf(await replica.exchange(await world.issue(), grant));
       const ofLease = async (path: string) =>
@@ -136,12 +138,12 @@ for (const { kind, missing, kills } of kinds) {
         });
       }
 
-      it('an unused token is dead when /revoke answers', async () => {
+      it('an unused token dies with /revoke, within the time that it says', async () => {
         for (const grant of ['deploy-web', 'lease']) {
           const token = await mint(a, grant);
           const { status, body } = await b.revoke(token);
           expect([status, body]).toEqual([200, { revoked: true, dead_within: 10, lease: expect.any(String) }]);
-          expect(await world.ask(token)).toBe(401);
+          await dies(token);
           expect((await a.revoke(token)).body).toMatchObject({ revoked: true });
         }
       });
@@ -192,7 +194,7 @@ for (const { kind, missing, kills } of kinds) {
         });
         await a.useGrants(everyGrant);
         expect(await world.ask(await mint(a, 'elsewhere'))).toBe(201);
-        for (const token of unused) expect(await world.ask(token)).toBe(401);
+        for (const token of unused) await dies(token);
       });
 
       it('who puts a finalizer on the Secret makes it last, and the answer says so', async () => {
@@ -227,11 +229,11 @@ for (const { kind, missing, kills } of kinds) {
         expect(listed).toMatchObject({ code: 0, stderr: '' });
         expect(listed.stdout).toContain(body.lease);
         expect(await world.kleisBroker('revoke', body.lease, ...flags)).toMatchObject({ code: 0, stderr: '' });
-        expect(await world.ask(body.access_token)).toBe(401);
+        await dies(body.access_token);
 
         const token = await mint(b, 'lease');
         expect((await a.revoke(token)).body).toMatchObject({ revoked: true });
-        expect(await world.ask(token)).toBe(401);
+        await dies(token);
       });
 
       it(`killed ${kills} times amid exchanges: no token without its line, no job locked out, no thief let in`, async () => {

@@ -126,7 +126,7 @@ describe.skipIf(kubectl === undefined)(`an upgrade and its rollback, on ${kind},
     for (const { lease } of Object.values(before)) expect(stdout).toContain(lease);
     for (const { lease, token } of [before.revoked, before.ephemeral]) {
       expect(await admin('revoke', lease)).toMatchObject({ code: 0, stderr: '' });
-      expect(await world.ask(token)).toBe(401);
+      await expect.poll(() => world.ask(token), { timeout: 15_000 }).toBe(401);
     }
     expect(await world.ask(before.listed.token)).toBe(201);
     // Used is used, whichever version took it; and the job that lost its answer gets another.
