@@ -39,9 +39,8 @@ export default defineConfig({
     ],
     // Processes, since tests change their environment, umask and handlers of signals.
     pool: 'forks',
-    // One more than there are processors, since half of a test is waiting. Each may start an API server with etcd: more than
-    // a few at a time only make one another late.
-    maxWorkers: Math.min(availableParallelism() + 1, 4),
+    // Each worker may start an API server with etcd: more than a few at a time only make one another late.
+    maxWorkers: Math.min(availableParallelism(), 4),
     // Of the tests within a file that run beside each other; each starts servers and browsers of its own.
     maxConcurrency: Math.min(availableParallelism(), 4),
     // What is to be fast is measured; these only end what hangs, on a busy machine too.

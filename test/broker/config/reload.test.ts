@@ -206,24 +206,6 @@ describe('a file that cannot be used', () => {
   });
 });
 
-describe('a file of many grants', () => {
-  it('is read in steps, between which others have their turn', async () => {
-    await writeFile(file, text({ g: grant(), h: grant() }));
-    let [turns, done] = [0, false];
-    const count = () => {
-      turns += 1;
-      if (!done) setImmediate(count);
-    };
-    // The file itself is read by a thread, however long that takes: count from there on.
-    const reading = loadConfig(file);
-    await vi.waitUntil(() => true);
-    setImmediate(count);
-    await reading;
-    done = true;
-    expect(turns).toBeGreaterThan(7);
-  });
-});
-
 describe('a file that cannot be used', () => {
   const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`g${index}`, grant()]));
 
