@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import type { Express } from 'express';
 import { KleisError } from '../../shared/errors.ts';
 import { blocksIn } from '../../shared/net/certificates.ts';
+import { isAbsentAddress } from '../../shared/net/network-errors.ts';
 import { isLocalhost, localhostAddresses } from '../../shared/net/url.ts';
 import { readTextFile } from '../../shared/read-file.ts';
 import { clean } from '../../shared/text.ts';
@@ -139,31 +140,32 @@ function endWithAnswer(response: ServerResponse): void {
 
 async function open(server: Server, host: string | undefined, port: number): Promise<void> {
   const [first, second] = host !== undefined && isLocalhost(host) ? localhostAddresses : [host];
-  const listenAt = (address: string | undefined) =>
-    new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
-        server.off('error', reject);
-        resolve();
+  try {
+    await listenAt(server, first, port).catch(async (error: NodeJS.ErrnoException) => {
+      if (second === undefined || !isAbsentAddress(error.code)) throw error;
+      await listenAt(server, second, port);
+    });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const place = `${host ?? ''}:${port}`;
+    if (code === 'EADDRINUSE') {
+      throw new KleisError('port_in_use', `Something listens on ${place} already.`, {
+        hint: 'End it, or change listen.address.',
+        cause,
       });
+    }
+    throw new KleisError('config_invalid', `Cannot listen on ${place}: ${clean(code ?? cause)}.`, { cause });
+  }
+}
+
+async function listenAt(server: Server, host: string | undefined, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+      server.off('error', reject);
+      resolve();
     });
-  await listenAt(first)
-    .catch((error: unknown) => {
-      // A machine may have ::1 alone.
-      if (second === undefined || (error as NodeJS.ErrnoException).code !== 'EADDRNOTAVAIL') throw error;
-      return listenAt(second);
-    })
-    .catch((cause: unknown) => {
-      const { code } = cause as NodeJS.ErrnoException;
-      const place = `${host ?? ''}:${port}`;
-      if (code === 'EADDRINUSE') {
-        throw new KleisError('port_in_use', `Something listens on ${place} already.`, {
-          hint: 'End it, or change listen.address.',
-          cause,
-        });
-      }
-      throw new KleisError('config_invalid', `Cannot listen on ${place}: ${clean(code ?? cause)}.`, { cause });
-    });
+  });
 }
 
 function urlOf(server: Server, secure: boolean, host: string | undefined): string {

@@ -172,7 +172,7 @@ for (const [network, bits] of [
 
 /** One such address is enough: the request may go to any of them. */
 async function isInside(hostname: string, lookup: (host: string) => Promise<readonly string[]>): Promise<boolean> {
-  // Nor is it looked up to be called.
+  // Nor does a call look it up (shared/net/dialing.ts).
   if (isLocalhost(hostname)) return true;
   const bare = withoutBrackets(hostname);
   const addresses = isIP(bare) === 0 ? await lookup(bare) : [bare];

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { KleisError } from '../../shared/errors.ts';
+import { isAbsentAddress } from '../../shared/net/network-errors.ts';
 import { isLocalhost, localhostAddresses, withoutBrackets } from '../../shared/net/url.ts';
 import { defaultListenAddresses, donePath } from '../settings/listen-address.ts';
 import type { Settings } from '../settings/sign-in.ts';
@@ -87,7 +88,7 @@ async function bind({ host, port }: Address): Promise<{ servers: Server[]; port:
       if (typeof server !== 'string') {
         servers.push(server);
         got = (server.address() as AddressInfo).port;
-      } else if (server === 'EADDRNOTAVAIL' || server === 'EAFNOSUPPORT') {
+      } else if (isAbsentAddress(server)) {
         // No IPv6 (or no IPv4) here: then no browser uses it either.
         failure ??= servers.length === 0 && one === hosts.at(-1) ? 'does not exist here' : undefined;
       } else {

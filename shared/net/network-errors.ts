@@ -52,6 +52,11 @@ export function neverSent(error: unknown): boolean {
   return before.has(codeOf(error));
 }
 
+/** The code of an error at listening: this machine has no such address, as one without IPv6 (or IPv4). */
+export function isAbsentAddress(code: string | undefined): boolean {
+  return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT';
+}
+
 /** A certificate is no better in half a second, nor is a server that does not speak TLS. */
 export function isTrustFailure(error: unknown): boolean {
   return someCode(error, (code) => trustCodes.test(code));

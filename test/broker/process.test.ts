@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { built } from '../support/built.ts';
+import { needs } from '../support/needs.ts';
 import { type Running, start } from '../support/run.ts';
 import { baseDocument } from './policy/fixture.ts';
 import { request } from './routes/world.ts';
@@ -29,6 +30,26 @@ afterAll(async () => {
   broker.kill('SIGKILL');
   await broker.done;
   await rm(folder, { recursive: true, force: true });
+});
+
+it.skipIf(!needs('pods'))('listens at localhost on a machine that has ::1 alone', async () => {
+  const config = join(folder, 'localhost.yaml');
+  const document = baseDocument({
+    listen: { address: 'localhost:0' },
+    state: { memory: true },
+    audit: { file: join(folder, 'localhost.jsonl') },
+  });
+  await writeFile(config, stringify(document));
+  const program = join((await built()).dist, 'kleis-broker.js');
+  const script = 'ip link set lo up; ip address del 127.0.0.1/8 dev lo; exec "$@"';
+  const alone = start(
+    'unshare',
+    ['--net', 'sh', '-c', script, 'sh', process.execPath, program, 'serve', '--config', config],
+    { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder }, timeout: 120_000 },
+  );
+  await alone.waitFor(/"address":"http:\/\/localhost:\d+"/, 60_000);
+  alone.kill('SIGTERM');
+  expect(await alone.done).toMatchObject({ code: 0 });
 });
 
 // The bundle leaves out what Express has for other bodies and queries than ours: `withoutUnused` in build.mjs.

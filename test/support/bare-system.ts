@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import dns from 'node:dns';
-import { isLocalhost, localhostAddresses } from '../../shared/net/url.ts';
 import { delimiter, isAbsolute, join } from 'node:path';
+import { isLocalhost, localhostAddresses } from '../../shared/net/url.ts';
 
 /**
  * Gives this process what a bare chroot does not have. Without /etc/hosts nobody knows `localhost`: Kleis asks nobody, but
