@@ -9,6 +9,7 @@ import { decodeUnverified } from '../../shared/jwt.ts';
 import { type Answer, exchangeForm } from '../broker/routes/world.ts';
 import { everyGrant } from '../broker/rbac/fixture.ts';
 import type { AuditEvent, ClusterOptions } from '../support/cluster.ts';
+import { expectDead } from '../support/dead.ts';
 import { needs } from '../support/needs.ts';
 import { type BrokerWorld, jsonLines, type Replica, startBrokerWorld } from './broker-world.ts';
 import { until } from '../support/wait.ts';
@@ -51,8 +52,6 @@ for (const { kind, missing, kills } of kinds) {
       }, 120_000);
       afterAll(() => world?.stop(), 30_000);
 
-      // The API server hears of an end from its own watch: what it lets in before that it remembers for ten seconds.
-      const dies = (token: string) => expect.poll(() => world.ask(token), { timeout: 15_000, interval: 100 }).toBe(401);
       const mint = async (replica: Replica, grant: string) =>
         tokenOf(await replica.exchange(await world.issue(), grant));
       const ofLease = async (path: string) =>
@@ -143,7 +142,7 @@ for (const { kind, missing, kills } of kinds) {
           const token = await mint(a, grant);
           const { status, body } = await b.revoke(token);
           expect([status, body]).toEqual([200, { revoked: true, dead_within: 10, lease: expect.any(String) }]);
-          await dies(token);
+          await expectDead(world, token);
           expect((await a.revoke(token)).body).toMatchObject({ revoked: true });
         }
       });
@@ -194,7 +193,7 @@ for (const { kind, missing, kills } of kinds) {
         });
         await a.useGrants(everyGrant);
         expect(await world.ask(await mint(a, 'elsewhere'))).toBe(201);
-        for (const token of unused) await dies(token);
+        for (const token of unused) await expectDead(world, token);
       });
 
       it('who puts a finalizer on the Secret makes it last, and the answer says so', async () => {
@@ -229,11 +228,11 @@ for (const { kind, missing, kills } of kinds) {
         expect(listed).toMatchObject({ code: 0, stderr: '' });
         expect(listed.stdout).toContain(body.lease);
         expect(await world.kleisBroker('revoke', body.lease, ...flags)).toMatchObject({ code: 0, stderr: '' });
-        await dies(body.access_token);
+        await expectDead(world, body.access_token);
 
         const token = await mint(b, 'lease');
         expect((await a.revoke(token)).body).toMatchObject({ revoked: true });
-        await dies(token);
+        await expectDead(world, token);
       });
 
       it(`killed ${kills} times amid exchanges: no token without its line, no job locked out, no thief let in`, async () => {

@@ -7,6 +7,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { decodeUnverified } from '../../shared/jwt.ts';
 import { type Answer, exchangeForm, request } from '../broker/routes/world.ts';
 import { type Balancer, startBalancer } from '../support/balancer.ts';
+import { expectDead } from '../support/dead.ts';
 import { needs } from '../support/needs.ts';
 import { buildNextBroker, next } from '../support/next-version.ts';
 import { until } from '../support/wait.ts';
@@ -126,7 +127,7 @@ describe.skipIf(kubectl === undefined)(`an upgrade and its rollback, on ${kind},
     for (const { lease } of Object.values(before)) expect(stdout).toContain(lease);
     for (const { lease, token } of [before.revoked, before.ephemeral]) {
       expect(await admin('revoke', lease)).toMatchObject({ code: 0, stderr: '' });
-      await expect.poll(() => world.ask(token), { timeout: 15_000 }).toBe(401);
+      await expectDead(world, token);
     }
     expect(await world.ask(before.listed.token)).toBe(201);
     // Used is used, whichever version took it; and the job that lost its answer gets another.

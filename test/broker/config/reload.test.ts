@@ -13,6 +13,7 @@ import {
   type ReloadState,
   watchConfig,
 } from '../../../broker/config/reload.ts';
+import { longestTurn } from '../../support/turns.ts';
 import { ask, baseDocument, loadDocument } from '../policy/fixture.ts';
 
 let folder: string;
@@ -134,6 +135,18 @@ describe('a file that changes', () => {
     await writeFile(file, 'nonsense');
     await vi.waitFor(() => expect(source.state.failingSince).toBe(now), 5000);
   });
+});
+
+it('a change among many grants is read in steps, between which others have their turn', async () => {
+  const many = (team: string) =>
+    text(Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`g${index}`, grant({ where: { team } })])));
+  await writeFile(file, many('x'));
+  await follow(file);
+  // Once before, so that nothing is compiled for the first time.
+  await source.check();
+  await writeFile(file, many('y'));
+  expect(await longestTurn(async () => source.check())).toBeLessThan(0.15);
+  expect(allowed('y', 'g1999')).toBe(true);
 });
 
 describe('a file that cannot be used', () => {

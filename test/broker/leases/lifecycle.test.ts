@@ -11,6 +11,7 @@ import {
 import { revokeLease } from '../../../broker/leases/revocation.ts';
 import { sweep } from '../../../broker/leases/sweep.ts';
 import { mint } from '../../../broker/cluster/mint.ts';
+import { expectDead } from '../../support/dead.ts';
 import { leaseRequest, minute, mintFor, startStateWorld, stateKinds, type StateWorld } from './world.ts';
 
 const key = 'k'.repeat(64);
@@ -45,14 +46,6 @@ for (const kind of stateKinds()) {
       return opened;
     }
 
-    /**
-     * Dead from now on, or within the ten seconds for which a real API server remembers a token that it let in: before its end,
-     * or in the moment after it, since it hears of that from its own watch.
-     */
-    async function dies(token: string): Promise<void> {
-      await expect.poll(() => world.ask(token), { timeout: 15_000, interval: 100 }).toBe(401);
-    }
-
     it('minted by one replica, revoked by the other, for good', async () => {
       const request = leaseRequest(now(), { idempotencyHash: key });
       const opened = (await openLease(one, request)) as Taken;
@@ -67,7 +60,7 @@ for (const kind of stateKinds()) {
         lease: { state: 'revoked', why: 'by hand' },
       });
       // It was never used, so nothing remembers it.
-      await dies(minted.token.reveal());
+      await expectDead(world, minted.token.reveal());
       expect(await revokeLease(one, request.name, 'again')).toMatchObject({ outcome: 'already' });
       expect((await openLease(one, request)).kind).toBe('replayed');
       expect(await revokeLease(one, 'l-unknown', 'x')).toMatchObject({ outcome: 'unknown', lease: undefined });
@@ -79,7 +72,7 @@ for (const kind of stateKinds()) {
       expect(await world.ask(token)).toBe(201);
       const began = Date.now();
       const { deadWithin } = await revokeLease(other, opened.lease.name, 'x');
-      await dies(token);
+      await expectDead(world, token);
       expect(Date.now() - began).toBeLessThan((deadWithin + 2) * 1000);
     });
 
@@ -89,7 +82,7 @@ for (const kind of stateKinds()) {
       const again = (await openLease(other, { ...request, now: now() })) as Taken;
       expect(again.kind).toBe('retry');
       const second = await mintFor(other, again);
-      await dies(first.token.reveal());
+      await expectDead(world, first.token.reveal());
       expect(await world.ask(second.token.reveal())).toBe(201);
       expect(second.jti).not.toBe(first.jti);
     });
@@ -141,7 +134,7 @@ for (const kind of stateKinds()) {
       const opened = (await openLease(one, request)) as Taken;
       const minted = await mintFor(one, opened);
       expect(await withdrawLease(one, opened.lease, 'the caller is gone')).toBe(true);
-      await dies(minted.token.reveal());
+      await expectDead(world, minted.token.reveal());
       expect(await other.store.get(request.name)).toMatchObject({ state: 'withdrawn', why: 'the caller is gone' });
       const again = await openLease(other, request);
       expect(await world.ask((await mintFor(other, again)).token.reveal())).toBe(201);
@@ -164,7 +157,7 @@ for (const kind of stateKinds()) {
       const minted = await mintFor(one, opened);
       expect(minted.uidChecked).toBe(true);
       expect(await revokeLease(other, lease.name, 'x')).toMatchObject({ outcome: 'revoked', deadWithin: 10 });
-      await dies(minted.token.reveal());
+      await expectDead(world, minted.token.reveal());
       expect(await world.names(bindings('web'))).not.toContain(`${name}-0`);
       expect(await world.names(bindings('api'))).not.toContain(`${name}-1`);
       // What keeps its place goes with the lease.
@@ -205,7 +198,7 @@ for (const kind of stateKinds()) {
       const request = { account: { namespace: 'web', name: 'deployer' }, ttl: 600, boundSecret: { name } };
       const minted = await mint(prod(), request);
       expect(await pullKillSwitch(prod(), 'web', name)).toBe(10);
-      await dies(minted.token.reveal());
+      await expectDead(world, minted.token.reveal());
       expect(await pullKillSwitch(prod(), 'web', name)).toBeUndefined();
       await expect(mint(prod(), request)).rejects.toMatchObject({ reason: 'bound_missing', ambiguous: false });
     });
@@ -241,7 +234,7 @@ for (const kind of stateKinds()) {
         await Promise.all(killed.map(({ lease }, index) => one.store.mark(lease, states[index]!, 'why')));
         const result = await sweep(other);
         expect(result).toMatchObject({ finished: 3, failed: 0, fault: undefined });
-        for (const { token } of tokens) await dies(token.reveal());
+        for (const { token } of tokens) await expectDead(world, token.reveal());
         const found = await Promise.all(killed.map(({ lease }) => one.store.get(lease.name)));
         expect(found.map((lease) => lease?.state)).toEqual(['revoked', 'withdrawn', 'revoked']);
         expect(found[0]).toMatchObject({ why: 'why' });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { HealthCheck } from '../../../broker/service/health.ts';
 import { until } from '../../support/wait.ts';
-import { audience, request, startSuite } from './world.ts';
+import { audience, grants, request, type RunningBroker, startSuite } from './world.ts';
 
 const { world, broker, admin } = await startSuite();
 
@@ -74,6 +75,44 @@ describe('operations', () => {
         : undefined;
     try {
       await until('it is ready', async () => (await strict.call('/readyz')).status === 200, 15_000);
+    } finally {
+      standIn.fault = undefined;
+    }
+  });
+
+  it('are not ready where every grant lacks a right, and ready where one of them does not', async () => {
+    const { standIn } = world.state;
+    let asked = 0;
+    let denied = (_question: number): boolean => false;
+    standIn.fault = ({ path }) => {
+      if (!path.endsWith('/selfsubjectaccessreviews')) return undefined;
+      asked += 1;
+      return { kind: 'answer', status: 201, body: { status: { allowed: !denied(asked) } } };
+    };
+    const rightsOf = async (own: RunningBroker) => {
+      const { status, body } = await own.call('/readyz', { headers: admin });
+      return { status, check: body.checks?.find(({ name }: HealthCheck) => name === 'rights in cluster prod') };
+    };
+    try {
+      const well = await world.start();
+      await until('ready', async () => (await rightsOf(well)).status === 200);
+      const all = asked;
+      // One more account, which is asked about last, and from then on.
+      [asked, denied] = [0, (question) => question > all];
+      const own = { ...grants['deploy-web'], serviceAccount: 'own' };
+      const lacking = await world.start({ grants: { ...grants, own } });
+      await until('ready', async () => (await rightsOf(lacking)).status === 200);
+      expect((await rightsOf(lacking)).check).toMatchObject({ ok: false, critical: false });
+      denied = () => true;
+      const without = await world.start();
+      const found = await until('the fault', async () => {
+        const now = await rightsOf(without);
+        return now.check?.ok === false ? now : undefined;
+      });
+      expect(found).toMatchObject({ status: 503, check: { critical: true } });
+      expect(found.check?.message).toMatch(/^The broker may not [a-z]+ .*: apply what `kleis-broker rbac` prints\.$/);
+      const { status, body } = await without.exchange(await world.issue());
+      expect([status, body.code]).toEqual([503, 'broker_not_ready']);
     } finally {
       standIn.fault = undefined;
     }

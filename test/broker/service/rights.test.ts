@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rightsOf, type Right } from '../../../broker/rbac/rights.ts';
 import type { Clusters } from '../../../broker/cluster/clusters.ts';
 import { createRightsReview, lackingRights, lacksForAll } from '../../../broker/service/rights.ts';
+import type { KubeClient } from '../../../shared/kube/client.ts';
 import { needs } from '../../support/needs.ts';
 import type { BrokerConfig } from '../../../broker/config/broker-config.ts';
 import { type Confined, startConfined } from '../rbac/cluster.ts';
@@ -62,13 +63,32 @@ for (const { kind, skip } of kinds) {
           ];
         });
         await world.admin('PATCH', path, { rules: without });
-        await expect.poll(async () => await review(), { timeout: 15_000 }).toEqual([right.text]);
+        await expect.poll(review, { timeout: 15_000 }).toEqual([right.text]);
         await world.admin('PATCH', path, { rules });
-        await expect.poll(async () => await review(), { timeout: 15_000 }).toEqual([]);
+        await expect.poll(review, { timeout: 15_000 }).toEqual([]);
       }
     }, 120_000);
   });
 }
+
+/** An API server that says of each right what `allow` says. */
+function answering(allow: (right: Right) => boolean | Promise<boolean>): KubeClient {
+  const request = async (
+    _method: string,
+    _path: string,
+    { body }: { body: { spec: { resourceAttributes: Right } } },
+  ) => ({
+    body: { status: { allowed: await allow(body.spec.resourceAttributes) } },
+  });
+  return { request } as unknown as KubeClient;
+}
+
+/** While no time passes. */
+const reviewOf = (config: BrokerConfig) =>
+  createRightsReview(
+    () => config,
+    () => 0,
+  );
 
 it('asks a bounded number of questions in a round, whatever the configuration holds', async () => {
   const { config } = load();
@@ -80,12 +100,10 @@ it('asks a bounded number of questions in a round, whatever the configuration ho
     }),
   );
   let asked = 0;
-  const kube = {
-    request: async () => {
-      asked += 1;
-      return { body: { status: { allowed: asked % 50 !== 0 } } };
-    },
-  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
+  const kube = answering(() => {
+    asked += 1;
+    return asked % 50 !== 0;
+  });
   let time = 0;
   const many = { ...config, grants };
   const review = createRightsReview(
@@ -108,18 +126,12 @@ it('asks again in the next round what nobody answered, and keeps no round waitin
   const { config } = load();
   let asked = 0;
   let silent = true;
-  const kube = {
-    request: async (_method: string, _path: string, { body }: { body: { spec: { resourceAttributes: Right } } }) => {
-      asked += 1;
-      if (silent) throw new Error('nobody answers');
-      const { verb, resource } = body.spec.resourceAttributes;
-      return { body: { status: { allowed: !(verb === 'delete' && resource === 'secrets') } } };
-    },
-  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
-  const review = createRightsReview(
-    () => config,
-    () => 0,
-  );
+  const kube = answering(({ verb, resource }) => {
+    asked += 1;
+    if (silent) throw new Error('nobody answers');
+    return !(verb === 'delete' && resource === 'secrets');
+  });
+  const review = reviewOf(config);
   expect(await review('prod', kube)).toEqual([]);
   expect(asked).toBeLessThan(10);
   silent = false;
@@ -128,18 +140,8 @@ it('asks again in the next round what nobody answered, and keeps no round waitin
 
 it('asks a question of two rounds at once until one of them has its answer, and gives no server the answers of another', async () => {
   const { config } = load();
-  const answering = (allowed: boolean) =>
-    ({
-      request: async () => {
-        await Promise.resolve();
-        return { body: { status: { allowed } } };
-      },
-    }) as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
-  const review = createRightsReview(
-    () => config,
-    () => 0,
-  );
-  const [refusing, allowing] = [answering(false), answering(true)];
+  const review = reviewOf(config);
+  const [refusing, allowing] = [answering(() => false), answering(() => true)];
   const rounds = await Promise.all([review('prod', refusing), review('prod', refusing)]);
   expect(rounds[1].toSorted()).toEqual(rounds[0].toSorted());
   expect(rounds[1].length).toBeGreaterThan(10);
@@ -152,15 +154,8 @@ it('asks in the first round what everything needs, however many namespaces the a
     ...everyGrant,
     lease: { ...everyGrant.lease, access: [{ namespaces, role: 'deployer' }] },
   });
-  const kube = {
-    request: async (_method: string, _path: string, { body }: { body: { spec: { resourceAttributes: Right } } }) => {
-      return { body: { status: { allowed: body.spec.resourceAttributes.name !== undefined } } };
-    },
-  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
-  const review = createRightsReview(
-    () => config,
-    () => 0,
-  );
+  const kube = answering(({ name }) => name !== undefined);
+  const review = reviewOf(config);
   const most = [
     'create leases in kleis-state',
     'create secrets in kleis-identities',
@@ -184,20 +179,14 @@ it('an answer that comes late hides nothing that was found out by a later questi
   const { config } = load();
   const late: (() => void)[] = [];
   const asked = new Set<string>();
-  const kube = {
-    request: async (_method: string, _path: string, { body }: { body: { spec: { resourceAttributes: Right } } }) => {
-      const { verb, resource, namespace } = body.spec.resourceAttributes;
-      if (verb !== 'delete' || resource !== 'secrets') return { body: { status: { allowed: true } } };
-      if (asked.has(namespace)) return { body: { status: { allowed: false } } };
-      asked.add(namespace);
-      await new Promise<void>((resolve) => late.push(resolve));
-      return { body: { status: { allowed: true } } };
-    },
-  } as unknown as Parameters<ReturnType<typeof createRightsReview>>[1];
-  const review = createRightsReview(
-    () => config,
-    () => 0,
-  );
+  const kube = answering(async ({ verb, resource, namespace }) => {
+    if (verb !== 'delete' || resource !== 'secrets') return true;
+    if (asked.has(namespace)) return false;
+    asked.add(namespace);
+    await new Promise<void>((resolve) => late.push(resolve));
+    return true;
+  });
+  const review = reviewOf(config);
   const older = review('prod', kube);
   // Those of the accounts, and the kill switch.
   await expect.poll(() => late.length).toBe(2);
