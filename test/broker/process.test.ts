@@ -13,15 +13,20 @@ let folder: string;
 let broker: Running;
 let url: string;
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'kleis-process-'));
-  const config = join(folder, 'broker.yaml');
+async function configure(name: string, address: string): Promise<string> {
+  const config = join(folder, `${name}.yaml`);
   const document = baseDocument({
-    listen: { address: '127.0.0.1:0' },
+    listen: { address },
     state: { memory: true },
-    audit: { file: join(folder, 'audit.jsonl') },
+    audit: { file: join(folder, `${name}.jsonl`) },
   });
   await writeFile(config, stringify(document));
+  return config;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kleis-process-'));
+  const config = await configure('broker', '127.0.0.1:0');
   const program = join((await built()).dist, 'kleis-broker.js');
   broker = start(process.execPath, [program, 'serve', '--config', config], { env: { HOME: folder }, timeout: 120_000 });
   [, url = ''] = await broker.waitFor(/"address":"(http:[^"]+)"/, 60_000);
@@ -33,15 +38,9 @@ afterAll(async () => {
 });
 
 it.skipIf(!needs('pods'))('listens at localhost on a machine that has ::1 alone', async () => {
-  const config = join(folder, 'localhost.yaml');
-  const document = baseDocument({
-    listen: { address: 'localhost:0' },
-    state: { memory: true },
-    audit: { file: join(folder, 'localhost.jsonl') },
-  });
-  await writeFile(config, stringify(document));
+  const config = await configure('localhost', 'localhost:0');
   const program = join((await built()).dist, 'kleis-broker.js');
-  const script = 'ip link set lo up; ip address del 127.0.0.1/8 dev lo; exec "$@"';
+  const script = 'set -e; ip link set lo up; ip address del 127.0.0.1/8 dev lo; exec "$@"';
   const alone = start(
     'unshare',
     ['--net', 'sh', '-c', script, 'sh', process.execPath, program, 'serve', '--config', config],
